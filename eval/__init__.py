@@ -1,0 +1,1 @@
+"""Student vs teacher, and what each costs."""

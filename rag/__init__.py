@@ -1,0 +1,1 @@
+"""Student + passages: retrieval and the product assistant."""

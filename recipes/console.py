@@ -1,0 +1,15 @@
+"""What every launcher says to a person: plain sentences on stderr, so that stdout stays for results."""
+
+from __future__ import annotations
+
+import sys
+
+
+def say(sentence: str) -> None:
+    """One line to the user."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def is_terminal() -> bool:
+    """Whether a person is there to see a live line and to answer a question."""
+    return sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()

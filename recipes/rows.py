@@ -1,0 +1,119 @@
+"""The rows of every dataset, and JSONL in and out.
+
+Example    one source row, cleaned, with a stable id and its side of the split
+LabelRow   an example with what the teacher made of it
+Reject     an example that did not become a row, with the reason
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recipes.errors import SourceError
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Outcome = Literal["clean", "repaired", "malformed", "refused", "truncated"]
+
+
+class Row(BaseModel):
+    """Shared ground of all row types: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Example(Row):
+    """One cleaned source row. `fields` are what prompts may name; `gold` is the human label, where there is one."""
+
+    id: str
+    fields: dict[str, str]
+    gold: str | None = None
+    split: Split
+    group: str
+    """Exact and near duplicates share a group; a group never spans two splits."""
+
+
+class LabelRow(Row):
+    """A text with a teacher's label: one line of rows/{train,validation,test}.jsonl.
+
+    label: the silver label (majority of the votes); None for a tie that was kept for soft targets.
+    soft: probability per label in the recipe's order, from votes or logprobs.
+    votes: the label of each vote, None where that vote gave no usable answer.
+    outcome: repaired if any counted vote needed repair, else clean.
+    """
+
+    id: str
+    text: str
+    gold: str | None = None
+    split: Split
+    group: str
+    label: str | None
+    soft: tuple[float, ...]
+    rationale: str | None = None
+    votes: tuple[str | None, ...]
+    outcome: Outcome
+
+
+class Reject(Row):
+    """An example that is not in the dataset, and why. `reply` is the last raw teacher reply, where there was one."""
+
+    id: str
+    text: str
+    gold: str | None = None
+    split: Split | None
+    stage: Literal["source", "teacher", "filter"]
+    reason: str
+    detail: str = ""
+    reply: str | None = None
+
+
+RowType = TypeVar("RowType", bound=Row)
+
+
+def read_rows(path: Path, kind: type[RowType]) -> Iterator[RowType]:
+    """Yield the rows of a JSONL file. Raises SourceError naming file:line for a line that is no `kind`."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield kind.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raise SourceError(f"{path}:{number}: {where or 'line'}: {first['msg']}") from None
+
+
+def count_rows(path: Path) -> int:
+    """Lines in a JSONL file; 0 where there is none."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+@contextmanager
+def row_writer(path: Path) -> Iterator[Callable[[Row], None]]:
+    """Write rows to `path` as a stream; the file appears whole when the block ends well, and not at all otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as out:
+
+        def write(row: Row) -> None:
+            out.write(row.model_dump_json().encode() + b"\n")
+
+        yield write
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write all rows at once, atomically."""
+    with row_writer(path) as write:
+        for row in rows:
+            write(row)

