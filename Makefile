@@ -1,0 +1,26 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup check test bench quickstart clean
+
+setup:            ## a virtual environment with everything the tests need
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -e ".[test]"
+
+check:            ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test:             ## the whole suite, offline
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+quickstart:       ## teacher -> rows -> student -> report on the sample data
+	HF_HUB_OFFLINE=1 $(BIN)/python -m finetune recipes/quickstart.yaml
+
+bench:            ## every measurement, one after the other; results in bench/results
+	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache
