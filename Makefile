@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup check test bench quickstart clean
+.PHONY: setup check test bench quickstart cli-docs clean
 
 setup:            ## a virtual environment with everything the tests need
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,10 @@ quickstart:       ## teacher -> rows -> student -> report on the sample data
 
 bench:            ## every measurement, one after the other; results in bench/results
 	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+cli-docs:         ## docs/cli.md from --help
+	@(echo "# Commands"; for layer in recipes synth finetune eval; do \
+	  printf '\n## python -m %s\n\n```\n' $$layer; COLUMNS=100 $(BIN)/python -m $$layer --help; echo '```'; done) > docs/cli.md
 
 clean:
 	rm -rf runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache
