@@ -1,0 +1,107 @@
+"""What all launchers share: their arguments, opening a recipe and its run folder, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from recipes.console import say
+from recipes.errors import RunError, TutelageError
+from recipes.keys import redact
+from recipes.load import load_recipe
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of a launcher.
+
+    arguments: what to hand to another launcher so that it does the same recipe in the same run folder.
+    """
+
+    recipe: Recipe
+    run: RunFolder
+    yes: bool
+    arguments: list[str]
+
+
+def stage_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """The parser of `python -m <module> recipe.yaml`; a launcher may add arguments of its own."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe file, e.g. recipes/quickstart.yaml")
+    add_launch_options(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask before the first paid call")
+    return parser
+
+
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    """--set and --run."""
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
+        help="override one value of the recipe, e.g. --set source.train=100; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--run", metavar="DIR", help="run folder; default runs/<name of the recipe>")
+
+
+def open_launch(args: argparse.Namespace) -> Launch:
+    """Load the recipe that the arguments name. Raises RecipeError with all its mistakes."""
+    recipe = load_recipe(args.recipe, args.overrides)
+    run = open_run(recipe, args.run)
+    yes = bool(getattr(args, "yes", False))
+    arguments = [args.recipe, *(part for override in args.overrides for part in ("--set", override))]
+    arguments += ["--run", args.run] if args.run else []
+    return Launch(recipe, run, yes, arguments + (["--yes"] if yes else []))
+
+
+def open_run(recipe: Recipe, folder: str | None) -> RunFolder:
+    """The run folder named by --run, or runs/<recipe> in the working directory. Nothing is written yet."""
+    path = Path(folder).expanduser() if folder else Path("runs") / recipe.name
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file: name a folder with --run")
+    return RunFolder(path)
+
+
+def run_main(main: Callable[[list[str] | None], int | None]) -> NoReturn:
+    """Run a launcher and exit: mistakes as a sentence and their code, Ctrl-C as 130, our own bugs as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a Windows console cannot show every letter
+    try:
+        code = main(None) or 0
+        sys.stdout.flush()
+    except TutelageError as error:
+        code = _end(str(error), error.code)
+    except KeyboardInterrupt:
+        code = _end("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has gone: no complaint
+        code = 141
+    except OSError as error:
+        code = _end(_system_sentence(error), 1)
+    except Exception:
+        code = _end(traceback.format_exc() + "this is our fault, not yours: please report it", 70)
+    sys.exit(code)
+
+
+def _end(sentence: str, code: int) -> int:
+    if os.environ.get("TUTELAGE_DEBUG") == "1" and code != 70:
+        say(redact(traceback.format_exc()))
+    say(redact(sentence))
+    return code
+
+
+def _system_sentence(error: OSError) -> str:
+    """What the operating system refused, and for which file."""
+    import errno
+
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return f"{where}the disk is full: make room and run the same command again; nothing written so far is lost"
+    return f"{where}{error.strerror or error}"
