@@ -73,6 +73,15 @@ class Reject(Row):
     reply: str | None = None
 
 
+def storable(text: str) -> str:
+    """`text` with what UTF-8 cannot hold mended: surrogate pairs joined, lone surrogates replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 RowType = TypeVar("RowType", bound=Row)
 
 

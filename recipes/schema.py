@@ -55,8 +55,8 @@ class Source(Section):
     """How many rows to train and validate on; all where not given."""
     validation: float = Field(default=0.1, ge=0, lt=1)
     """Share of the train rows that is held out to choose the best epoch."""
-    test: int | None = Field(default=None, ge=1)
-    """How many rows to score on; all of test_path or test_split, or a fifth of a single file."""
+    test: int | None = Field(default=None, ge=0)
+    """How many rows to score on; all of test_path or test_split, or a fifth of a single file. 0: none at all."""
     seed: int = 42
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Estimated Jaccard similarity of word 3-grams from which two texts must stay on one side of the split."""

@@ -1,0 +1,28 @@
+"""One text of a source as the teacher and the student will read it: mended, never mangled."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+
+from recipes.rows import storable
+
+_CONTROL = dict.fromkeys([*range(9), *range(14, 28), *range(127, 160), 0xFEFF])
+"""Control characters that are not white space, and the byte order mark."""
+del _CONTROL[0x85]  # NEL: white space
+
+
+def clean_text(text: str) -> str:
+    """Entities decoded (twice at most: `&amp;lt;`), control characters dropped, NFC, white space collapsed.
+
+    Accents, emoji, case, links and punctuation stay: they carry feeling. Lone surrogates become U+FFFD.
+    """
+    for _ in range(2):
+        if "&" not in text:
+            break
+        text = html.unescape(text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", storable(text).translate(_CONTROL))
+    elif not text.isprintable():
+        text = text.translate(_CONTROL)
+    return " ".join(text.split())

@@ -1,0 +1,210 @@
+"""Sources to examples: cleaning, columns, labels, ids, exact duplicates, exact and stratified draws."""
+
+from __future__ import annotations
+
+import json
+import random
+import unicodedata
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipes.errors import SourceError
+from recipes.schema import ClassifierStudent, Recipe, Source, Synthesis, Teacher
+from synth.cleaning import clean_text
+from synth.examples import Examples
+from synth.splits import apportion
+
+LABELS = ("negative", "neutral", "positive")
+
+
+def make_recipe(folder, **source):
+    source = {"path": "rows.jsonl", "text": "text", "test": 0, "validation": 0, **source}
+    recipe = Recipe(
+        name="t",
+        task="classify",
+        labels=LABELS,
+        source=Source(**source),
+        teacher=Teacher(provider="endpoint", model="m", base_url="http://127.0.0.1:9/v1"),
+        synthesis=Synthesis(prompt="sentiment-word", max_text_chars=200),
+        students={"s": ClassifierStudent(kind="classifier", base="minilm")},
+    )
+    recipe._folder = folder
+    return recipe
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def read(folder, **source):
+    recipe = make_recipe(folder, **source)
+    with Examples(recipe.source) as examples:
+        examples.read(recipe)
+        return list(examples.stream()), list(examples.rejects()), examples.counts()
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Tom &amp; Jerry &lt;3 &#39;til 5&quot;", "Tom & Jerry <3 'til 5\""),
+        ("&amp;lt;3", "<3"),
+        ("&amp;amp;amp;lt;", "&amp;lt;"),
+        ("100 &euro; caf&eacute; &#128512;", "100 € café 😀"),
+        ("a\tb\n\n c\u00a0d\u2003e", "a b c d e"),
+        ("a\x00b\x07c\x7fd\x9fe\ufefff", "abcdef"),
+        ("cafe\u0301", "café"),
+        ("👩\u200d👩\u200d👧 ❤\ufe0f", "👩\u200d👩\u200d👧 ❤\ufe0f"),
+        ("\ud83d\ude00 \ud83d!", "😀 \ufffd!"),
+        ("  ", ""),
+    ],
+)
+def test_cleaning_mends_and_does_not_mangle(raw, clean):
+    assert clean_text(raw) == clean
+
+
+@given(st.text())
+def test_cleaning_is_stable_and_loses_no_letter(text):
+    clean = clean_text(text.replace("&", "+"))
+    assert clean_text(clean) == clean
+    letters = [char for char in unicodedata.normalize("NFC", text) if char.isalnum()]
+    assert [char for char in clean if char.isalnum()] == letters
+
+
+def test_entities_become_characters_and_never_digits(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "i &lt;3 it &amp; you"}, {"text": 2024}, {"text": "can&#39;t"}])
+    examples, _, _ = read(tmp_path)
+    assert [example.fields["text"] for example in examples] == ["i <3 it & you", "2024", "can't"]
+
+
+def test_gold_labels_are_mapped_and_unknown_ones_rejected(tmp_path):
+    golds = ["0", 2, 2.0, " Positive ", "1", None, "", "meh"]
+    write(tmp_path / "rows.jsonl", [{"text": f"text {n}", "y": gold} for n, gold in enumerate(golds)])
+    examples, rejects, counts = read(tmp_path, label="y", label_names={"0": "negative", "2": "POSITIVE"})
+    assert [example.gold for example in examples] == ["negative", "positive", "positive", "positive", None, None]
+    assert [(reject.reason, reject.stage, reject.split) for reject in rejects] == [("unknown_gold", "source", None)] * 2
+    assert "'meh'" in rejects[1].detail
+    assert counts == {"read": 8, "drawn": 6, "not drawn": 0, "unknown_gold": 2}
+
+
+def test_unfit_texts_are_rejected_with_their_reason(tmp_path):
+    write(
+        tmp_path / "rows.jsonl", [{"text": ""}, {"text": None}, {"text": " \x00"}, {"text": "x" * 201}, {"text": "ok"}]
+    )
+    examples, rejects, _ = read(tmp_path)
+    assert [example.fields["text"] for example in examples] == ["ok"]
+    assert [reject.reason for reject in rejects] == ["empty_text"] * 3 + ["too_long"]
+    assert len(rejects[3].text) == 200
+
+
+def test_a_missing_column_is_named_with_those_seen(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"tweet": "a", "lable": "neutral"}])
+    with pytest.raises(SourceError, match=r"rows\.jsonl: source\.text: there is no column 'text'.*tweet, lable"):
+        read(tmp_path)
+    with pytest.raises(SourceError, match=r"source\.label: .*did you mean 'lable'\?"):
+        read(tmp_path, text="tweet", label="label")
+
+
+def test_a_text_that_is_no_text_is_named_by_line(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "a"}, {"text": ["b"]}])
+    with pytest.raises(SourceError, match=r"rows\.jsonl:2: the text column 'text' holds list"):
+        read(tmp_path)
+
+
+def test_ids(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "a", "n": 7}, {"text": "b", "n": "x"}])
+    assert [example.id for example in read(tmp_path, id="n")[0]] == ["7", "x"]
+    hashed = [example.id for example in read(tmp_path)[0]]
+    assert len(set(hashed)) == 2
+    assert all(len(name) == 16 for name in hashed)
+    write(tmp_path / "rows.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": 2}, {"text": "c", "n": 1}])
+    with pytest.raises(SourceError, match=r"'1' is the id of row 1 and of row 3"):
+        read(tmp_path, id="n")
+    write(tmp_path / "rows.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": None}])
+    with pytest.raises(SourceError, match=r"rows\.jsonl:2: the id column 'n' is empty"):
+        read(tmp_path, id="n")
+
+
+def test_exact_duplicates_keep_the_first_and_train_gives_way_to_test(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "one"}, {"text": "two "}, {"text": "two"}, {"text": "three"}])
+    write(tmp_path / "test.jsonl", [{"text": "three"}, {"text": "four"}])
+    examples, rejects, counts = read(tmp_path, test_path="test.jsonl", test=None)
+    assert [(e.fields["text"], e.split) for e in examples] == [
+        ("three", "test"),
+        ("four", "test"),
+        ("one", "train"),
+        ("two", "train"),
+    ]
+    details = [(reject.reason, reject.detail) for reject in rejects]
+    assert details == [
+        ("duplicate", "the same text as row 2"),
+        ("duplicate", "the same text as row 1 of the test rows"),
+    ]
+    assert counts == {"read": 6, "drawn": 4, "not drawn": 0, "duplicate": 2}
+
+
+def test_a_test_set_without_a_usable_row_is_an_error(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "one"}])
+    write(tmp_path / "test.jsonl", [{"text": ""}])
+    with pytest.raises(SourceError, match="no usable row to test on"):
+        read(tmp_path, test_path="test.jsonl", test=None)
+    assert read(tmp_path, test_path="test.jsonl", test=0)[2]["read"] == 1
+
+
+def test_nothing_to_train_on_is_an_error(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "one"}])
+    with pytest.raises(SourceError, match="1 usable rows leave none to train on"):
+        read(tmp_path, test=5)
+
+
+def _labelled(count):
+    return [{"text": f"number {n} is its own text", "y": LABELS[(n * n) % 3]} for n in range(count)]
+
+
+def test_counts_are_exact_and_stratified(tmp_path):
+    rows = _labelled(1000)
+    write(tmp_path / "rows.jsonl", rows)
+    examples, _, counts = read(tmp_path, label="y", train=500, test=150, validation=0.2)
+    assert Counter(example.split for example in examples) == {"train": 400, "validation": 100, "test": 150}
+    assert counts == {"read": 1000, "drawn": 650, "not drawn": 350}
+    share = Counter(row["y"] for row in rows)
+    for split, size in (("train", 400), ("validation", 100), ("test", 150)):
+        found = Counter(example.gold for example in examples if example.split == split)
+        assert all(abs(found[label] - size * share[label] / 1000) <= 1 for label in share)
+
+
+def test_a_fifth_is_tested_on_where_nothing_is_said(tmp_path):
+    write(tmp_path / "rows.jsonl", _labelled(100))
+    examples, _, _ = read(tmp_path, test=None, validation=0.1)
+    assert Counter(example.split for example in examples) == {"train": 72, "validation": 8, "test": 20}
+
+
+def test_the_split_does_not_depend_on_the_order_of_the_rows(tmp_path):
+    rows = _labelled(300) + [{"text": f"Number {n} is its own text!", "y": "neutral"} for n in range(0, 60, 7)]
+    splits = []
+    for _ in range(2):
+        write(tmp_path / "rows.jsonl", rows)
+        examples, _, _ = read(tmp_path, label="y", train=150, test=60, validation=0.2)
+        splits.append({example.fields["text"]: example.split for example in examples})
+        random.Random(5).shuffle(rows)
+    assert splits[0] == splits[1]
+
+
+def test_the_split_is_the_same_on_every_machine(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": f"t{n}"} for n in range(12)])
+    examples, _, _ = read(tmp_path, test=3, validation=0.3)
+    found = {split: [e.fields["text"] for e in examples if e.split == split] for split in ("test", "validation")}
+    assert found == {"test": ["t3", "t7", "t10"], "validation": ["t2", "t4", "t5"]}
+    other, _, _ = read(tmp_path, test=3, validation=0.3, seed=7)
+    assert [e.split for e in other] != [e.split for e in examples]
+
+
+@given(st.integers(0, 200), st.dictionaries(st.text(max_size=3), st.integers(0, 80), max_size=6))
+@settings(max_examples=60)
+def test_apportion_is_exact_and_never_above_a_size(total, sizes):
+    total = min(total, sum(sizes.values()))
+    shares = apportion(total, sizes)
+    assert sum(shares.values()) == total
+    assert all(0 <= shares[name] <= size for name, size in sizes.items())
