@@ -2,46 +2,127 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from recipes import keys
-from recipes.documents import Document, KeyPath, Mistake, parse_document, read_document
+from recipes.checks import Parts, file_mistakes
+from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
-from recipes.mistakes import shape_mistakes
-from recipes.schema import Recipe
+from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
+from recipes.schema import ClassifierStudent, Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.yaml_files import parse_document, read_document
+
+SectionType = TypeVar("SectionType", bound=BaseModel)
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and check it whole. `overrides` are `key.path=value` arguments of --set.
+    """Read a recipe and check it whole, the files it names too. `overrides` are `key.path=value` arguments of --set.
 
-    Raises RecipeError with all mistakes; nothing is downloaded, imported or asked for.
+    Raises RecipeError with all mistakes. Nothing is downloaded, sent or written.
     """
     path = Path(path)
-    folder = path.resolve().parent
     document = read_document(path)
+    mistakes = _secrets(document)
     for argument in overrides:
         _override(document, argument)
-    recipe, mistakes = shape_mistakes(document, Recipe)
-    mistakes += document.mistakes
-    if mistakes or recipe is None:
-        raise RecipeError([keys.redact(str(m)) for m in sorted(mistakes, key=lambda m: m.line)])
-    recipe._folder = folder
-    keys.look_in(folder)
+    recipe, shape = shape_mistakes(document, Recipe)
+    mistakes += shape + document.mistakes
+    parts = _parts(document, path.resolve().parent, mistakes)
+    known = {mistake.path for mistake in mistakes if mistake.path}
+    elsewhere: list[str] = []
+    for where, message in file_mistakes(parts, elsewhere):
+        if not related(where, known):
+            mistakes.append(document.mistake(where, message))
+    if mistakes or elsewhere or recipe is None:
+        shown = [str(mistake) for mistake in sorted(mistakes, key=lambda mistake: mistake.line)]
+        raise RecipeError([keys.redact(line) for line in dict.fromkeys(shown + elsewhere)])
+    recipe._folder = parts.folder
+    keys.look_in(parts.folder)
     return recipe
+
+
+def _secrets(document: Document) -> list[Mistake]:
+    """Lines (comments too) that hold what looks like an API key."""
+    message = "this looks like an API key: take it out of the file, and name its environment variable in key_env"
+    return [
+        Mistake(f"{document.name}:{line}", (), message, line)
+        for line, text in enumerate(document.text.split("\n"), 1)
+        if keys.looks_like_key(text)
+    ]
 
 
 def _override(document: Document, argument: str) -> None:
     """Apply one `a.b.c=value`; the value is YAML."""
     dotted, equals, text = argument.partition("=")
     path: KeyPath = tuple(part.strip() for part in dotted.split("."))
+    shown = f"{dotted}=…" if str(path[-1]).lower() in SECRET_KEYS else argument
     if not equals or not all(path):
-        document.mistakes.append(Mistake(f"--set {argument}", (), "write it as key.path=value", 1 << 30))
+        document.mistakes.append(Mistake(f"--set {shown}", (), "write it as key.path=value", AFTER_FILE))
         return
     try:
-        part = parse_document(text, f"--set {argument}")
+        part = parse_document(text, "value")
     except RecipeError as error:
-        message = error.mistakes[0].removeprefix(f"--set {argument}:").partition(": ")[2]
-        document.mistakes.append(Mistake(f"--set {argument}", (), message, 1 << 30))
+        message = f"the value is not YAML: {error.mistakes[0].partition(': ')[2]}"
+        document.mistakes.append(Mistake(f"--set {shown}", (), message, AFTER_FILE))
         return
-    document.override(argument, path, part)
+    if keys.looks_like_key(text):
+        message = "this looks like an API key: set it in the environment, never in a recipe or on a command line"
+        document.mistakes.append(Mistake(f"--set {dotted}=…", (), message, AFTER_FILE))
+    document.override(shown, path, part)
+
+
+def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
+    """The sections that can be read although others cannot, so that their files are checked all the same."""
+    value = _mended(document.value, mistakes)
+    missing = {mistake.path for mistake in mistakes if mistake.kind != "extra_forbidden"}
+
+    def section(model: type[SectionType], *path: str) -> SectionType | None:
+        inner: Any = value
+        for part in path:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        try:
+            return model.model_validate(inner)
+        except ValidationError as error:
+            mistakes += [  # rules between keys, which an unknown key had kept from being looked at
+                document.mistake(path, str(details["ctx"]["error"]))
+                for details in error.errors()
+                if details["type"] == "value_error" and not details["loc"] and not related(path, missing)
+            ]
+            return None
+
+    students = value.get("students")
+    labels = value.get("labels")
+    good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    return Parts(
+        folder=folder,
+        name=str(value.get("name", "")),
+        task=value.get("task") if isinstance(value.get("task"), str) else None,
+        labels=tuple(labels or ()) if good else None,
+        source=section(Source, "source"),
+        teacher=section(Teacher, "teacher"),
+        synthesis=section(Synthesis, "synthesis"),
+        students={name: section(ClassifierStudent, "students", name) for name in students}
+        if isinstance(students, dict)
+        else {},
+        evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),
+    )
+
+
+def _mended(value: Any, mistakes: list[Mistake]) -> dict[str, Any]:
+    """The recipe's values without the mistaken ones; an unknown key that is like a missing one takes its place."""
+    mended = copy.deepcopy(value) if isinstance(value, dict) else {}
+    for mistake in mistakes:
+        section: Any = mended
+        for part in mistake.path[:-1]:
+            section = section[part] if isinstance(section, dict) and part in section else None
+        if not isinstance(section, dict) or not mistake.path:
+            continue
+        wrong = section.pop(mistake.path[-1], None)
+        if mistake.meant and wrong is not None:
+            section.setdefault(mistake.meant, wrong)
+    return mended

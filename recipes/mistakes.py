@@ -1,19 +1,21 @@
-"""What pydantic finds wrong with a document, as sentences a user can act on, each at its line."""
+"""What pydantic finds wrong with a document, as sentences that a user can act on, each at its line."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import Any, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from recipes.documents import Document, KeyPath, Mistake, trap
+from recipes.documents import Document, KeyPath, Mistake
+from recipes.schema_walk import keys_at, nearest, nearest_key, options_at
+from recipes.yaml_files import trap
 
 ModelType = TypeVar("ModelType", bound=BaseModel)
 
-SECRET_KEYS = frozenset({"key_env", "base_url", "api_key", "key", "token", "password"})
-"""Fields whose value is never repeated in a message: somebody may have put a key there."""
+SECRET_KEYS = frozenset({"key_env", "base_url", "api_key", "apikey", "key", "token", "secret", "password"})
+"""Keys whose value is never repeated in a message: somebody may have put an API key there."""
 
 _LIMITS = {
     "greater_than": ("gt", "more than"),
@@ -21,28 +23,36 @@ _LIMITS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
+_SECTION = "a section of `key: value` lines"
 _WANTED = {
     "string": "text",
     "int": "a whole number",
     "float": "a number",
     "finite": "a finite number",
     "bool": "true or false",
-    "tuple": "a list",
-    "list": "a list",
-    "dict": "a section of `key: value` lines",
-    "model": "a section of `key: value` lines",
+    "dict": _SECTION,
+    "model": _SECTION,
 }
 
 
 def shape_mistakes(document: Document, model: type[ModelType]) -> tuple[ModelType | None, list[Mistake]]:
-    """`document` as a `model`, or None; and everything that is wrong with it."""
-    mistakes = [document.mistake(path, message) for path, message in _false_numbers(document, model)]
+    """`document` as a `model`, or None; and everything that is wrong with its shape."""
+    mistakes = _false_numbers(document, model)
     try:
-        return model.model_validate(document.value if document.value is not None else {}), mistakes
+        found = model.model_validate({} if document.value is None else document.value)
+        return (None if mistakes else found), mistakes
     except ValidationError as error:
-        found = [_mistake(document, model, details) for details in error.errors(include_url=False)]
-    spoken = {mistake.path for mistake in mistakes}
-    return None, mistakes + [mistake for mistake in found if mistake.path not in spoken]
+        spoken = {mistake.path for mistake in mistakes}
+        others = [_mistake(document, model, details) for details in error.errors(include_url=False)]
+    mistakes += [mistake for mistake in others if mistake.path not in spoken]
+    meant = {(*mistake.path[:-1], mistake.meant) for mistake in mistakes}
+    inner = {mistake.path[:-1] for mistake in mistakes}
+    return None, [
+        mistake
+        for mistake in mistakes
+        if not (mistake.kind == "missing" and mistake.path in meant)
+        and not (mistake.kind == "too_short" and mistake.path in inner)
+    ]
 
 
 def related(path: KeyPath, others: set[KeyPath]) -> bool:
@@ -51,29 +61,20 @@ def related(path: KeyPath, others: set[KeyPath]) -> bool:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """` did you mean x?`, or what there is."""
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    if not near:
-        folded = {name.casefold(): name for name in known}
-        near = [folded[word.casefold()]] if word.casefold() in folded else []
-    return f"did you mean {near[0]}?" if near else f"there is: {', '.join(known)}" if known else "there is none"
+    """`did you mean x?`, or what there is."""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else f"there is {', '.join(known) or 'none'}"
 
 
-def _false_numbers(document: Document, model: type[BaseModel]) -> list[tuple[KeyPath, str]]:
-    """`yes`, `no`, `on` where a number or a list is wanted: pydantic would take them as 1 and 0."""
-    found = []
+def _false_numbers(document: Document, model: type[BaseModel]) -> list[Mistake]:
+    """`yes`, `no`, `on` where a number is wanted: pydantic would take them as 1 and 0."""
+    mistakes = []
     for path, value in _leaves(document.value, ()):
-        if isinstance(value, bool) and bool not in _allowed(model, path):
-            written = document.written.get(path, str(value).lower())
-            wants_text = str in _allowed(model, path)
-            found.append((path, trap(written, value) if wants_text else f"{_wanted(model, path)}, got {written}"))
-    return found
-
-
-def _wanted(model: type[BaseModel], path: KeyPath) -> str:
-    allowed = _allowed(model, path)
-    names = [text for kind, text in ((int, "must be a whole number"), (float, "must be a number")) if kind in allowed]
-    return names[-1] if names else "cannot be true or false"
+        options = options_at(model, path) if isinstance(value, bool) else []
+        if (int in options or float in options) and bool not in options:
+            wanted = "a number" if float in options else "a whole number"
+            mistakes.append(document.mistake(path, f"must be {wanted}, got {document.written.get(path, value)}"))
+    return mistakes
 
 
 def _leaves(value: Any, path: KeyPath) -> list[tuple[KeyPath, Any]]:
@@ -84,150 +85,84 @@ def _leaves(value: Any, path: KeyPath) -> list[tuple[KeyPath, Any]]:
     return [(path, value)]
 
 
-def _annotations(annotation: Any) -> list[Any]:
-    """An annotation and all that stands inside it: `tuple[str, ...] | None` -> itself, tuple, str, None."""
-    return [annotation, *(inner for part in get_args(annotation) for inner in _annotations(part))]
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    return [part for part in _annotations(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
-
-
-def _field(model: type[BaseModel], path: KeyPath) -> Any:
-    """The annotation at `path`, as far as the schema knows it."""
-    annotation: Any = model
-    for part in path:
-        sections = _models(annotation)
-        known = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
-        if known:
-            annotation = known[0]
-        elif not any(isinstance(part, int) or dict in _annotations_origin(annotation) for _ in (0,)):
-            return None
-    return annotation
-
-
-def _annotations_origin(annotation: Any) -> list[Any]:
-    from typing import get_origin
-
-    return [get_origin(part) for part in _annotations(annotation)]
-
-
-def _allowed(model: type[BaseModel], path: KeyPath) -> list[Any]:
-    annotation = _field(model, path)
-    if annotation is None or _models(annotation):
-        return [bool] if annotation is None else []  # an unknown key is told of as such, and no more
-    parts = _annotations(annotation)
-    return [*parts, *(type(part) for part in parts if isinstance(part, str))]
-
-
 def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) -> Mistake:
-    path, is_key = _path(document, details)
-    return document.mistake(path, _sentence(document, model, details, path, is_key))
-
-
-def _path(document: Document, details: ErrorDetails) -> tuple[KeyPath, bool]:
-    """Where the error is in the file, and whether it is a key; pydantic adds `[key]` and names of union members."""
-    location = details["loc"]
-    is_key = "[key]" in location
-    path: KeyPath = ()
-    for place, part in enumerate(location):
-        last = place == len(location) - 1
-        if part == "[key]":
-            continue
-        if (
-            (*path, part) in document.lines
-            or (*path, part) in document.overrides
-            or last
-            or _value_at(document.value, (*path, part)) is not None
-        ):
-            path = (*path, part)
-    return path, is_key
-
-
-def _value_at(value: Any, path: KeyPath) -> Any:
-    for part in path:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
-
-
-def _sentence(document: Document, model: type[BaseModel], details: ErrorDetails, path: KeyPath, is_key: bool) -> str:
-    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
-    written = document.written.get(path)
-    secret = bool(path) and path[-1] in SECRET_KEYS
-    if kind == "missing":
-        return "is missing"
+    path = _path(document.value, details)
+    kind = details["type"]
     if kind == "extra_forbidden":
-        return _unknown(model, path)
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "string_pattern_mismatch":
-        if path[-1] == "key_env":
-            return "must be the NAME of an environment variable, such as OPENAI_API_KEY, never the key itself"
-        return f"a name has lower-case letters, digits, - and _ only (it becomes a folder), got '{value}'"
-    if kind == "string_type" and isinstance(value, bool | int | float | type(None)):
-        return trap(written if written is not None else str(value), value)
-    if value is None:
-        return "has no value: write one after the colon"
-    if kind in _LIMITS:
-        name, words = _LIMITS[kind]
-        return f"must be {words} {context[name]:g}, got {_shown(value, written, secret)}"
-    if kind == "literal_error":
-        return _choice(context, value, written)
-    if kind in ("too_short", "string_too_short"):
-        return _too_short(kind, context)
-    wanted = _WANTED.get(kind.split("_")[0])
-    if wanted is not None:
-        return f"must be {wanted}, got {_shown(value, written, secret)}"
-    return details["msg"].replace("Input should", "it should", 1)
+        mistake = document.mistake(path, _unknown(model, path))
+        mistake.meant = nearest(str(path[-1]), keys_at(model, path[:-1])) or ""
+    else:
+        mistake = document.mistake(path, _sentence(document, details, path))
+    mistake.kind = kind
+    return mistake
 
 
-def _choice(context: dict[str, Any], value: Any, written: str | None) -> str:
-    choices = [part.strip("' ") for part in context["expected"].replace(" or ", ", ").split(", ")]
-    near = get_close_matches(str(value), choices, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]}?" if near and len(choices) > 1 else ""
-    return f"must be {' or '.join([', '.join(choices[:-1]), choices[-1]] if choices[1:] else choices)}, got {_shown(value, written, False)}{hint}"
-
-
-def _too_short(kind: str, context: dict[str, Any]) -> str:
-    if kind == "string_too_short":
-        return "must not be empty"
-    least = context["min_length"]
-    return f"must have at least {least} {'entry' if least == 1 else 'entries'}, has {context['actual_length']}"
+def _path(value: Any, details: ErrorDetails) -> KeyPath:
+    """Where the error is in the file: pydantic adds `[key]` for a key, and the names of union members."""
+    path: KeyPath = ()
+    parts = [part for part in details["loc"] if part != "[key]"]
+    for place, part in enumerate(parts):
+        inside = (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int))
+        if inside:
+            value = value[part]
+        if inside or (place == len(parts) - 1 and details["type"] == "missing"):
+            path = (*path, part)
+    return path
 
 
 def _unknown(model: type[BaseModel], path: KeyPath) -> str:
-    """An unknown key: the nearest known one beside it, or the section that has a key of this name."""
-    section = _models(_field(model, path[:-1]))
-    known = list(section[0].model_fields) if section else []
-    word = str(path[-1])
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    if near:
-        return f"unknown key; did you mean {near[0]}?"
-    elsewhere = [where for where in _all_keys(model, "") if where.rpartition(".")[2] == word]
-    if elsewhere:
-        return f"unknown key; did you mean {elsewhere[0]}?"
-    return f"unknown key; known here: {', '.join(known)}"
+    if str(path[-1]).lower() in SECRET_KEYS:
+        return "an API key never stands in a recipe: set the environment variable and, if need be, name it with key_env"
+    near = nearest_key(model, path)
+    known = ", ".join(keys_at(model, path[:-1]))
+    return f"unknown key; did you mean {near}?" if near else f"unknown key; known here: {known}"
 
 
-def _all_keys(model: type[BaseModel], prefix: str) -> list[str]:
-    """Every key of the schema as a dotted path; a name the user chooses is written <name>."""
-    found = []
-    for name, info in model.model_fields.items():
-        found.append(prefix + name)
-        named = f"{prefix}{name}.<name>." if dict in _annotations_origin(info.annotation) else f"{prefix}{name}."
-        for section in _models(info.annotation):
-            found += _all_keys(section, named)
-    return found
+def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
+    kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_pattern_mismatch" and path[-1] == "key_env":
+        return "must be the NAME of an environment variable, such as OPENAI_API_KEY, never the key itself"
+    written = document.written.get(path)
+    got = f", got {_shown(value, written, bool(path) and path[-1] in SECRET_KEYS)}"
+    if kind == "string_pattern_mismatch":
+        return f"a name has lower-case letters, digits, - and _ only (it becomes a folder){got}"
+    if value is None:
+        return trap(written, None) if written else "has no value: write one after the colon"
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return trap(written if written is not None else str(value), value)
+    if kind in _LIMITS:
+        name, words = _LIMITS[kind]
+        return f"must be {words} {context[name]:g}{got}"
+    if kind == "literal_error":
+        return _choice(context["expected"], value, got)
+    if kind in ("tuple_type", "list_type"):
+        return f"must be a list, such as [{written}]" if written else f"must be a list{got}"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind == "too_short":
+        return f"must have at least {context['min_length']}, has {context['actual_length']}"
+    wanted = _WANTED.get(kind.partition("_")[0])
+    return f"must be {wanted}{got}" if wanted else details["msg"].replace("Input should", "it should", 1)
+
+
+def _choice(expected: str, value: Any, got: str) -> str:
+    """A word that is none of those allowed; pydantic names them as `'a', 'b' or 'c'`."""
+    choices = [part.strip("' ") for part in expected.replace(" or ", ", ").split(", ")]
+    near = nearest(str(value), choices) if len(choices) > 1 else None
+    hint = f"; did you mean {near}?" if near else ""
+    return f"must be {expected.replace(chr(39), '')}{got}{hint}"
 
 
 def _shown(value: Any, written: str | None, secret: bool) -> str:
     """A value as the user wrote it, short; sections and lists by kind; what may be a key, not at all."""
     if secret:
         return "something else"
-    if isinstance(value, dict | list | tuple):
-        return "a section" if isinstance(value, dict) else "a list"
+    if isinstance(value, Mapping | list | tuple):
+        return "a section" if isinstance(value, Mapping) else "a list"
     text = written if written is not None else str(value)
-    return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'" if isinstance(value, str) else text
+    text = text if len(text) <= 60 else text[:60] + "…"
+    return f"'{text}'" if isinstance(value, str) else text

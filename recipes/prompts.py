@@ -16,10 +16,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from recipes.chat import Message
-from recipes.documents import KeyPath, read_document
+from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.mistakes import shape_mistakes
 from recipes.schema import Recipe
+from recipes.yaml_files import read_document
 
 SHIPPED = Path(__file__).parent / "prompts"
 FIELDS: dict[str, tuple[str, ...]] = {"classify": ("text",)}

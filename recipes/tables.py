@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,26 +18,28 @@ import orjson
 from recipes.errors import SourceError
 
 MOST_LINE_BYTES = 10_000_000
+MOST_TOLD = 20
+"""Bad lines that are told of at once; the file is read no further after them."""
+
 KINDS = (".jsonl", ".csv", ".tsv", ".parquet")
 Record = dict[str, Any]
+Rows = Iterator[tuple[int, Record]]
 
 
 def table_kind(path: Path) -> str:
     """`.jsonl`, `.csv`, `.tsv` or `.parquet`, by the file's name. Raises SourceError for any other."""
-    name = path.name.lower().removesuffix(".gz")
-    kind = "." + name.rpartition(".")[2]
-    kind = ".jsonl" if kind == ".ndjson" else kind
-    if kind not in KINDS or (kind == ".parquet" and path.name.lower().endswith(".gz")):
-        raise SourceError(
-            f"{path}: a table is .jsonl, .csv, .tsv (each also .gz) or .parquet; rename or convert the file"
-        )
+    name = path.name.lower()
+    kind = "." + name.removesuffix(".gz").rpartition(".")[2].replace("ndjson", "jsonl")
+    if kind not in KINDS or name.endswith(".parquet.gz"):
+        raise SourceError(f"{path}: a table is .jsonl, .csv or .tsv (each also .gz) or .parquet; convert the file")
     return kind
 
 
-def read_table(path: Path) -> Iterator[tuple[int, Record]]:
+def read_table(path: Path) -> Rows:
     """Yield (line, record) for every row; of a Parquet file, (row number from 1, record).
 
-    Raises SourceError as `file:line: sentence` for what is no row, and for a file that cannot be read.
+    Raises SourceError with `file:line: sentence` for what is no row: all such lines at once (no row follows the
+    first of them), and for a file that cannot be read.
     """
     kind = table_kind(path)
     try:
@@ -44,28 +47,20 @@ def read_table(path: Path) -> Iterator[tuple[int, Record]]:
             yield from _parquet(path)
             return
         with _open(path) as raw:
-            lines = _lines(raw, path)
-            yield from _jsonl(lines, path) if kind == ".jsonl" else _csv(lines, path, "\t" if kind == ".tsv" else ",")
+            if kind == ".jsonl":
+                yield from _jsonl(_lines(raw, path), path)
+            else:
+                yield from _csv(_lines(raw, path), path, "\t" if kind == ".tsv" else ",")
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or f"the file is damaged ({error})"
         raise SourceError(f"{path}: cannot be read: {reason}") from None
 
 
-def count_table(path: Path, most: int | None = None) -> int:
-    """Rows in a table, counted no further than `most`."""
+def count_table(path: Path) -> int:
+    """Rows in a table."""
     if table_kind(path) == ".parquet":
-        import pyarrow.parquet as pq
-
-        try:
-            rows = pq.ParquetFile(path).metadata.num_rows
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{path}: is no Parquet file: {str(error).splitlines()[0]}") from None
-        return rows if most is None else min(rows, most)
-    count = 0
-    for count, _ in enumerate(read_table(path), 1):
-        if count == most:
-            break
-    return count
+        return _parquet_rows(path)
+    return sum(1 for _ in read_table(path))
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -74,8 +69,8 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _lines(raw: IO[bytes], path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a UTF-8 file, with their ends; each of bounded length."""
+def _lines(raw: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their ends and numbers, each of bounded length; a byte order mark is dropped."""
     number = 0
     while line := raw.readline(MOST_LINE_BYTES + 1):
         number += 1
@@ -85,76 +80,119 @@ def _lines(raw: IO[bytes], path: Path) -> Iterator[tuple[int, str]]:
             if line.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise SourceError(f"{path}:1: the file is UTF-16: save it as UTF-8")
             line = line.removeprefix(b"\xef\xbb\xbf")
-        try:
-            yield number, line.decode()
-        except UnicodeDecodeError as error:
-            raise SourceError(
-                f"{path}:{number}: not UTF-8 (byte 0x{line[error.start]:02x} at {error.start + 1}): save the file as UTF-8"
-            ) from None
+        yield number, line
 
 
-def _jsonl(lines: Iterator[tuple[int, str]], path: Path) -> Iterator[tuple[int, Record]]:
+def _jsonl(lines: Iterator[tuple[int, bytes]], path: Path) -> Rows:
+    problems: list[str] = []
     for number, line in lines:
         if line.isspace():
             continue
-        try:
-            record = orjson.loads(line)
-        except ValueError as error:
-            hint = (
-                "; is this one JSON array? JSONL has an object on every line" if line.lstrip().startswith("[") else ""
-            )
-            raise SourceError(f"{path}:{number}: not JSON: {str(error)[:120]}{hint}") from None
-        if not isinstance(record, dict):
-            kind = "an array" if isinstance(record, list) else "a bare value"
-            raise SourceError(f"{path}:{number}: a line must hold one JSON object, this one holds {kind}")
-        yield number, record
+        record = _object(line)
+        if isinstance(record, str):
+            problems.append(f"{path}:{number}: {record}")
+            if len(problems) == MOST_TOLD:
+                break
+        elif not problems:
+            yield number, record
+    if problems:
+        raise SourceError("\n".join(problems))
 
 
-def _csv(lines: Iterator[tuple[int, str]], path: Path, delimiter: str) -> Iterator[tuple[int, Record]]:
-    """Rows by the header's names. Line numbers are those where a row begins (a quoted cell may span lines)."""
-    place = [0]
+def _object(line: bytes) -> Record | str:
+    """The JSON object on a line, or what is wrong with it."""
+    try:
+        found = orjson.loads(line)
+    except ValueError as error:
+        try:  # orjson refuses lone surrogates, which json.dumps writes; cleaning mends them
+            found = json.loads(line.decode())
+        except UnicodeDecodeError as broken:
+            return _not_utf8(line, broken)
+        except (ValueError, RecursionError):
+            return f"not JSON: {str(error)[:100]}"
+    if isinstance(found, dict):
+        return found
+    if isinstance(found, list):
+        return "a line must hold one JSON object, this one holds an array; JSONL has one object on every line"
+    return "a line must hold one JSON object, this one holds a bare value"
+
+
+def _not_utf8(line: bytes, error: UnicodeDecodeError) -> str:
+    return f"not UTF-8 (byte 0x{line[error.start]:02x} at place {error.start + 1}): save the file as UTF-8"
+
+
+def _csv(lines: Iterator[tuple[int, bytes]], path: Path, delimiter: str) -> Rows:
+    """Rows by the header's names, each with the line on which it begins (a quoted cell may span lines)."""
+    last = 0
 
     def text() -> Iterator[str]:
-        for number, line in lines:
-            place[0] = number
-            yield line
+        nonlocal last
+        for last, line in lines:
+            try:
+                yield line.decode()
+            except UnicodeDecodeError as error:
+                raise SourceError(f"{path}:{last}: {_not_utf8(line, error)}") from None
 
-    reader = csv.reader(text(), delimiter=delimiter, strict=True)
+    csv.field_size_limit(MOST_LINE_BYTES)
+    problems: list[str] = []
+    stream = text()
+    begin = 1
     try:
-        header = next(reader, None)
-        if header is None:
-            return
-        _check_header(header, path)
-        begin = place[0] + 1
-        for cells in reader:
-            if cells:
-                if len(cells) != len(header):
-                    raise SourceError(
-                        f"{path}:{begin}: {len(cells)} cells where the header has {len(header)}; "
-                        "put cells that hold a separator or a line break in double quotes"
-                    )
+        first = next(stream, "")
+        if delimiter == "," and "," not in first and ";" in first:
+            delimiter = ";"  # how Excel saves CSV where the comma is the decimal sign
+        header = _header(next(csv.reader([first], delimiter=delimiter, strict=True), []), path)
+        begin = last + 1
+        for cells in csv.reader(stream, delimiter=delimiter, strict=True):
+            if len(cells) == len(header) and not problems:
                 yield begin, dict(zip(header, cells, strict=True))
-            begin = place[0] + 1
+            elif cells and len(cells) != len(header):
+                problems.append(_cells(f"{path}:{begin}", len(cells), len(header)))
+            begin = last + 1
+            if len(problems) == MOST_TOLD:
+                break
     except csv.Error as error:
-        raise SourceError(f"{path}:{place[0]}: not CSV: {error}") from None
+        problems.append(f"{path}:{begin}: not CSV: {error}; is a quote opened here and not closed?")
+    if problems:
+        raise SourceError("\n".join(problems))
 
 
-def _check_header(header: list[str], path: Path) -> None:
-    twice = sorted({name for name in header if header.count(name) > 1})
+def _cells(where: str, seen: int, wanted: int) -> str:
+    advice = "put cells that hold a separator or a line break in double quotes"
+    return f"{where}: {seen} cells where the header has {wanted}; {advice}"
+
+
+def _header(names: list[str], path: Path) -> list[str]:
+    header = [name.strip() for name in names]
+    twice = [name for place, name in enumerate(header) if name and name in header[:place]]
     if twice:
         raise SourceError(f"{path}:1: the header names {twice[0]!r} twice")
+    return header
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, Record]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _parquet(path: Path) -> Rows:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     number = 0
     try:
-        with pq.ParquetFile(path) as table:
+        with path.open("rb") as file, pq.ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=1024):
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record
     except (pa.ArrowException, ValueError) as error:
         raise SourceError(f"{path}: is no Parquet file: {str(error).splitlines()[0][:200]}") from None
+
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file, pq.ParquetFile(file) as table:
+            return int(table.metadata.num_rows)
+    except (pa.ArrowException, ValueError) as error:
+        raise SourceError(f"{path}: is no Parquet file: {str(error).splitlines()[0][:200]}") from None
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from None

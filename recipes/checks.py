@@ -1,0 +1,160 @@
+"""What a recipe's parts must agree on, with each other and with the files they name. No network, nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recipes import keys
+from recipes.addresses import address_problem
+from recipes.documents import KeyPath
+from recipes.errors import RecipeError
+from recipes.mistakes import did_you_mean
+from recipes.prompts import FIELDS, SHIPPED, is_prompt_file, read_prompt
+from recipes.schema import BASELINES, Evaluation, Source, Student, Synthesis, Teacher
+from recipes.source_checks import source_mistakes
+
+Found = Iterator[tuple[KeyPath, str]]
+
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))})
+"""Names that Windows keeps for itself, whatever the folder."""
+
+
+@dataclass
+class Parts:
+    """The sections of a recipe that could be read; None where one could not."""
+
+    folder: Path
+    name: str = ""
+    task: str | None = None
+    labels: tuple[str, ...] | None = None
+    source: Source | None = None
+    teacher: Teacher | None = None
+    synthesis: Synthesis | None = None
+    students: dict[str, Student | None] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+
+
+def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
+    """Every disagreement, as (path, message). Mistakes inside a prompt file go to `elsewhere`, with its own lines."""
+    if parts.source is not None:
+        yield from source_mistakes(parts.source, parts.folder, parts.labels)
+    if parts.synthesis is not None:
+        yield from _prompt(parts, parts.synthesis, elsewhere)
+    if parts.teacher is not None:
+        yield from _teacher(parts, parts.teacher)
+    yield from _names(parts)
+    for name, student in parts.students.items():
+        if student is not None:
+            yield from _student(parts, name, student)
+    if parts.evaluation is not None:
+        yield from _evaluation(parts, parts.evaluation)
+
+
+def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
+    name, where = synthesis.prompt, ("synthesis", "prompt")
+    path = parts.folder / Path(name).expanduser() if is_prompt_file(name) else SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        if is_prompt_file(name):
+            yield where, f"there is no file {path}"
+        else:
+            shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+            yield where, f"there is no shipped prompt {name}; {did_you_mean(name, shipped)} (or name a .yaml file)"
+    elif parts.labels is not None and parts.task in FIELDS:
+        try:
+            read_prompt(path, parts.task, parts.labels)
+        except RecipeError as error:
+            elsewhere += error.mistakes
+
+
+def _teacher(parts: Parts, teacher: Teacher) -> Found:
+    if teacher.journal is not None and not (parts.folder / Path(teacher.journal).expanduser()).is_file():
+        yield ("teacher", "journal"), f"there is no file {parts.folder / teacher.journal}"
+    if teacher.base_url is not None:
+        problem = address_problem(teacher.base_url)
+        if problem:
+            yield ("teacher", "base_url"), problem
+    if teacher.key_env is not None and keys.is_long_token(teacher.key_env):
+        message = "must be the NAME of an environment variable; this looks like the key itself: take it out of the file"
+        yield ("teacher", "key_env"), message
+    if teacher.is_paid():
+        if teacher.price is None:
+            message = (
+                "is missing: a paid teacher needs its price in USD per million tokens, "
+                "as the provider lists it: {input: ..., output: ...}"
+            )
+            yield ("teacher", "price"), message
+        if parts.synthesis is not None and parts.synthesis.budget_usd is None:
+            message = "is missing: a paid teacher needs a cap on what this run may cost, in USD"
+            yield ("synthesis", "budget_usd"), message
+
+
+def _names(parts: Parts) -> Found:
+    if parts.name.lower() in _DEVICES:
+        yield ("name",), f"Windows keeps the name {parts.name} for a device: choose another"
+    for name in parts.students:
+        if name in _DEVICES:
+            yield ("students", name), f"Windows keeps the name {name} for a device: choose another"
+        if name == "teacher" or name in BASELINES:
+            yield ("students", name), f"{name} is what the report calls another model: choose another name"
+
+
+def _student(parts: Parts, name: str, student: Student) -> Found:
+    base = student.base
+    if base.startswith("students."):
+        yield from _base(parts, name, base)
+    elif re.match(r"[.~/\\]|[A-Za-z]:\\", base) and not (parts.folder / Path(base).expanduser()).is_dir():
+        yield ("students", name, "base"), f"there is no folder {parts.folder / Path(base).expanduser()}"
+    elif base in parts.students:
+        yield ("students", name, "base"), f"to start from the student {base} write students.{base}"
+    if student.rows == "gold":
+        if parts.source is not None and parts.source.label is None:
+            message = "gold needs human labels: name their column in source.label"
+            yield ("students", name, "rows"), message
+        if student.targets == "soft":
+            yield ("students", name, "targets"), "human labels are hard: soft targets go with rows: teacher"
+
+
+def _base(parts: Parts, name: str, base: str) -> Found:
+    """A chain of students must end at a model."""
+    where = ("students", name, "base")
+    seen = [name]
+    while base.startswith("students."):
+        other = base.removeprefix("students.")
+        if other not in parts.students:
+            if len(seen) == 1:
+                yield (
+                    where,
+                    f"there is no student {other}; {did_you_mean(other, [s for s in parts.students if s != name])}",
+                )
+            return
+        if other in seen:
+            if other == name:
+                yield where, f"goes round in a circle: {' -> '.join([*seen, other])}; one of them must name a model"
+            return
+        seen.append(other)
+        student = parts.students[other]
+        if student is None:
+            return
+        base = student.base
+
+
+def _evaluation(parts: Parts, evaluation: Evaluation) -> Found:
+    known = ["teacher", *parts.students, *BASELINES]
+    has_gold = parts.source is None or parts.source.label is not None
+    for place, model in enumerate(evaluation.models or ()):
+        where = ("evaluation", "models", place)
+        if model not in known:
+            yield where, f"there is no model {model}; {did_you_mean(model, known)}"
+        elif model == "tfidf_gold" and not has_gold:
+            yield where, "tfidf_gold learns from human labels: name their column in source.label"
+        elif model == "vader" and not _is_sentiment(parts.labels):
+            yield where, "vader knows the labels negative, neutral and positive only"
+        elif model in (evaluation.models or ())[:place]:
+            yield where, f"{model} stands twice"
+
+
+def _is_sentiment(labels: tuple[str, ...] | None) -> bool:
+    return labels is None or sorted(label.casefold() for label in labels) == ["negative", "neutral", "positive"]

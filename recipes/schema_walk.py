@@ -1,0 +1,80 @@
+"""What the schema allows at a place of a recipe: the ground of did-you-mean and of YAML's false friends."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from recipes.documents import KeyPath
+
+
+def options_at(model: type[BaseModel], path: KeyPath) -> list[Any]:
+    """The types that a value at `path` may have, members of unions apart; empty where the schema has no such place."""
+    options: list[Any] = [model]
+    for part in path:
+        inner = [annotation for option in options for annotation in _inside(option, part)]
+        options = [member for annotation in inner for member in _members(annotation)]
+    return options
+
+
+def keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """The keys a section at `path` may have."""
+    return [key for option in options_at(model, path) if _is_model(option) for key in option.model_fields]
+
+
+def nearest_key(model: type[BaseModel], path: KeyPath) -> str | None:
+    """The key that an unknown one was meant to be: one beside it, else the dotted path of one of the same name."""
+    word = str(path[-1])
+    near = nearest(word, keys_at(model, path[:-1]))
+    if near is not None:
+        return near
+    return next((dotted for dotted in _all_keys(model, "") if dotted.rpartition(".")[2] == word), None)
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that is most like `word`, if any is."""
+    folded = {name.casefold(): name for name in known}
+    near = get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return folded[near[0]] if near else None
+
+
+def _inside(option: Any, part: str | int) -> list[Any]:
+    """Types of the entry `part` of a section, a mapping or a list."""
+    origin, inner = get_origin(option), get_args(option)
+    if origin is dict:
+        return [inner[1]]
+    if origin in (tuple, list) and isinstance(part, int):
+        return [inner[0]]
+    if _is_model(option) and part in option.model_fields:
+        return [option.model_fields[part].annotation]
+    return []
+
+
+def _members(annotation: Any) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [member for part in get_args(annotation) for member in _members(part)]
+    return [annotation]
+
+
+def _is_model(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, BaseModel)
+
+
+def _all_keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """Every key of the schema as a dotted path; a name the user chooses is written <name>."""
+    for name, info in model.model_fields.items():
+        yield prefix + name
+        for member in _members(info.annotation):
+            if _is_model(member):
+                yield from _all_keys(member, f"{prefix}{name}.")
+            elif get_origin(member) is dict:
+                for inner in _members(get_args(member)[1]):
+                    if _is_model(inner):
+                        yield from _all_keys(inner, f"{prefix}{name}.<name>.")
