@@ -120,24 +120,18 @@ def _student(parts: Parts, name: str, student: Student) -> Found:
 def _base(parts: Parts, name: str, base: str) -> Found:
     """A chain of students must end at a model."""
     where = ("students", name, "base")
-    seen = [name]
+    chain = [name]
     while base.startswith("students."):
         other = base.removeprefix("students.")
-        if other not in parts.students:
-            if len(seen) == 1:
-                yield (
-                    where,
-                    f"there is no student {other}; {did_you_mean(other, [s for s in parts.students if s != name])}",
-                )
+        student = parts.students.get(other)
+        if other not in parts.students and len(chain) == 1:
+            others = [student for student in parts.students if student != name]
+            yield where, f"there is no student {other}; {did_you_mean(other, others)}"
+        if other == name:
+            yield where, f"goes round in a circle: {' -> '.join([*chain, other])}; one of them must name a model"
+        if student is None or other in chain:
             return
-        if other in seen:
-            if other == name:
-                yield where, f"goes round in a circle: {' -> '.join([*seen, other])}; one of them must name a model"
-            return
-        seen.append(other)
-        student = parts.students[other]
-        if student is None:
-            return
+        chain.append(other)
         base = student.base
 
 

@@ -88,11 +88,11 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         try:
             return model.model_validate(inner)
         except ValidationError as error:
-            mistakes += [  # rules between keys, which an unknown key had kept from being looked at
+            mistakes.extend(  # rules between keys, which an unknown key had kept from being looked at
                 document.mistake(path, str(details["ctx"]["error"]))
                 for details in error.errors()
                 if details["type"] == "value_error" and not details["loc"] and not related(path, missing)
-            ]
+            )
             return None
 
     students = value.get("students")

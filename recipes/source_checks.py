@@ -17,10 +17,9 @@ from recipes.tables import read_table, table_kind
 
 Found = Iterator[tuple[KeyPath, str]]
 
-_TEACHER_WORDS = frozenset(
-    ("reason", "reasons", "reasoning", "rationale", "rationales", "explanation", "explanations", "justification")
-    + ("cot", "thought", "thoughts", "thinking")
-)
+_TEACHER_WORDS = {"reason", "reasons", "reasoning", "rationale", "rationales", "explanation", "explanations"} | {
+    "justification", "cot", "thought", "thoughts", "thinking",
+}  # fmt: skip
 _LOOKED_AT = 200
 """Rows at the head of a file whose labels are looked at."""
 

@@ -93,7 +93,7 @@ def _guard(text: str, document: Document) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if depth > MOST_DEPTH:
             raise RecipeError([f"{document.name}:{line}: nested deeper than {MOST_DEPTH} levels"])
         if getattr(event, "tag", None):
@@ -104,7 +104,7 @@ def _guard(text: str, document: Document) -> None:
 def _syntax(error: yaml.YAMLError, text: str, name: str) -> str:
     """A parser's complaint as one sentence with its line."""
     said = str(error)
-    mark: Any = getattr(error, "problem_mark", None)
+    mark = getattr(error, "problem_mark", None)
     if "quoted scalar" in said or mark is None:
         mark = getattr(error, "context_mark", mark)
     if mark is None:  # a character that YAML cannot hold
