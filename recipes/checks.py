@@ -107,8 +107,6 @@ def _student(parts: Parts, name: str, student: Student) -> Found:
         yield from _base(parts, name, base)
     elif re.match(r"[.~/\\]|[A-Za-z]:\\", base) and not (parts.folder / Path(base).expanduser()).is_dir():
         yield ("students", name, "base"), f"there is no folder {parts.folder / Path(base).expanduser()}"
-    elif base in parts.students:
-        yield ("students", name, "base"), f"to start from the student {base} write students.{base}"
     if student.rows == "gold":
         if parts.source is not None and parts.source.label is None:
             message = "gold needs human labels: name their column in source.label"

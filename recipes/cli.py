@@ -43,11 +43,16 @@ def stage_parser(module: str, description: str) -> argparse.ArgumentParser:
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
     """--set and --run."""
+    add_overrides(parser)
+    parser.add_argument("--run", metavar="DIR", help="run folder; default runs/<name of the recipe>")
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """--set."""
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
         help="override one value of the recipe, e.g. --set source.train=100; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--run", metavar="DIR", help="run folder; default runs/<name of the recipe>")
 
 
 def open_launch(args: argparse.Namespace) -> Launch:

@@ -13,3 +13,8 @@ def say(sentence: str) -> None:
 def is_terminal() -> bool:
     """Whether a person is there to see a live line and to answer a question."""
     return sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()
+
+
+def show(line: str) -> None:
+    """One line of a result, on stdout."""
+    print(line)

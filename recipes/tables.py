@@ -10,6 +10,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -56,11 +57,12 @@ def read_table(path: Path) -> Rows:
         raise SourceError(f"{path}: cannot be read: {reason}") from None
 
 
-def count_table(path: Path) -> int:
-    """Rows in a table."""
+def count_table(path: Path, most: int | None = None) -> int:
+    """Rows in a table, or `most` where it has more: no further is counted."""
     if table_kind(path) == ".parquet":
-        return _parquet_rows(path)
-    return sum(1 for _ in read_table(path))
+        rows = _parquet_rows(path)
+        return rows if most is None else min(rows, most)
+    return sum(1 for _ in islice(read_table(path), most))
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -1,0 +1,104 @@
+"""python -m recipes check|plan|list|doctor: what a recipe says, before anything is paid for or trained."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from recipes.cli import add_launch_options, open_run, run_main
+from recipes.console import say, show
+from recipes.errors import RecipeError
+from recipes.load import load_recipe
+
+SHIPPED = Path(__file__).parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = _parser().parse_args(argv)
+    if args.command == "check":
+        return _check(args)
+    if args.command == "plan":
+        return _plan(args)
+    return _list() if args.command == "list" else _doctor()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes", description="Check and plan recipes. Nothing is asked, downloaded or trained."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser("check", help="every mistake in recipe files, with file and line")
+    check.add_argument("recipe", metavar="RECIPE", nargs="+", help="recipe files")
+    check.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="override a value"
+    )
+    plan = commands.add_parser("plan", help="calls, tokens, dollars, stages and training steps of a recipe")
+    plan.add_argument("recipe", metavar="RECIPE", help="recipe file")
+    add_launch_options(plan)
+    commands.add_parser("list", help="the recipes that come with tutelage")
+    commands.add_parser("doctor", help="what this machine has: hardware, versions, keys")
+    return parser
+
+
+def _check(args: argparse.Namespace) -> int:
+    mistakes: list[str] = []
+    for path in _expanded(args.recipe):
+        try:
+            load_recipe(path, args.overrides)
+            show(f"{path}: ok")
+        except RecipeError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise RecipeError(mistakes)
+    return 0
+
+
+def _expanded(names: list[str]) -> list[str]:
+    """Files for patterns too: the Windows shells hand `recipes/*.yaml` on as it is."""
+    found: list[str] = []
+    for name in names:
+        path = Path(name)
+        matching = sorted(str(file) for file in path.parent.glob(path.name)) if "*" in path.name else []
+        found += matching or [name]
+    return found
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from recipes.plan import make_plan
+
+    recipe = load_recipe(args.recipe, args.overrides)
+    for line in make_plan(recipe, open_run(recipe, args.run)).lines():
+        show(line)
+    return 0
+
+
+def _list() -> int:
+    code = 0
+    for path in sorted(SHIPPED.glob("*.yaml")):
+        try:
+            recipe = load_recipe(path)
+        except RecipeError as error:
+            say(str(error))
+            code = error.code
+            continue
+        students = ", ".join(f"{name} ({student.base})" for name, student in recipe.students.items())
+        show(recipe.name)
+        rows = {"about": recipe.about, "file": str(path), "task": f"{recipe.task}: {', '.join(recipe.labels)}"}
+        rows |= {"teacher": f"{recipe.teacher.model} ({recipe.teacher.provider})", "students": students}
+        for title, text in rows.items():
+            if text:
+                show(f"    {title:<9} {text}")
+    return code
+
+
+def _doctor() -> int:
+    from recipes.doctor import report_lines
+
+    for line in report_lines():
+        show(line)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

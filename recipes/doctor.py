@@ -1,0 +1,177 @@
+"""What this machine has: hardware, versions of what we depend on, keys. Asks the system, imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from recipes import keys
+from recipes.schema import PROVIDERS
+
+GB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One NVIDIA GPU as nvidia-smi tells it. memory in MiB; capability as (major, minor)."""
+
+    name: str
+    memory: int
+    capability: tuple[int, int]
+    driver: str
+
+    def dtype(self) -> str:
+        """The 16-bit format that its tensor cores compute in: bf16 from Ampere on, fp16 on Volta and Turing (T4)."""
+        if self.capability >= (8, 0):
+            return "bf16"
+        return "fp16" if self.capability >= (7, 0) else "fp32"
+
+
+def report_lines() -> list[str]:
+    """The whole report, aligned."""
+    shown = [*_system(), *_hardware(), *_gpu_lines(find_gpus()), *_packages(), *_settings()]
+    width = max(len(name) for name, _ in shown) + 2
+    return [f"{name:<{width}}{text}".rstrip() for name, text in shown]
+
+
+def find_gpus() -> list[Gpu]:
+    """NVIDIA GPUs; none where there is no driver."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = "--query-gpu=name,memory.total,compute_cap,driver_version"
+    try:
+        done = subprocess.run(  # noqa: S603 (a fixed command)
+            [tool, query, "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [gpu for line in done.stdout.splitlines() if (gpu := read_gpu(line)) is not None]
+
+
+def read_gpu(line: str) -> Gpu | None:
+    """One line of nvidia-smi's CSV; None for one that is not understood."""
+    parts = [part.strip() for part in line.split(",")]
+    try:
+        name, memory, capability, driver = parts
+        major, minor = capability.split(".")
+        return Gpu(name, int(memory), (int(major), int(minor)), driver)
+    except ValueError:
+        return None
+
+
+def _system() -> list[tuple[str, str]]:
+    try:
+        own = metadata.version("tutelage")
+    except metadata.PackageNotFoundError:
+        own = "not installed: pip install -e ."
+    return [("tutelage", own), ("system", platform.platform()), ("python", platform.python_version())]
+
+
+def _hardware() -> list[tuple[str, str]]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    name, flags = _cpu()
+    known = [("bf16", "avx512_bf16"), ("AMX", "amx_bf16"), ("AVX-512", "avx512f"), ("AVX2", "avx2")]
+    has = [title for title, flag in known if flag in flags]
+    memory, free = _memory()
+    disk = shutil.disk_usage(Path.cwd())
+    return [
+        ("cpu", f"{name}, {cores} cores" + (f", {', '.join(has)}" if has else "")),
+        ("memory", f"{memory / GB:.1f} GB, {free / GB:.1f} GB free" if memory else "cannot be read here"),
+        ("disk", f"{disk.free / GB:.1f} GB free in {Path.cwd()}"),
+    ]
+
+
+def _cpu() -> tuple[str, set[str]]:
+    """The processor's name and what it can do (the flags only where Linux lists them)."""
+    name = platform.processor() or platform.machine()
+    flags: set[str] = set()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return name, flags
+    for line in text.split("\n\n", 1)[0].splitlines():
+        title, _, value = line.partition(":")
+        if title.strip() == "model name":
+            name = value.strip()
+        elif title.strip() in ("flags", "Features"):
+            flags = set(value.split())
+    return name, flags
+
+
+def _memory() -> tuple[int, int]:
+    """Bytes of memory, and of what programs can still get; (0, 0) where the system does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in text.splitlines()}
+        return sizes["MemTotal"], sizes.get("MemAvailable", 0)
+    except (OSError, ValueError, KeyError, IndexError):
+        pass
+    try:
+        import psutil  # type: ignore[import-untyped,unused-ignore]  # accelerate brings it; Windows and macOS
+    except ImportError:
+        return 0, 0
+    memory = psutil.virtual_memory()
+    return int(memory.total), int(memory.available)
+
+
+def _gpu_lines(gpus: list[Gpu]) -> list[tuple[str, str]]:
+    lines = [
+        (
+            "gpu",
+            f"{gpu.name}, {gpu.memory / 1024:.1f} GB, compute {gpu.capability[0]}.{gpu.capability[1]}, "
+            f"driver {gpu.driver}: precision {gpu.dtype()}",
+        )
+        for gpu in gpus
+    ]
+    if not lines:
+        apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+        lines = [
+            ("gpu", "Apple silicon (MPS)" if apple else "none found (no NVIDIA driver): students train on the CPU")
+        ]
+    try:
+        unsloth = metadata.version("unsloth")
+        used = "used where CUDA is" if gpus else "installed, but not used without CUDA"
+        return [*lines, ("unsloth", f"{unsloth} ({used})")]
+    except metadata.PackageNotFoundError:
+        return [*lines, ("unsloth", "not installed; it needs CUDA, and everything runs without it")]
+
+
+def _packages() -> list[tuple[str, str]]:
+    """Each dependency with its version; those outside the range we are tested with are marked."""
+    from packaging.requirements import Requirement
+
+    try:
+        wanted = [Requirement(line) for line in metadata.requires("tutelage") or []]
+    except metadata.PackageNotFoundError:
+        return []
+    lines = []
+    for requirement in wanted:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            lines.append((requirement.name, f"NOT INSTALLED (wanted {requirement.specifier})"))
+            continue
+        good = requirement.specifier.contains(version, prereleases=True)
+        lines.append((requirement.name, version if good else f"{version} OUTSIDE {requirement.specifier}"))
+    return lines
+
+
+def _settings() -> list[tuple[str, str]]:
+    """Which keys are set, never their values."""
+    names = [variable for _, variable in PROVIDERS.values() if variable is not None] + ["HF_TOKEN"]
+    lines = [(name, _where(name)) for name in names]
+    return [*lines, ("HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "not set"))]
+
+
+def _where(variable: str) -> str:
+    if os.environ.get(variable, "").strip():
+        return "set"
+    return "set in .env" if keys.read_key(variable) else "not set"

@@ -1,0 +1,111 @@
+"""How many rows a recipe will ask about, and how many tokens a call takes, before anything is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from recipes.chat import Message, Usage
+from recipes.prompts import Prompt
+from recipes.rows import Split
+from recipes.runs import Manifest
+from recipes.schema import Recipe
+from recipes.tables import count_table, read_table
+
+BYTES_PER_TOKEN = 4
+"""An estimate: English runs at 4 to 5 bytes of UTF-8 a token, other languages and emoji near 3."""
+TOKENS_PER_MESSAGE = 4
+"""What a chat template puts around each message, about."""
+_UNKNOWN_TEXT = "x" * 160
+"""Stands for a text of a data set that is not here yet: a tweet or two sentences."""
+_UNKNOWN_REASON = 60
+"""Tokens of a rationale where the prompt shows no example of one."""
+_SAMPLED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CallSize:
+    """Tokens of one call: the part of the prompt that every call shares, all of the prompt, and the reply.
+
+    measured: taken from the usage of an earlier run's replies, not estimated.
+    """
+
+    shared: float
+    prompt: float
+    completion: float
+    measured: bool = False
+
+    def usage(self, calls: int, cached: bool) -> Usage:
+        """Tokens of so many calls; cached: the shared part is read from the provider's cache from the second call on."""
+        hits = max(calls - 1, 0) * self.shared if cached else 0
+        return Usage(math.ceil(calls * self.prompt), math.floor(hits), math.ceil(calls * self.completion))
+
+
+def count_asked(recipe: Recipe) -> dict[Split, int] | None:
+    """Rows per split, duplicates and unfit texts included; None for a Hub data set whose size is not named.
+
+    Raises SourceError where a file cannot be read.
+    """
+    source = recipe.source
+    if source.path is None:
+        if source.train is None or source.test is None:
+            return None
+        return _divided(source.train, source.validation, source.test)
+    pool = recipe.resolve(source.path)
+    if source.test_path is not None:
+        test = 0 if source.test == 0 else count_table(recipe.resolve(source.test_path), source.test)
+        return _divided(count_table(pool, source.train), source.validation, test)
+    both_known = source.train is not None and source.test is not None
+    rows = count_table(pool, (source.train or 0) + (source.test or 0) if both_known else None)
+    test = int(rows / 5 + 0.5) if source.test is None else min(source.test, rows)
+    return _divided(min(rows - test, source.train or rows), source.validation, test)
+
+
+def _divided(both: int, share: float, test: int) -> dict[Split, int]:
+    validation = int(both * share + 0.5)
+    return {"train": both - validation, "validation": validation, "test": test}
+
+
+def call_size(recipe: Recipe, prompt: Prompt, manifest: Manifest | None) -> CallSize:
+    """Tokens of one call: as measured by `manifest` (of the rows stage), else estimated over the first texts."""
+    shared = _tokens(prompt.static)
+    measured = _measured(shared, manifest)
+    if measured is not None:
+        return measured
+    texts = list(_texts(recipe)) or [_UNKNOWN_TEXT]
+    fields = [dict.fromkeys(prompt.placeholders, text) for text in texts]
+    whole = sum(_tokens(prompt.render(values)) for values in fields) / len(fields)
+    return CallSize(shared, whole, min(_reply_tokens(prompt), recipe.teacher.max_tokens))
+
+
+def _measured(shared: float, manifest: Manifest | None) -> CallSize | None:
+    facts = manifest.facts if manifest is not None else {}
+    replies, tokens = facts.get("replies"), facts.get("tokens")
+    if not replies or not tokens or not tokens["prompt"]:
+        return None
+    prompt = tokens["prompt"] / replies
+    return CallSize(min(shared, prompt), prompt, tokens["completion"] / replies, measured=True)
+
+
+def _texts(recipe: Recipe) -> Iterator[str]:
+    if recipe.source.path is not None:
+        path: Path = recipe.resolve(recipe.source.path)
+        for _, record in islice(read_table(path), _SAMPLED):
+            yield str(record.get(recipe.source.text) or "")
+
+
+def _tokens(messages: tuple[Message, ...]) -> float:
+    return sum(
+        len(message.content.encode(errors="replace")) / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE for message in messages
+    )
+
+
+def _reply_tokens(prompt: Prompt) -> float:
+    """Mean of the few-shot replies; without them, a label and the reason that the prompt asks for."""
+    replies = [message for message in prompt.static if message.role == "assistant"]
+    if replies:
+        return _tokens(tuple(replies)) / len(replies)
+    return 10 + (_UNKNOWN_REASON if prompt.answer.rationale is not None else 0)

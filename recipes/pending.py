@@ -1,0 +1,79 @@
+"""What is still to do in a run folder: the stages that must run and why, and the length of each training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from recipes.rows import count_rows
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+from recipes.stages import report_inputs, rows_inputs, student_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage and why it must run; no reason: it is up to date."""
+
+    name: str
+    reasons: list[str]
+
+    def line(self) -> str:
+        return f"{self.name}: {'to do: ' + '; '.join(self.reasons) if self.reasons else 'up to date'}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """How long a student's training is at most (it may stop early). rows: None while they are not known."""
+
+    student: str
+    rows: int | None
+    epochs: int
+    batch_size: int
+    seeds: int
+
+    @property
+    def steps(self) -> int | None:
+        """Optimizer steps over all seeds."""
+        return None if self.rows is None else math.ceil(self.rows / self.batch_size) * self.epochs * self.seeds
+
+    def line(self) -> str:
+        rows = "rows" if self.rows is None else f"{self.rows:,} rows"
+        sums = f"{rows} / {self.batch_size} x {self.epochs} epochs" + (
+            f" x {self.seeds} seeds" if self.seeds > 1 else ""
+        )
+        return f"{self.student}: {sums}" + ("" if self.steps is None else f" = {self.steps:,} steps at most")
+
+
+def stage_plans(recipe: Recipe, run: RunFolder) -> list[StagePlan]:
+    """Every stage in the order of its run; one that follows a stage that runs, runs too."""
+    plans = {"rows": StagePlan("rows", run.why_stale("rows", rows_inputs(recipe)))}
+
+    def student(name: str) -> StagePlan:
+        stage = f"student-{name}"
+        if stage not in plans:
+            base = recipe.base_student(name)
+            before = plans["rows"] if base is None else student(base)
+            plans[stage] = StagePlan(stage, run.why_stale(stage, student_inputs(recipe, name, run)) or _after(before))
+        return plans[stage]
+
+    before = [plans["rows"], *(student(name) for name in recipe.students)]
+    reasons = run.why_stale("report", report_inputs(recipe, run))
+    plans["report"] = StagePlan("report", reasons or [reason for stage in before for reason in _after(stage)])
+    return list(plans.values())
+
+
+def _after(before: StagePlan) -> list[str]:
+    """Why a stage that is up to date with what is on disk must run again all the same."""
+    return [f"{before.name} runs again"] if before.reasons else []
+
+
+def training_plans(recipe: Recipe, run: RunFolder, expected: int | None, rows_done: bool) -> list[TrainingPlan]:
+    """The training of each student: on the rows on disk where they are up to date, else on those expected."""
+    train = count_rows(run.rows / "train.jsonl") if rows_done else expected
+    plans = []
+    for name, student in recipe.students.items():
+        known = [count for count in (train, student.limit) if count is not None]
+        rows = min(known) if known else None
+        plans.append(TrainingPlan(name, rows, student.epochs, student.batch_size, len(student.seeds)))
+    return plans

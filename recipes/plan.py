@@ -1,0 +1,176 @@
+"""What a run will do and cost, said before it does: rows, calls, tokens, dollars, stages, training steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recipes import keys
+from recipes.console import is_terminal, say
+from recipes.errors import TeacherError
+from recipes.estimate import CallSize, call_size, count_asked
+from recipes.pending import StagePlan, TrainingPlan, stage_plans, training_plans
+from recipes.prompts import Prompt, load_prompt
+from recipes.rows import Split, count_rows
+from recipes.runs import Manifest, RunFolder
+from recipes.schema import Recipe
+from recipes.stages import rows_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All of it.
+
+    rows: per split, before duplicates are dropped; None for a Hub data set whose size is not known yet.
+    calls: replies the rows need. replies: those in the journal. left: still to be asked (re-asks not counted).
+    usd_expected, usd_at_most: for what is left; None without a price or without a number of rows.
+    """
+
+    recipe: Recipe
+    rows: dict[Split, int] | None
+    calls: int | None
+    replies: int
+    left: int | None
+    size: CallSize
+    usd_expected: float | None
+    usd_at_most: float | None
+    stages: list[StagePlan]
+    training: list[TrainingPlan]
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The plan in plain text, aligned."""
+        recipe, teacher = self.recipe, self.recipe.teacher
+        where = teacher.address() if teacher.provider == "endpoint" else teacher.provider
+        shown = [
+            ("recipe", f"{recipe.name}: {recipe.task}, {', '.join(recipe.labels)}"),
+            ("teacher", f"{teacher.model} ({where})"),
+            ("rows", self._rows_line()),
+            ("calls", self._calls_line()),
+            ("tokens", self._tokens_line()),
+            ("cost", self._cost_line()),
+        ]
+        shown += [("" if place else "stages", stage.line()) for place, stage in enumerate(self.stages)]
+        shown += [("" if place else "training", one.line()) for place, one in enumerate(self.training)]
+        shown += [("note", note) for note in self.notes]
+        return [f"{name:<9} {text}".rstrip() for name, text in shown]
+
+    def _rows_line(self) -> str:
+        where = self.recipe.source.hub or self.recipe.source.path
+        if self.rows is None:
+            return f"not known until {where} is here (source.train and source.test would say)"
+        parts = ", ".join(f"{count:,} {split}" for split, count in self.rows.items() if count)
+        return f"up to {sum(self.rows.values()):,} ({parts}) from {where}"
+
+    def _calls_line(self) -> str:
+        votes = self.recipe.synthesis.votes
+        if self.recipe.teacher.provider == "recorded":
+            return "none: the replies are recorded"
+        each = f" ({votes} votes a row)" if votes > 1 else ""
+        if self.calls is None:
+            return f"one for every row{each}, {self.replies:,} replies on disk"
+        return f"{self.calls:,}{each}, {self.replies:,} replies on disk, {self.left:,} to ask"
+
+    def _tokens_line(self) -> str:
+        size = self.size
+        how = "measured in this run folder" if size.measured else "estimated at 4 bytes a token"
+        each = f"{size.prompt:,.0f} in (of them {size.shared:,.0f} the same in every call), {size.completion:,.0f} out"
+        if not self.left:
+            return f"a call {each}; {how}"
+        usage = size.usage(self.left, cached=False)
+        return f"about {usage.prompt:,} in, {usage.completion:,} out; a call {each}; {how}"
+
+    def _cost_line(self) -> str:
+        teacher, budget = self.recipe.teacher, self.recipe.synthesis.budget_usd
+        if teacher.provider == "recorded":
+            return "nothing"
+        if not teacher.is_paid():
+            return "no price is named for this teacher"
+        cap = f"never above {budget:.2f} USD in this run folder (budget_usd)"
+        if self.usd_expected is None or self.usd_at_most is None:
+            return f"not known before the data set is here; {cap}"
+        worst = f", {self.usd_at_most:.2f} at most" if budget is None or self.usd_at_most < budget else ""
+        return f"about {self.usd_expected:.2f} USD{worst}; {cap}"
+
+
+def make_plan(recipe: Recipe, run: RunFolder) -> Plan:
+    """Look at the recipe, its source and its run folder; nothing is asked, downloaded or written.
+
+    Raises SourceError where the source cannot be read, RecipeError where the prompt cannot.
+    """
+    prompt = load_prompt(recipe)
+    stages = stage_plans(recipe, run)
+    rows = count_asked(recipe)
+    replies = count_rows(run.journal)
+    calls = None if rows is None else sum(rows.values()) * recipe.synthesis.votes
+    rows_done = not stages[0].reasons
+    nothing_left = rows_done or recipe.teacher.provider == "recorded"
+    left = 0 if nothing_left else None if calls is None else max(calls - replies, 0)
+    size = call_size(recipe, prompt, _same_prompt(recipe, run))
+    expected, at_most = _cost(recipe, size, left)
+    training = training_plans(recipe, run, None if rows is None else rows["train"], rows_done)
+    plan = Plan(recipe, rows, calls, replies, left, size, expected, at_most, stages, training)
+    plan.notes.extend(_notes(plan, prompt))
+    return plan
+
+
+def _cost(recipe: Recipe, size: CallSize, left: int | None) -> tuple[float | None, float | None]:
+    """USD of the calls left: as expected, and if nothing were cached, every reply as long as allowed and asked again."""
+    price, synthesis = recipe.teacher.price, recipe.synthesis
+    if price is None or left is None:
+        return None, None
+    expected = price.cost(size.usage(left, cached=price.cached_input is not None))
+    longest = CallSize(size.shared, size.prompt, recipe.teacher.max_tokens)
+    worst = price.cost(longest.usage(left * (1 + synthesis.reask), cached=False))
+    return expected, worst if synthesis.budget_usd is None else min(worst, synthesis.budget_usd)
+
+
+def _same_prompt(recipe: Recipe, run: RunFolder) -> Manifest | None:
+    """The rows manifest, if its replies came from the same prompt and teacher."""
+    manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
+    if manifest is None or any(manifest.inputs.get(name) != inputs[name] for name in ("prompt file", "teacher")):
+        return None
+    return manifest
+
+
+def _notes(plan: Plan, prompt: Prompt) -> list[str]:
+    """What the user may want to know before it costs something."""
+    recipe, budget = plan.recipe, plan.recipe.synthesis.budget_usd
+    notes = []
+    told = " ".join([*(message.content for message in prompt.static), *prompt.pieces]).casefold()
+    unnamed = [label for label in recipe.labels if label.casefold() not in told]
+    if unnamed:
+        notes.append(f"the prompt never names {', '.join(unnamed)}: a teacher may not use a label it was not told of")
+    if plan.left and plan.replies:
+        notes.append("replies on disk count for the same teacher, prompt and text only; what changed is asked again")
+    if budget is not None and plan.usd_expected is not None and plan.usd_expected > budget:
+        notes.append(f"the budget ends after about {budget / plan.usd_expected:.0%} of the calls")
+    variable = recipe.teacher.key_variable()
+    if plan.left != 0 and variable is not None and keys.read_key(variable) is None:
+        notes.append(f"{variable} is not set: put it into the environment or a .env file")
+    return notes
+
+
+def confirm_spend(recipe: Recipe, run: RunFolder, yes: bool) -> None:
+    """Before the first paid call of a run folder: show the plan, and in a terminal ask once.
+
+    Raises TeacherError where the answer is no. Without a terminal, or with `yes`, it goes on within budget_usd.
+    """
+    teacher = recipe.teacher
+    if teacher.provider == "recorded" or not teacher.is_paid():
+        return
+    cap = f"never above {recipe.synthesis.budget_usd:.2f} USD in this run folder (budget_usd)"
+    if yes or count_rows(run.journal):
+        say(f"teacher: {teacher.model} is paid; {cap}")
+        return
+    for line in make_plan(recipe, run).lines():
+        say(line)
+    if not is_terminal():
+        say(f"teacher: no terminal to ask in, so it goes on; {cap}")
+        return
+    say("This costs money. Go on? [y/N]")
+    try:
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise TeacherError("stopped before the first call: nothing was asked or paid (--yes leaves the question out)")
