@@ -30,9 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="every mistake in recipe files, with file and line")
     check.add_argument("recipe", metavar="RECIPE", nargs="+", help="recipe files")
-    check.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="override a value"
-    )
+    add_overrides(check)
     plan = commands.add_parser("plan", help="calls, tokens, dollars, stages and training steps of a recipe")
     plan.add_argument("recipe", metavar="RECIPE", help="recipe file")
     add_launch_options(plan)

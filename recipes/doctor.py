@@ -18,7 +18,7 @@ GB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One NVIDIA GPU as nvidia-smi tells it. memory in MiB; capability as (major, minor)."""
+    """One NVIDIA GPU as nvidia-smi tells it. memory in MiB, 0 where it is shared; capability as (major, minor)."""
 
     name: str
     memory: int
@@ -30,6 +30,11 @@ class Gpu:
         if self.capability >= (8, 0):
             return "bf16"
         return "fp16" if self.capability >= (7, 0) else "fp32"
+
+    def line(self) -> str:
+        memory = f"{self.memory / 1024:.1f} GB, " if self.memory else ""
+        major, minor = self.capability
+        return f"{self.name}, {memory}compute {major}.{minor}, driver {self.driver}: precision {self.dtype()}"
 
 
 def report_lines() -> list[str]:
@@ -60,16 +65,13 @@ def read_gpu(line: str) -> Gpu | None:
     try:
         name, memory, capability, driver = parts
         major, minor = capability.split(".")
-        return Gpu(name, int(memory), (int(major), int(minor)), driver)
+        return Gpu(name, int(memory) if memory.isdigit() else 0, (int(major), int(minor)), driver)
     except ValueError:
         return None
 
 
 def _system() -> list[tuple[str, str]]:
-    try:
-        own = metadata.version("tutelage")
-    except metadata.PackageNotFoundError:
-        own = "not installed: pip install -e ."
+    own = _version("tutelage") or "not installed: pip install -e ."
     return [("tutelage", own), ("system", platform.platform()), ("python", platform.python_version())]
 
 
@@ -121,25 +123,23 @@ def _memory() -> tuple[int, int]:
 
 
 def _gpu_lines(gpus: list[Gpu]) -> list[tuple[str, str]]:
-    lines = [
-        (
-            "gpu",
-            f"{gpu.name}, {gpu.memory / 1024:.1f} GB, compute {gpu.capability[0]}.{gpu.capability[1]}, "
-            f"driver {gpu.driver}: precision {gpu.dtype()}",
-        )
-        for gpu in gpus
-    ]
-    if not lines:
+    lines = [("gpu", gpu.line()) for gpu in gpus]
+    if not gpus:
         apple = platform.system() == "Darwin" and platform.machine() == "arm64"
-        lines = [
-            ("gpu", "Apple silicon (MPS)" if apple else "none found (no NVIDIA driver): students train on the CPU")
-        ]
-    try:
-        unsloth = metadata.version("unsloth")
-        used = "used where CUDA is" if gpus else "installed, but not used without CUDA"
-        return [*lines, ("unsloth", f"{unsloth} ({used})")]
-    except metadata.PackageNotFoundError:
+        lines.append(("gpu", "Apple silicon (MPS)" if apple else "no NVIDIA GPU found: students train on the CPU"))
+    elif "+cpu" in (_version("torch") or ""):
+        lines.append(("", "NOT USED: this torch is a build for the CPU; see pytorch.org for one with CUDA"))
+    unsloth = _version("unsloth")
+    if unsloth is None:
         return [*lines, ("unsloth", "not installed; it needs CUDA, and everything runs without it")]
+    return [*lines, ("unsloth", unsloth if gpus else f"{unsloth}, not used: it needs CUDA")]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _packages() -> list[tuple[str, str]]:
@@ -154,13 +154,13 @@ def _packages() -> list[tuple[str, str]]:
     for requirement in wanted:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        try:
-            version = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
+        version = _version(requirement.name)
+        if version is None:
             lines.append((requirement.name, f"NOT INSTALLED (wanted {requirement.specifier})"))
-            continue
-        good = requirement.specifier.contains(version, prereleases=True)
-        lines.append((requirement.name, version if good else f"{version} OUTSIDE {requirement.specifier}"))
+        elif requirement.specifier.contains(version, prereleases=True):
+            lines.append((requirement.name, version))
+        else:
+            lines.append((requirement.name, f"{version} OUTSIDE {requirement.specifier}"))
     return lines
 
 

@@ -39,7 +39,7 @@ class CallSize:
     measured: bool = False
 
     def usage(self, calls: int, cached: bool) -> Usage:
-        """Tokens of so many calls; cached: the shared part is read from the provider's cache from the second call on."""
+        """Tokens of so many calls; cached: the provider has the shared part in its cache from the second call on."""
         hits = max(calls - 1, 0) * self.shared if cached else 0
         return Usage(math.ceil(calls * self.prompt), math.floor(hits), math.ceil(calls * self.completion))
 
@@ -98,9 +98,8 @@ def _texts(recipe: Recipe) -> Iterator[str]:
 
 
 def _tokens(messages: tuple[Message, ...]) -> float:
-    return sum(
-        len(message.content.encode(errors="replace")) / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE for message in messages
-    )
+    size = sum(len(message.content.encode(errors="replace")) for message in messages)
+    return size / BYTES_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages)
 
 
 def _reply_tokens(prompt: Prompt) -> float:

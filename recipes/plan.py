@@ -114,7 +114,7 @@ def make_plan(recipe: Recipe, run: RunFolder) -> Plan:
 
 
 def _cost(recipe: Recipe, size: CallSize, left: int | None) -> tuple[float | None, float | None]:
-    """USD of the calls left: as expected, and if nothing were cached, every reply as long as allowed and asked again."""
+    """USD of the calls left: as expected, and with nothing cached and every reply at full length and asked again."""
     price, synthesis = recipe.teacher.price, recipe.synthesis
     if price is None or left is None:
         return None, None
