@@ -4,8 +4,8 @@
     python bench/twitter_real.py                     # about half an hour on two cores
     python bench/twitter_real.py --run DIR           # goes on from DIR if it was stopped
 
-The recipe is recipes/twitter-sentiment.yaml with three changes: the source is ../shared/data/tweets_teachers (4,976 train
-and 901 test tweets), the teacher is asked over HTTP at ../shared/tools/teacher_server.py, which answers with what
+The recipe is recipes/twitter-sentiment.yaml with three changes: the source is ../shared/data/tweets_teachers (4,976
+train and 901 test tweets), the teacher is asked over HTTP at ../shared/tools/teacher_server.py, which answers with what
 DeepSeek-V3 really replied, and the base is MiniLM, since roberta-base cannot be had here. The server does not know the
 provider's token counts and estimates them, so no dollar figure of this run is a measurement.
 
