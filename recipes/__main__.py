@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recipes.cli import add_launch_options, open_run, run_main
+from recipes.cli import add_launch_options, add_overrides, open_run, run_main
 from recipes.console import say, show
 from recipes.errors import RecipeError
 from recipes.load import load_recipe

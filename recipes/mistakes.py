@@ -46,7 +46,7 @@ def shape_mistakes(document: Document, model: type[ModelType]) -> tuple[ModelTyp
         others = [_mistake(document, model, details) for details in error.errors(include_url=False)]
     mistakes += [mistake for mistake in others if mistake.path not in spoken]
     meant = {(*mistake.path[:-1], mistake.meant) for mistake in mistakes}
-    inner = {mistake.path[:-1] for mistake in mistakes}
+    inner = {mistake.path[:-1] for mistake in mistakes + document.mistakes}
     return None, [
         mistake
         for mistake in mistakes
@@ -90,7 +90,8 @@ def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) 
     kind = details["type"]
     if kind == "extra_forbidden":
         mistake = document.mistake(path, _unknown(model, path))
-        mistake.meant = nearest(str(path[-1]), keys_at(model, path[:-1])) or ""
+        near = nearest_key(model, path) or ""
+        mistake.meant = near if near in keys_at(model, path[:-1]) else ""
     else:
         mistake = document.mistake(path, _sentence(document, details, path))
     mistake.kind = kind

@@ -39,10 +39,9 @@ class TrainingPlan:
 
     def line(self) -> str:
         rows = "rows" if self.rows is None else f"{self.rows:,} rows"
-        sums = f"{rows} / {self.batch_size} x {self.epochs} epochs" + (
-            f" x {self.seeds} seeds" if self.seeds > 1 else ""
-        )
-        return f"{self.student}: {sums}" + ("" if self.steps is None else f" = {self.steps:,} steps at most")
+        seeds = f" x {self.seeds} seeds" if self.seeds > 1 else ""
+        steps = "" if self.steps is None else f" = {self.steps:,} steps at most"
+        return f"{self.student}: {rows} / {self.batch_size} x {self.epochs} epochs{seeds}{steps}"
 
 
 def stage_plans(recipe: Recipe, run: RunFolder) -> list[StagePlan]:

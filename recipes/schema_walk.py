@@ -27,18 +27,16 @@ def keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
 
 
 def nearest_key(model: type[BaseModel], path: KeyPath) -> str | None:
-    """The key that an unknown one was meant to be: one beside it, else the dotted path of one of the same name."""
-    word = str(path[-1])
-    near = nearest(word, keys_at(model, path[:-1]))
-    if near is not None:
-        return near
-    return next((dotted for dotted in _all_keys(model, "") if dotted.rpartition(".")[2] == word), None)
+    """The key that an unknown one was meant to be: one beside it, or the dotted path of one of the same name."""
+    word, beside = str(path[-1]), keys_at(model, path[:-1])
+    same = next((dotted for dotted in _all_keys(model, "") if dotted.rpartition(".")[2] == word), None)
+    return nearest(word, beside, 0.8) or same or nearest(word, beside)
 
 
-def nearest(word: str, known: list[str]) -> str | None:
-    """The known word that is most like `word`, if any is."""
+def nearest(word: str, known: list[str], alike: float = 0.6) -> str | None:
+    """The known word that is most like `word`, if any is at least so much alike (difflib's ratio)."""
     folded = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    near = get_close_matches(word.casefold(), list(folded), n=1, cutoff=alike)
     return folded[near[0]] if near else None
 
 

@@ -36,17 +36,16 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
         yield ("source", "label"), f"the text and its label cannot be the same column {source.text!r}"
     for value, label in (source.label_names or {}).items():
         if labels is not None and label not in labels:
-            yield (
-                ("source", "label_names", value),
-                f"{label} is none of the labels; {did_you_mean(label, list(labels))}",
-            )
+            message = f"{label} is none of the labels; {did_you_mean(label, list(labels))}"
+            yield ("source", "label_names", value), message
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
             yield from _file(source, ("source", setting), folder / Path(name).expanduser(), labels)
 
 
 def _is_teachers(column: str) -> bool:
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower())
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column)  # teacherRationale -> teacher_Rationale
+    words = re.findall(r"[a-z]+", f"{column} {apart}".lower())
     return not _TEACHER_WORDS.isdisjoint(words)
 
 
@@ -65,7 +64,7 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
         yield where, f"{path} has no rows"
         return
     yield from _columns(source, path, list(head[0]))
-    if source.label in head[0] and labels is not None:
+    if source.label in head[0] and source.label != source.text and labels is not None:
         yield from _labels(source, [record.get(source.label) for record in head], labels)
 
 
@@ -83,9 +82,7 @@ def _labels(source: Source, values: list[Any], labels: tuple[str, ...]) -> Found
     known = {label.strip().casefold() for label in labels}
     if seen and not any(names.get(value, value).strip().casefold() in known for value in seen):
         shown = ", ".join(value[:30] for value in seen[:5])
-        message = (
-            f"no value of the column {source.label!r} is one of the labels; it holds {shown}: map them with label_names"
-        )
+        message = f"the column {source.label!r} holds {shown}, none of the labels: map them with label_names"
         yield ("source", "label"), message
 
 
