@@ -51,6 +51,7 @@ class LabelTask:
         self.labels = recipe.labels
         self.synthesis = recipe.synthesis
         self.prompt = prompt
+        self.opening = len(prompt.static) + 1  # messages of a vote's first request
         self.keep_ties = keeps_ties(recipe)
         self.model = teacher.model
         self.endpoint = teacher.address()

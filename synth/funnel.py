@@ -1,0 +1,118 @@
+"""What became of every row of a source, in counts that add up.
+
+    read = not_drawn + unfit + asked          asked = kept + rejected
+
+unfit: never asked about (empty, duplicate ...). rejected: asked about, and no row came of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from recipes.chat import ChatRequest, Price, Reply, Usage
+from recipes.rows import SPLITS, LabelRow, Reject
+from recipes.schema import Recipe
+from synth.journal import Failure
+from synth.tasks.labels import Lookup
+
+
+class Funnel:
+    """Counts everything that is settled in one build. `watch` wraps the journal's lookup to count what was used."""
+
+    def __init__(self, recipe: Recipe, source: dict[str, int]) -> None:
+        """`source` is what Examples.counts says."""
+        self.recipe = recipe
+        self.reasons = Counter(source)
+        self.read, self.drawn = self.reasons.pop("read"), self.reasons.pop("drawn")
+        self.not_drawn = self.reasons.pop("not drawn")
+        self.unfit = self.reasons.total()
+        self.labels: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+        self.rejected = 0
+        self.outcomes: Counter[str] = Counter()
+        self.right: Counter[str] = Counter()
+        self.judged: Counter[str] = Counter()
+        self.replies = 0
+        self.again = 0
+        self.passing = 0  # failures that the next run asks for again
+        self.prompt = self.cached = self.completion = 0
+
+    def watch(self, lookup: Lookup, opening: int) -> Lookup:
+        """The same lookup, counting the replies that go into the rows. `opening`: messages of a first request."""
+
+        def watched(request: ChatRequest) -> Reply | Failure | None:
+            found = lookup(request)
+            if isinstance(found, Reply):
+                self.replies += 1
+                self.again += len(request.messages) > opening
+                self.prompt += found.usage.prompt
+                self.cached += found.usage.cached
+                self.completion += found.usage.completion
+            elif found is not None and not found.final:
+                self.passing += 1
+            return found
+
+        return watched
+
+    def keep(self, row: LabelRow) -> None:
+        self.labels[row.split]["(tie)" if row.label is None else row.label] += 1
+        self.outcomes[row.outcome] += 1
+        if row.gold is not None:
+            self.judged[row.split] += 1
+            self.right[row.split] += row.label == row.gold
+
+    def reject(self, row: Reject) -> None:
+        self.rejected += 1
+        self.reasons[row.reason] += 1
+
+    @property
+    def kept(self) -> int:
+        return sum(labels.total() for labels in self.labels.values())
+
+    def check(self) -> None:
+        """Raise if a row was lost or doubled: that would be our bug."""
+        if self.drawn != self.kept + self.rejected or self.read != self.not_drawn + self.unfit + self.drawn:
+            raise AssertionError(f"rows do not add up: {self.facts()}")
+
+    def usage(self) -> Usage:
+        return Usage(self.prompt, self.cached, self.completion)
+
+    def facts(self) -> dict[str, Any]:
+        """The manifest's figures."""
+        price: Price | None = self.recipe.teacher.price
+        return {
+            "read": self.read,
+            "not_drawn": self.not_drawn,
+            "unfit": self.unfit,
+            "asked": self.drawn,
+            "kept": self.kept,
+            "rejected": self.rejected,
+            "reasons": dict(self.reasons.most_common()),
+            "rows": {split: dict(sorted(labels.items())) for split, labels in self.labels.items()},
+            "outcomes": dict(self.outcomes),
+            "teacher_right": {split: [self.right[split], self.judged[split]] for split in SPLITS if self.judged[split]},
+            "replies": self.replies,
+            "asked_again": self.again,
+            "tokens": {"prompt": self.prompt, "cached": self.cached, "completion": self.completion},
+            "usd": None if price is None else round(price.cost(self.usage()), 6),
+        }
+
+
+def summary(facts: dict[str, Any]) -> list[str]:
+    """The figures of a manifest in a few lines."""
+    sizes = ", ".join(f"{sum(labels.values()):,} {split}" for split, labels in facts["rows"].items() if labels)
+    out = facts["unfit"] + facts["rejected"]
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["reasons"].items())
+    lines = [
+        f"rows: {facts['kept']:,} kept ({sizes or 'none'}), {out:,} rejected" + (f" ({reasons})" if out else ""),
+    ]
+    judged = sum(of for _, of in facts["teacher_right"].values())
+    if judged:
+        right = sum(right for right, _ in facts["teacher_right"].values())
+        lines.append(
+            f"rows: the teacher agrees with the human label on {right:,} of {judged:,} rows ({right / judged:.1%})"
+        )
+    repaired = facts["outcomes"].get("repaired", 0)
+    if repaired or facts["asked_again"]:
+        lines.append(f"rows: {repaired:,} from repaired replies, {facts['asked_again']:,} replies asked for again")
+    return lines
