@@ -1,0 +1,33 @@
+"""python -m eval recipe.yaml: compare the students of a recipe with their teacher, and write the report."""
+
+from __future__ import annotations
+
+from recipes.cli import Launch, open_launch, run_main, stage_parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Bring rows, students and the report up to date and print the scores. Returns the exit code."""
+    parser = stage_parser("eval", "Score the teacher, the students and the baselines of a recipe on the same rows.")
+    launch = open_launch(parser.parse_args(argv))
+    with launch.run.lock():
+        _compare(launch)
+    return 0
+
+
+def _compare(launch: Launch) -> None:
+    from eval.compare import compare
+    from eval.table import print_table
+    from finetune.train import train_students
+    from recipes.console import say
+    from synth.build import build_dataset
+
+    build_dataset(launch.recipe, launch.run, launch.yes)
+    wanted = launch.recipe.evaluation.models
+    names = [name for name in launch.recipe.students if wanted is None or name in wanted]
+    train_students(launch.recipe, names, launch.run)
+    print_table(compare(launch.recipe, launch.run))
+    say(f"report: {launch.run.path / 'report.html'}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,227 @@
+"""Where the marks of the report's charts stand: figures in, coordinates out; the template draws them as inline SVG.
+
+Across, charts that hold text use percent of their width, so that they are as readable on a phone as on a desk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from eval.comparison import Comparison, Curve, Figure, Funnel, ModelScores
+
+HEAT_STEPS = 10
+NAME_WIDTH, NAME_HEIGHT = 18, 7
+"""Room that a name takes on the chart of costs, in percent of its sides."""
+MATRIX_LABELS = 12
+"""With more labels than this the confusion matrix is a list of the most frequent confusions."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A straight or logarithmic axis from `low` to `high`, with its ticks as (value, percent of the width)."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, float], ...]
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """Percent of the width at which a value stands."""
+        low, high, value = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return round(100 * (value - low) / (high - low), 2)
+
+
+def share_axis(values: Sequence[float]) -> Axis:
+    """An axis of shares around `values`, its ends and ticks on round percentages."""
+    step = next(step for step in (0.05, 0.1, 0.2) if (max(values) - min(values)) / step <= 7)
+    low = max(0.0, math.floor(min(values) / step - 0.2) * step)
+    high = min(1.0, math.ceil(max(values) / step + 0.2) * step)
+    if high <= low:
+        low, high = max(0.0, low - step), min(1.0, high + step)
+    bare = Axis(low, high, ())
+    values = [low + step * place for place in range(round((high - low) / step) + 1)]
+    return Axis(low, high, tuple((value, bare.at(value)) for value in values))
+
+
+def log_axis(values: Sequence[float]) -> Axis:
+    """A logarithmic axis over positive values, ticks at powers of ten."""
+    first, last = math.floor(math.log10(min(values)) - 0.1), math.ceil(math.log10(max(values)) + 0.1)
+    bare = Axis(10.0**first, 10.0**last, (), log=True)
+    every = 1 + (last - first) // 7
+    powers = range(first, last + 1, every)
+    return Axis(bare.low, bare.high, tuple((10.0**power, bare.at(10.0**power)) for power in powers), log=True)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A model on the headline chart; places in percent of the width."""
+
+    model: ModelScores
+    figure: Figure
+    at: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DotChart:
+    """The headline: accuracy where there are gold labels, else agreement with the teacher."""
+
+    metric: str
+    axis: Axis
+    dots: tuple[Dot, ...]
+
+
+def headline(comparison: Comparison) -> DotChart | None:
+    """A dot and an interval for each model; None where nothing was measured."""
+    metric = "accuracy" if comparison.gold_rows else "agreement"
+    shown = [(one, getattr(one, metric)) for one in comparison.models if getattr(one, metric).value is not None]
+    if not shown:
+        return None
+    seeds = {
+        one.name: [value for seed in one.seeds if (value := getattr(seed, metric)) is not None] for one, _ in shown
+    }
+    ends = [end for _, figure in shown for end in (figure.value, figure.low, figure.high) if end is not None]
+    axis = share_axis([*ends, *(value for values in seeds.values() for value in values)])
+    return DotChart(metric, axis, tuple(_dot(one, figure, axis, seeds[one.name]) for one, figure in shown))
+
+
+def _seed_values(model: ModelScores, metric: str) -> list[float]:
+    values = [getattr(seed, metric) for seed in model.seeds]
+    return [value for value in values if value is not None]
+
+
+def _dot(model: ModelScores, figure: Figure, axis: Axis, seeds: Sequence[float]) -> Dot:
+    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
+    places = tuple(axis.at(value) for value in seeds) if len(seeds) > 1 else ()
+    return Dot(model, figure, axis.at(figure.value or 0), axis.at(low or 0), axis.at(high or 0), places)
+
+
+@dataclass(frozen=True)
+class CostDot:
+    """A model on the chart of cost against accuracy: percent across, percent down; its name at `tag`."""
+
+    model: ModelScores
+    across: float
+    down: float
+    tag: float = 0.0
+    tag_across: float = 0.0
+
+
+@dataclass(frozen=True)
+class CostChart:
+    """USD for 1,000 answers (logarithmic) against accuracy."""
+
+    cost: Axis
+    accuracy: Axis
+    dots: tuple[CostDot, ...]
+
+
+def cost_chart(comparison: Comparison) -> CostChart | None:
+    """None unless two models have both a cost and an accuracy; a model that reads no text is no choice to weigh."""
+    shown = [
+        (one, one.usd_per_1000, one.accuracy.value)
+        for one in comparison.models
+        if one.usd_per_1000 and one.accuracy.value is not None and one.name != "majority"
+    ]
+    if len(shown) < 2:
+        return None
+    cost, share = log_axis([usd for _, usd, _ in shown]), share_axis([value for _, _, value in shown])
+    dots = [CostDot(one, cost.at(usd), round(100 - share.at(value), 2)) for one, usd, value in shown]
+    return CostChart(cost, share, _tagged(dots))
+
+
+def _tagged(dots: Sequence[CostDot]) -> tuple[CostDot, ...]:
+    """Put each name beside its dot, clear of the dots and names that stand there already."""
+    placed: list[CostDot] = []
+    for dot in sorted(dots, key=lambda one: (one.down, -one.across)):
+        near = [other for other in placed if abs(other.across - dot.across) < NAME_WIDTH]
+        down = dot.down
+        while any(abs(other.tag - down) < NAME_HEIGHT for other in near):
+            down += NAME_HEIGHT / 2
+        right = max([dot.across, *(other.across for other in near if abs(other.down - down) < NAME_HEIGHT)])
+        placed.append(replace(dot, tag=round(down, 2), tag_across=right))
+    return tuple(placed)
+
+
+def paleness(count: int, bins: Sequence[ConfidenceBin]) -> float:
+    """Opacity of a bar of the reliability diagram: the fewer answers in it, the paler (by the square root)."""
+    return round(0.15 + 0.85 * math.sqrt(count / max(one.count for one in bins)), 2)
+
+
+def heat(matrix: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:
+    """Each cell's count, and its share of its row in steps of a tenth."""
+    return [[(count, round(HEAT_STEPS * count / max(1, sum(row)))) for count in row] for row in matrix]
+
+
+def confusions(model: ModelScores, labels: Sequence[str], most: int = 15) -> list[tuple[str, str, int]]:
+    """The most frequent mistakes as (gold, predicted, count)."""
+    names = [*labels, "unanswered"]
+    cells = [
+        (labels[row], names[column], count)
+        for row, counts in enumerate(model.confusion)
+        for column, count in enumerate(counts)
+        if count and row != column
+    ]
+    return sorted(cells, key=lambda cell: -cell[2])[:most]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A length of the funnel, in percent of everything read."""
+
+    name: str
+    count: int
+    kind: str
+    width: float
+
+
+def funnel_bars(funnel: Funnel) -> list[Bar]:
+    """Read, not drawn and set aside before asking; asked; kept by split; rejected by reason."""
+    aside = {"not drawn": funnel.not_drawn or 0, **funnel.set_aside}
+    read = funnel.asked + sum(aside.values())
+    parts = [
+        ("whole", {"read": read} if read > funnel.asked else {}),
+        ("aside", aside),
+        ("whole", {"asked": funnel.asked}),
+        ("kept", {f"kept, {split}": count for split, count in funnel.kept.items()}),
+        ("rejected", funnel.rejected),
+    ]
+    return [
+        Bar(name.replace("_", " "), count, kind, round(100 * count / max(1, read), 2))
+        for kind, counts in parts
+        for name, count in counts.items()
+        if count
+    ]
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """One training run in a box of 100 by 100: lines as (name, SVG points), each on a scale of its own."""
+
+    curve: Curve
+    lines: tuple[tuple[str, str], ...]
+    best: float | None
+
+
+def curve_chart(curve: Curve) -> CurveChart | None:
+    """None for a run of a single epoch, which has no course to show."""
+    if len(curve.epochs) < 2:
+        return None
+    first, length = curve.epochs[0], curve.epochs[-1] - curve.epochs[0]
+    across = {epoch: round(100 * (epoch - first) / length, 2) for epoch in curve.epochs}
+    series: dict[str, Sequence[float | None]] = {"loss": curve.loss, "macro_f1": curve.macro_f1}
+    lines = tuple((name, _polyline(list(across.values()), values)) for name, values in series.items())
+    return CurveChart(curve, tuple(line for line in lines if line[1]), across.get(curve.best_epoch))
+
+
+def _polyline(across: Sequence[float], values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    high, height = max(known), max(1e-9, max(known) - min(known))
+    marks = [(at, value) for at, value in zip(across, values, strict=True) if value is not None]
+    return " ".join(f"{at},{round(100 * (high - value) / height, 2)}" for at, value in marks)

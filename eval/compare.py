@@ -1,0 +1,162 @@
+"""The report stage: all models on the same rows, scored, tested in pairs, and written down."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from itertools import chain, zip_longest
+
+from eval.comparison import Comparison, Curve, Disagreement, ModelScores
+from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
+from eval.metrics import MISSING
+from eval.models import about, baseline_entrant, roster, student_entrants
+from eval.pairs import compare_pairs
+from eval.predict import answers_of, machine, teacher_answers
+from eval.scored import ScoredRows, count_funnel, read_scored
+from eval.scores import Compared, score_model
+from eval.verdicts import verdicts, warnings
+from finetune.record import SeedRecord, read_record
+from recipes.console import say
+from recipes.runs import RunFolder
+from recipes.schema import BASELINES, Recipe
+from recipes.stages import report_inputs
+
+STAGE = "report"
+EXAMPLES = 12
+"""Disagreements shown per student."""
+
+
+def compare(recipe: Recipe, run: RunFolder) -> Comparison:
+    """Bring predictions/ and the report up to date and return what it says.
+
+    Raises RunError where rows or students are missing, RecipeError where `evaluation.models` cannot be had.
+    """
+    from eval.card import update_cards
+    from eval.report import read_report, write_report
+
+    inputs = report_inputs(recipe, run)
+    stale = run.why_stale(STAGE, inputs)
+    known = None if stale else read_report(run)
+    if known is not None:
+        say(f"report: up to date ({run.path / 'report.html'})")
+        return known
+    say(f"report: {'; '.join(stale) or 'report.json is damaged'}")
+    scored = read_scored(recipe, run)
+    models = [_answers(recipe, run, name, scored) for name in roster(recipe, run)]
+    run.begin(STAGE)
+    comparison = build_comparison(recipe, run, models, scored)
+    outputs = write_report(run, comparison)
+    update_cards(recipe, run, comparison)
+    run.finish(STAGE, inputs, outputs, _facts(comparison))
+    return comparison
+
+
+def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared], scored: ScoredRows) -> Comparison:
+    """Score all models and every pair of them; reads the run folder, writes nothing."""
+    how = recipe.evaluation
+    scores = tuple(
+        score_model(one, about(recipe, one.name), _usd(recipe, run, one), scored, recipe.labels, how) for one in models
+    )
+    pairs = compare_pairs(models, scored, how)
+    gold_rows = int((scored.gold != MISSING).sum())
+    rows_manifest = run.manifest("rows")
+    complete = rows_manifest is None or rows_manifest.complete
+    return Comparison(
+        recipe=recipe.name,
+        about=recipe.about,
+        labels=recipe.labels,
+        teacher=recipe.teacher.model,
+        made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        machine=machine(),
+        version=version("tutelage"),
+        rows=len(scored.ids),
+        gold_rows=gold_rows,
+        confidence=how.confidence,
+        resamples=how.resamples,
+        metrics=how.metrics,
+        verdicts=tuple(verdicts(scores, pairs, how.confidence)),
+        warnings=tuple(warnings(scores, pairs, len(scored.ids), gold_rows, complete)),
+        models=scores,
+        pairs=pairs,
+        funnel=count_funnel(run),
+        disagreements=_disagreements(models, scored, recipe.labels, how.seed),
+        curves=_curves(run, models),
+    )
+
+
+def _answers(recipe: Recipe, run: RunFolder, name: str, scored: ScoredRows) -> Compared:
+    if name == "teacher":
+        return Compared((teacher_answers(run, scored, recipe.labels),))
+    if name in BASELINES:
+        entrant = baseline_entrant(recipe, run, name)
+        return Compared((answers_of(entrant, run, scored, recipe.labels),))
+    record = read_record(run, name)
+    entrants = student_entrants(recipe, run, record)
+    sets = tuple(answers_of(entrant, run, scored, recipe.labels) for entrant in entrants)
+    validation = tuple(one.macro_f1 for one in record.seeds.values())
+    return Compared(sets, list(record.seeds).index(record.best_seed), validation)
+
+
+def _usd(recipe: Recipe, run: RunFolder, one: Compared) -> float | None:
+    if one.main.role == "teacher":
+        manifest = run.manifest("rows")
+        return teacher_usd_per_1000(recipe.teacher.price, manifest.facts if manifest else {})
+    return machine_usd_per_1000(recipe.evaluation.machine_usd_per_hour, one.main.rows_per_second)
+
+
+def _disagreements(
+    models: Sequence[Compared], scored: ScoredRows, labels: Sequence[str], seed: int
+) -> tuple[Disagreement, ...]:
+    """For each student some rows where it and the teacher differ: in turn it is right, the teacher is, neither is."""
+    found = []
+    for model in models:
+        said = model.main.predicted
+        if model.main.role != "student":
+            continue
+        apart = [i for i, answer in enumerate(scored.teacher) if MISSING not in (answer, said[i]) and answer != said[i]]
+        random.Random(seed).shuffle(apart)
+        groups = (
+            [i for i in apart if said[i] == scored.gold[i]],
+            [i for i in apart if scored.teacher[i] == scored.gold[i]],
+            [i for i in apart if scored.gold[i] not in (said[i], scored.teacher[i])],
+        )
+        mixed = [i for i in chain.from_iterable(zip_longest(*groups)) if i is not None]
+        found += [_disagreement(model.name, i, int(said[i]), scored, labels) for i in mixed[:EXAMPLES]]
+    return tuple(found)
+
+
+def _disagreement(student: str, i: int, said: int, scored: ScoredRows, labels: Sequence[str]) -> Disagreement:
+    return Disagreement(
+        student=student,
+        id=scored.ids[i],
+        text=scored.texts[i],
+        gold=None if scored.gold[i] == MISSING else labels[scored.gold[i]],
+        teacher=labels[scored.teacher[i]],
+        prediction=labels[said],
+        rationale=scored.rationales[i],
+    )
+
+
+def _curves(run: RunFolder, models: Sequence[Compared]) -> tuple[Curve, ...]:
+    students = [model.name for model in models if model.main.role == "student"]
+    return tuple(_curve(name, seed) for name in students for seed in read_record(run, name).seeds.values())
+
+
+def _curve(student: str, seed: SeedRecord) -> Curve:
+    return Curve(
+        student=student,
+        seed=seed.seed,
+        epochs=tuple(one.epoch for one in seed.epochs),
+        loss=tuple(one.loss for one in seed.epochs),
+        macro_f1=tuple(one.macro_f1 for one in seed.epochs),
+        best_epoch=seed.best_epoch,
+    )
+
+
+def _facts(comparison: Comparison) -> dict[str, object]:
+    def main(one: ModelScores) -> float | None:
+        return one.accuracy.value if comparison.gold_rows else one.agreement.value
+
+    return {"rows": comparison.rows, "scores": {one.name: main(one) for one in comparison.models}}

@@ -1,0 +1,191 @@
+"""What a comparison found, as report.json holds it and every report shows it.
+
+Shares are 0 to 1, differences are shares, money is USD. A figure that could not be measured is null, never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Role = Literal["teacher", "student", "baseline"]
+METRICS = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
+
+
+class Part(BaseModel):
+    """Shared ground: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figure(Part):
+    """A measured figure with the ends of its interval; over several seeds the mean, and their sample deviation."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    deviation: float | None = None
+
+
+class ClassScore(Part):
+    """One label over the answered rows."""
+
+    label: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+class ConfidenceBin(Part):
+    """Answers whose confidence lies in (low, high]."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+class SeedScore(Part):
+    """One seed of a student. validation: its best macro F1 on the validation rows,
+    which alone decides `chosen`."""
+
+    seed: int
+    chosen: bool
+    validation: float | None
+    accuracy: float | None
+    macro_f1: float | None
+    agreement: float | None
+
+
+class ModelScores(Part):
+    """One model. Figures are over its answered rows; of a student with several seeds, the mean over them.
+
+    accuracy_all: rows without an answer counted as wrong. agreement, kappa_teacher: with the teacher, on rows both
+    answered. calibration: expected calibration error, 15 bins. classes, confusion (gold x labels, then unanswered) and
+    bins are those of the chosen seed.
+    """
+
+    name: str
+    role: Role
+    about: str
+    answered: int
+    accuracy: Figure
+    accuracy_all: Figure
+    macro_f1: Figure
+    agreement: Figure
+    kappa: Figure
+    kappa_teacher: Figure
+    coverage: Figure
+    calibration: Figure
+    rows_per_second: float | None
+    usd_per_1000: float | None
+    seeds: tuple[SeedScore, ...] = ()
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    bins: tuple[ConfidenceBin, ...] = ()
+
+
+class Pair(Part):
+    """Two models on the rows that have a gold label and that both answered.
+
+    difference: accuracy of `first` less that of `second`. p: exact McNemar; p_holm: corrected within `family` (the
+    students against the teacher are the question asked; all other pairs are the second family). detectable: the
+    smallest difference such a test would have found 4 times in 5. all_seeds: the difference with each student's seeds
+    averaged, where one has several; the test itself is on the seed that validation chose.
+    """
+
+    first: str
+    second: str
+    family: Literal["question", "other"]
+    rows: int
+    difference: Figure
+    only_first: int
+    only_second: int
+    p: float
+    p_holm: float
+    detectable: float
+    all_seeds: Figure | None = None
+
+
+class Verdict(Part):
+    """A claim and the figures it rests on."""
+
+    claim: str
+    figures: str = ""
+    more: str = ""
+
+    def text(self) -> str:
+        """All of it in a sentence or two."""
+        return f"{self.claim}{f' ({self.figures})' if self.figures else ''}. {self.more}".rstrip()
+
+
+class Funnel(Part):
+    """What became of every example: asked = the sum of kept + the sum of rejected.
+
+    set_aside: reasons why an example was never asked about (empty, duplicate ...). not_drawn: beyond the number of
+    rows that the recipe wants; null where the rows were made by hand.
+    """
+
+    not_drawn: int | None
+    set_aside: dict[str, int]
+    asked: int
+    kept: dict[str, int]
+    rejected: dict[str, int]
+
+
+class Disagreement(Part):
+    """A test row that a student and the teacher answered differently."""
+
+    student: str
+    id: str
+    text: str
+    gold: str | None
+    teacher: str
+    prediction: str
+    rationale: str | None
+
+
+class Curve(Part):
+    """One seed's training, a point per epoch: mean training loss, and macro F1 on the validation rows."""
+
+    student: str
+    seed: int
+    epochs: tuple[int, ...]
+    loss: tuple[float, ...]
+    macro_f1: tuple[float | None, ...]
+    best_epoch: int
+
+
+class Comparison(Part):
+    """A whole comparison. rows: how many were scored; gold_rows: how many of them have a human label."""
+
+    recipe: str
+    about: str
+    labels: tuple[str, ...]
+    teacher: str
+    made: str
+    machine: str
+    version: str
+    rows: int
+    gold_rows: int
+    confidence: float
+    resamples: int
+    metrics: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    warnings: tuple[str, ...]
+    models: tuple[ModelScores, ...]
+    pairs: tuple[Pair, ...]
+    funnel: Funnel
+    disagreements: tuple[Disagreement, ...] = ()
+    curves: tuple[Curve, ...] = ()
+
+    def model(self, name: str) -> ModelScores:
+        """The scores of one model."""
+        return next(one for one in self.models if one.name == name)
+
+    def pair(self, first: str, second: str) -> Pair | None:
+        """The test of two models, in the order asked for; None where they share no scored row."""
+        return next((one for one in self.pairs if (one.first, one.second) == (first, second)), None)

@@ -1,0 +1,65 @@
+"""report.md: the comparison as plain Markdown, for a terminal, a pull request or a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval import numbers
+from eval.comparison import Comparison, Funnel, ModelScores, Pair
+from eval.table import columns
+
+
+def markdown(comparison: Comparison) -> str:
+    """The whole report."""
+    shown = columns(comparison)
+    parts = [f"# {comparison.recipe}", comparison.about]
+    parts += [verdict.text() for verdict in comparison.verdicts]
+    parts += [f"> {warning}" for warning in comparison.warnings]
+    head = ["model", *(one.head for one in shown)]
+    scores = [[model.name, *(one.cell(model).line() for one in shown)] for model in comparison.models]
+    parts += [f"## Scores on {comparison.rows:,} rows", markdown_table(head, scores)]
+    if comparison.pairs:
+        parts += ["## Pairs", _pairs(comparison.pairs)]
+    if comparison.gold_rows:
+        parts += ["## Labels", _labels(comparison.models)]
+    parts += ["## Rows", _funnel(comparison.funnel)]
+    parts.append(f"Rows/s on {comparison.machine}; tutelage {comparison.version}, {comparison.made}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_table(head: list[str], rows: Sequence[list[str]]) -> str:
+    """A table of Markdown; bars, tags and line breaks in cells are made harmless."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _pairs(pairs: Sequence[Pair]) -> str:
+    head = ["pair", "rows", "difference, points", "interval", "only first right", "only second right", "p", "Holm's p"]
+    rows = []
+    for pair in pairs:
+        low, high = numbers.points(pair.difference.low or 0), numbers.points(pair.difference.high or 0)
+        found = [f"{pair.rows:,}", numbers.points(pair.difference.value or 0), f"{low} to {high}"]
+        p_values = [numbers.p_text(p).removeprefix("= ") for p in (pair.p, pair.p_holm)]
+        rows.append([f"{pair.first} - {pair.second}", *found, str(pair.only_first), str(pair.only_second), *p_values])
+    return markdown_table(head, rows)
+
+
+def _labels(models: Sequence[ModelScores]) -> str:
+    rows = []
+    for model in models:
+        for one in model.classes:
+            shares = [numbers.percent(share) for share in (one.precision, one.recall, one.f1)]
+            rows.append([model.name, one.label, *shares, f"{one.support:,}"])
+    return markdown_table(["model", "label", "precision", "recall", "F1", "rows"], rows)
+
+
+def _funnel(funnel: Funnel) -> str:
+    rows = [[f"set aside, {reason}", f"{count:,}"] for reason, count in funnel.set_aside.items()]
+    rows += [["asked", f"{funnel.asked:,}"]]
+    rows += [[f"kept, {split}", f"{count:,}"] for split, count in funnel.kept.items()]
+    rows += [[f"rejected, {reason}", f"{count:,}"] for reason, count in funnel.rejected.items()]
+    return markdown_table(["", "rows"], rows)

@@ -1,0 +1,64 @@
+"""Figures as people read them; `–` for a figure that there is none of."""
+
+from __future__ import annotations
+
+import math
+
+from eval.comparison import Figure
+
+NONE = "–"
+
+
+def percent(value: float | None) -> str:
+    """0.6903 as `69.0%`."""
+    return NONE if value is None else f"{100 * value:.1f}%"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, signed: `+0.4`, `−3.1`, `0.0`."""
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """0.5312 as `0.53`."""
+    return NONE if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def p_text(p: float) -> str:
+    """A p-value with its sign: `= 0.72`, `= 0.031`, `< 0.001`."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.2f}" if p >= 0.1 else f"= {p:.3f}"
+
+
+def usd(value: float | None) -> str:
+    """`$12.30`, `$0.0041`, `< $0.0001`: two decimals from a dollar up, two figures that count below."""
+    if value is None:
+        return NONE
+    if value >= 1 or value == 0:
+        return f"${value:,.2f}"
+    return f"${value:.2g}" if value >= 0.0001 else "< $0.0001"
+
+
+def tick_usd(power_of_ten: float) -> str:
+    """A tick of the cost axis: `$100`, `$0.01`, `$10⁻⁵`."""
+    if power_of_ten >= 0.001:
+        return f"${power_of_ten:,g}"
+    return "$10" + f"{math.log10(power_of_ten):.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def rate(value: float | None) -> str:
+    """Rows per second: `45.9`, `1,210`, `210k`."""
+    if value is None:
+        return NONE
+    if value >= 100_000:
+        return f"{value / 1000:,.0f}k"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def span(figure: Figure) -> str:
+    """The interval of a share, in percent: `65.1 to 71.2`; empty where there is none."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"

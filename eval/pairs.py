@@ -1,0 +1,75 @@
+"""Every two models on the rows both answered: the difference in accuracy, its interval, and McNemar's exact test.
+
+Two families of tests are corrected apart. The question a recipe asks is how each student stands to the teacher; that
+is fixed before any row is scored. All other pairs are looked at in passing, and must not make the question harder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from eval.comparison import Figure, Pair
+from eval.intervals import bootstrap_mean, detectable, holm, mcnemar
+from eval.metrics import Floats
+from eval.scored import ScoredRows
+from eval.scores import Compared, share_right
+from recipes.schema import Evaluation
+
+ORDER = {"student": 0, "teacher": 1, "baseline": 2}
+
+
+def compare_pairs(models: Sequence[Compared], scored: ScoredRows, how: Evaluation) -> tuple[Pair, ...]:
+    """All pairs that share a row with a gold label: students first, then teacher, then baselines."""
+    ordered = sorted(models, key=lambda one: ORDER[one.main.role])
+    found = [_pair(first, second, scored, how) for first, second in combinations(ordered, 2)]
+    return _correct([pair for pair in found if pair is not None])
+
+
+def _pair(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation) -> Pair | None:
+    right, usable = zip(*(share_right([one.main], scored.gold) for one in (first, second)), strict=True)
+    both = usable[0] & usable[1]
+    if not both.any():
+        return None
+    test = mcnemar(right[0][both] == 1, right[1][both] == 1)
+    return Pair(
+        first=first.name,
+        second=second.name,
+        family=_family(first, second),
+        rows=test.rows,
+        difference=_difference(right[0][both] - right[1][both], how),
+        only_first=test.only_first,
+        only_second=test.only_second,
+        p=test.p,
+        p_holm=test.p,
+        detectable=detectable(test.rows, test.only_first + test.only_second, how.confidence),
+        all_seeds=_over_seeds(first, second, scored, how),
+    )
+
+
+def _over_seeds(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation) -> Figure | None:
+    if len(first.sets) == len(second.sets) == 1:
+        return None
+    (right, usable), (other_right, other_usable) = (share_right(one.sets, scored.gold) for one in (first, second))
+    both = usable & other_usable
+    return _difference((right - other_right)[both], how) if both.any() else None
+
+
+def _difference(by_row: Floats, how: Evaluation) -> Figure:
+    interval = bootstrap_mean(by_row, how.confidence, how.resamples, how.seed)
+    return Figure(value=float(np.mean(by_row)), low=interval.low, high=interval.high)
+
+
+def _family(first: Compared, second: Compared) -> Literal["question", "other"]:
+    return "question" if (first.main.role, second.main.role) == ("student", "teacher") else "other"
+
+
+def _correct(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    corrected: dict[int, float] = {}
+    for family in ("question", "other"):
+        places = [place for place, pair in enumerate(pairs) if pair.family == family]
+        corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
+    return tuple(pair.model_copy(update={"p_holm": corrected[place]}) for place, pair in enumerate(pairs))

@@ -1,0 +1,134 @@
+"""The score table, as the terminal, report.md and report.html show it: one line per model, one column per metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from eval.comparison import Comparison, Figure, ModelScores
+from eval.numbers import NONE, decimal, percent, rate, span, usd
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure, the deviation between its seeds, and its interval, each where it has one."""
+
+    main: str
+    deviation: str = ""
+    interval: str = ""
+
+    def line(self) -> str:
+        """All in one line."""
+        return " ".join(part for part in (self.main, self.deviation, self.interval and f"({self.interval})") if part)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric: its short name and what it is in a sentence."""
+
+    head: str
+    meaning: str
+    cell: Callable[[ModelScores], Cell]
+
+
+def _share(figure: Figure) -> Cell:
+    deviation = "" if figure.deviation is None else f"±{100 * figure.deviation:.1f}"
+    return Cell(percent(figure.value), deviation, span(figure))
+
+
+def _plain(figure: Figure, digits: int) -> Cell:
+    deviation = "" if figure.deviation is None else f"±{figure.deviation:.{digits}f}"
+    return Cell(decimal(figure.value, digits), deviation)
+
+
+COLUMNS: dict[str, Column] = {
+    "accuracy": Column("Accuracy", "share of the answered rows that is right", lambda one: _share(one.accuracy)),
+    "macro_f1": Column("Macro F1", "mean of the labels' F1, answered rows", lambda one: _share(one.macro_f1)),
+    "agreement": Column(
+        "Agreement",
+        "share of the rows that both answered on which it says what the teacher says",
+        lambda one: _share(one.agreement),
+    ),
+    "kappa": Column("Kappa", "Cohen's kappa with gold: agreement beyond chance", lambda one: _plain(one.kappa, 2)),
+    "coverage": Column(
+        "Coverage", "share of the rows it gave a usable answer to", lambda one: Cell(percent(one.coverage.value))
+    ),
+    "calibration": Column(
+        "ECE",
+        "expected calibration error, 15 bins: how far its confidence is from its accuracy",
+        lambda one: _plain(one.calibration, 3),
+    ),
+    "cost": Column("USD per 1k", "US dollars for 1,000 answers", lambda one: Cell(usd(one.usd_per_1000))),
+    "speed": Column("Rows/s", "answers per second, measured here", lambda one: Cell(rate(one.rows_per_second))),
+}
+
+
+def columns(comparison: Comparison) -> list[Column]:
+    """The recipe's metrics in its order, less those that nobody has a figure for."""
+    wanted = [COLUMNS[metric] for metric in comparison.metrics]
+    return [one for one in wanted if any(one.cell(model).main != NONE for model in comparison.models)]
+
+
+def table_lines(comparison: Comparison) -> list[str]:
+    """A plain table, aligned by spaces."""
+    shown = columns(comparison)
+    rows = [["model", *(one.head for one in shown)]]
+    rows += [[model.name, *(one.cell(model).line() for one in shown)] for model in comparison.models]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = ["  ".join(_pad(row, widths)).rstrip() for row in rows]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
+
+
+def print_table(comparison: Comparison) -> None:
+    """Show the scores and the verdicts on stdout: a drawn table in a terminal, aligned text elsewhere."""
+    import sys
+
+    if sys.stdout.isatty():
+        _draw(comparison)
+    else:
+        sys.stdout.write("\n".join([*table_lines(comparison), "", *notes(comparison)]) + "\n")
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Verdicts, then warnings."""
+    said = [verdict.text() for verdict in comparison.verdicts]
+    return said + [f"Note: {warning}" for warning in comparison.warnings]
+
+
+def _draw(comparison: Comparison) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = f"{comparison.rows:,} rows"
+    table = Table(box=SIMPLE_HEAD, title=f"{comparison.recipe}: {rows}", title_justify="left", pad_edge=False)
+    table.add_column("model")
+    shown = columns(comparison)
+    for column in shown:
+        table.add_column(column.head, justify="right")
+    styles = {"teacher": "magenta", "student": "bold cyan", "baseline": "dim"}
+    for model in comparison.models:
+        cells = [_rich_cell(column.cell(model)) for column in shown]
+        table.add_row(Text(model.name, style=styles[model.role]), *cells)
+    console = Console()
+    console.print(table)
+    for note in notes(comparison):
+        console.print(Text(note))
+
+
+def _rich_cell(cell: Cell) -> Text:
+    from rich.text import Text
+
+    text = Text(f"{cell.main} {cell.deviation}".rstrip())
+    if cell.interval:
+        text.append(f"\n{cell.interval}", style="dim")
+    return text

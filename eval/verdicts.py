@@ -1,0 +1,121 @@
+"""What the figures mean, in sentences that a person can quote.
+
+"Better" and "worse" are said only where the corrected p of the exact test is below 1 - confidence; else the models are
+not distinguishable *on these rows*, and the sentence says how large a difference would have been found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from eval.comparison import Figure, ModelScores, Pair, Verdict
+from eval.numbers import p_text, percent, points
+
+FEW_ROWS = 300
+"""Below this, an accuracy of 70% has a 95% interval wider than +-5 points."""
+
+
+def verdicts(models: Sequence[ModelScores], pairs: Sequence[Pair], confidence: float) -> list[Verdict]:
+    """Each student against the teacher, then students among themselves, then against the baselines.
+
+    Without gold labels: how far each student agrees with the teacher, and no word on who is right.
+    """
+    roles = {one.name: one.role for one in models}
+    students = [one for one in models if one.role == "student"]
+    if not pairs:
+        return [_agreement(student, confidence) for student in students if student.agreement.value is not None]
+    said = [_against(pair, confidence) for pair in pairs if pair.family == "question"]
+    said += [_against(pair, confidence) for pair in pairs if roles[pair.first] == roles[pair.second] == "student"]
+    beside = [_baselines(student.name, pairs, roles, confidence) for student in students]
+    return said + [one for one in beside if one is not None]
+
+
+def warnings(
+    models: Sequence[ModelScores], pairs: Sequence[Pair], rows: int, gold_rows: int, complete: bool
+) -> list[str]:
+    """What a reader must know before trusting the figures."""
+    said = []
+    if not complete:
+        said.append("Some teacher calls failed for a passing reason; those rows are missing until synth is run again.")
+    if not gold_rows:
+        said.append("No row has a human label: who is right cannot be told, only who agrees with the teacher.")
+    elif gold_rows < rows:
+        said.append(f"Only {gold_rows:,} of {rows:,} rows have a human label; accuracy is over those.")
+    if 0 < gold_rows < FEW_ROWS:
+        widest = max((pair.detectable for pair in pairs if pair.family == "question"), default=None)
+        unseen = f": a difference from the teacher below about {100 * (widest or 0):.0f} points would mostly go unseen"
+        said.append(f"{gold_rows:,} rows are few{'' if widest is None else unseen}.")
+    teacher = next((one for one in models if one.role == "teacher"), None)
+    if teacher is not None and teacher.answered < rows:
+        said.append(_unanswered(teacher, rows))
+    return said
+
+
+def _unanswered(teacher: ModelScores, rows: int) -> str:
+    share = teacher.accuracy_all.value
+    wrong = "" if share is None else f"; counted as wrong, they would put its accuracy at {percent(share)}"
+    return (
+        f"The teacher gave no usable answer to {rows - teacher.answered:,} of {rows:,} rows. They count against its "
+        f"coverage, not its accuracy{wrong}."
+    )
+
+
+def _against(pair: Pair, confidence: float) -> Verdict:
+    second = "the teacher" if pair.family == "question" else pair.second
+    value = pair.difference.value or 0.0
+    span, test = f"{100 * confidence:g}% interval {_span(pair.difference)}", f"exact McNemar {_p(pair)}"
+    seeds = _seeds(pair)
+    if is_clear(pair, confidence):
+        word, size = "better" if value > 0 else "worse", f"{abs(100 * value):.1f} points"
+        claim = f"{pair.first} is {word} than {second} by {size} on {pair.rows:,} rows"
+        return Verdict(claim=claim, figures=f"{span}; {test}", more=seeds)
+    found = f"A true difference of {100 * pair.detectable:.1f} points would have been found 4 times in 5."
+    return Verdict(
+        claim=f"{pair.first} is not distinguishable from {second} on {pair.rows:,} rows",
+        figures=f"difference {points(value)} points, {span}; {test}",
+        more=f"{seeds} {found}".strip(),
+    )
+
+
+def is_clear(pair: Pair, confidence: float) -> bool:
+    """Whether the difference holds after Holm's correction."""
+    return pair.p_holm < 1 - confidence and bool(pair.difference.value)
+
+
+def _seeds(pair: Pair) -> str:
+    if pair.all_seeds is None:
+        return ""
+    return f"With all seeds averaged the difference is {points(pair.all_seeds.value or 0.0)} ({_span(pair.all_seeds)})."
+
+
+def _span(figure: Figure) -> str:
+    return f"{points(figure.low or 0.0)} to {points(figure.high or 0.0)}"
+
+
+def _p(pair: Pair) -> str:
+    raw, corrected = p_text(pair.p), p_text(pair.p_holm)
+    if pair.p_holm == pair.p:
+        return f"p {raw}"
+    after = "after Holm's correction"
+    return f"p {raw} {after}" if raw == corrected else f"p {raw}, {corrected.removeprefix('= ')} {after}"
+
+
+def _baselines(student: str, pairs: Sequence[Pair], roles: Mapping[str, str], confidence: float) -> Verdict | None:
+    groups: dict[str, list[str]] = {"better than": [], "not distinguishable from": [], "worse than": []}
+    for pair in pairs:
+        if pair.first == student and roles[pair.second] == "baseline":
+            value = pair.difference.value or 0.0
+            word = ("better than" if value > 0 else "worse than") if is_clear(pair, confidence) else list(groups)[1]
+            groups[word].append(f"{pair.second} ({points(value)})")
+    parts = [f"{word} {_list(names)}" for word, names in groups.items() if names]
+    return Verdict(claim=f"{student} beside the baselines, in points: {'; '.join(parts)}") if parts else None
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _agreement(student: ModelScores, confidence: float) -> Verdict:
+    one = student.agreement
+    span = "" if one.low is None else f"{100 * confidence:g}% interval {percent(one.low)} to {percent(one.high)}"
+    return Verdict(claim=f"{student.name} agrees with the teacher on {percent(one.value)} of the rows", figures=span)
