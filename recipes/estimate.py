@@ -11,8 +11,8 @@ from pathlib import Path
 from recipes.chat import Message, Usage
 from recipes.prompts import Prompt
 from recipes.rows import Split
-from recipes.runs import Manifest
 from recipes.schema import Recipe
+from recipes.spent import Spent
 from recipes.tables import count_table, read_table
 
 BYTES_PER_TOKEN = 4
@@ -24,6 +24,7 @@ _UNKNOWN_TEXT = "x" * 160
 _UNKNOWN_REASON = 60
 """Tokens of a rationale where the prompt shows no example of one."""
 _SAMPLED = 500
+_ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,32 @@ class CallSize:
         """Tokens of so many calls; cached: the provider has the shared part in its cache from the second call on."""
         hits = max(calls - 1, 0) * self.shared if cached else 0
         return Usage(math.ceil(calls * self.prompt), math.floor(hits), math.ceil(calls * self.completion))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """USD. spent: by this run folder so far. expected, at_most: for the calls left; None where no sum can be named.
+
+    at_most: with nothing cached, every reply as long as max_tokens allows and re-asked, but never above the budget.
+    """
+
+    spent: float
+    expected: float | None
+    at_most: float | None
+
+
+def cost_of(recipe: Recipe, size: CallSize, spent: Spent, left: int | None) -> Cost:
+    """What `left` calls will cost; `left` is None while the number of rows is not known."""
+    price, synthesis = recipe.teacher.price, recipe.synthesis
+    if price is None:
+        return Cost(0.0, None, None)
+    paid = price.cost(spent.billed)
+    if left is None:
+        return Cost(paid, None, None)
+    expected = price.cost(size.usage(left, cached=price.cached_input is not None))
+    longest = CallSize(size.shared, size.prompt, recipe.teacher.max_tokens)
+    worst = price.cost(longest.usage(left * (1 + synthesis.reask), cached=False))
+    return Cost(paid, expected, min(worst, max((synthesis.budget_usd or math.inf) - paid, 0)))
 
 
 def count_asked(recipe: Recipe) -> dict[Split, int] | None:
@@ -69,25 +96,16 @@ def _divided(both: int, share: float, test: int) -> dict[Split, int]:
     return {"train": both - validation, "validation": validation, "test": test}
 
 
-def call_size(recipe: Recipe, prompt: Prompt, manifest: Manifest | None) -> CallSize:
-    """Tokens of one call: as measured by `manifest` (of the rows stage), else estimated over the first texts."""
+def call_size(recipe: Recipe, prompt: Prompt, spent: Spent) -> CallSize:
+    """Tokens of one call: the mean of the replies in `spent` if there are enough, else estimated on the first texts."""
     shared = _tokens(prompt.static)
-    measured = _measured(shared, manifest)
-    if measured is not None:
-        return measured
+    if spent.replies >= _ENOUGH and spent.usage.prompt:
+        mean = spent.usage.prompt / spent.replies
+        return CallSize(min(shared, mean), mean, spent.usage.completion / spent.replies, measured=True)
     texts = list(_texts(recipe)) or [_UNKNOWN_TEXT]
     fields = [dict.fromkeys(prompt.placeholders, text) for text in texts]
     whole = sum(_tokens(prompt.render(values)) for values in fields) / len(fields)
     return CallSize(shared, whole, min(_reply_tokens(prompt), recipe.teacher.max_tokens))
-
-
-def _measured(shared: float, manifest: Manifest | None) -> CallSize | None:
-    facts = manifest.facts if manifest is not None else {}
-    replies, tokens = facts.get("replies"), facts.get("tokens")
-    if not replies or not tokens or not tokens["prompt"]:
-        return None
-    prompt = tokens["prompt"] / replies
-    return CallSize(min(shared, prompt), prompt, tokens["completion"] / replies, measured=True)
 
 
 def _texts(recipe: Recipe) -> Iterator[str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from recipes import keys
 from recipes.console import is_terminal, say
 from recipes.errors import TeacherError
-from recipes.estimate import CallSize, call_size, count_asked
+from recipes.estimate import CallSize, Cost, call_size, cost_of, count_asked
 from recipes.pending import StagePlan, TrainingPlan, stage_plans, training_plans
 from recipes.prompts import Prompt, load_prompt
-from recipes.rows import Split, count_rows
-from recipes.runs import Manifest, RunFolder
+from recipes.rows import Split
+from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.spent import Spent, read_spent
 from recipes.stages import rows_inputs
 
 
@@ -21,8 +22,8 @@ class Plan:
     """All of it.
 
     rows: per split, before duplicates are dropped; None for a Hub data set whose size is not known yet.
-    calls: replies the rows need. replies: those in the journal. left: still to be asked (re-asks not counted).
-    usd_expected, usd_at_most: for what is left; None without a price or without a number of rows.
+    calls: replies the rows need. replies: those in the journal, of this teacher. left: still to be asked (re-asks not
+    counted).
     """
 
     recipe: Recipe
@@ -31,8 +32,7 @@ class Plan:
     replies: int
     left: int | None
     size: CallSize
-    usd_expected: float | None
-    usd_at_most: float | None
+    cost: Cost
     stages: list[StagePlan]
     training: list[TrainingPlan]
     notes: list[str] = field(default_factory=list)
@@ -86,10 +86,11 @@ class Plan:
         if not teacher.is_paid():
             return "no price is named for this teacher"
         cap = f"never above {budget:.2f} USD in this run folder (budget_usd)"
-        if self.usd_expected is None or self.usd_at_most is None:
+        if self.cost.expected is None or self.cost.at_most is None:
             return f"not known before the data set is here; {cap}"
-        worst = f", {self.usd_at_most:.2f} at most" if budget is None or self.usd_at_most < budget else ""
-        return f"about {self.usd_expected:.2f} USD{worst}; {cap}"
+        worst = f", {self.cost.at_most:.2f} at most" if budget is None or self.cost.at_most < budget else ""
+        spent = f"{self.cost.spent:.2f} USD spent; " if self.cost.spent else ""
+        return f"{spent}about {self.cost.expected:.2f} USD{worst}; {cap}"
 
 
 def make_plan(recipe: Recipe, run: RunFolder) -> Plan:
@@ -100,36 +101,25 @@ def make_plan(recipe: Recipe, run: RunFolder) -> Plan:
     prompt = load_prompt(recipe)
     stages = stage_plans(recipe, run)
     rows = count_asked(recipe)
-    replies = count_rows(run.journal)
+    spent = read_spent(run.journal, recipe.teacher.model)
+    useful = spent if _same_requests(recipe, run) else Spent()
     calls = None if rows is None else sum(rows.values()) * recipe.synthesis.votes
     rows_done = not stages[0].reasons
     nothing_left = rows_done or recipe.teacher.provider == "recorded"
-    left = 0 if nothing_left else None if calls is None else max(calls - replies, 0)
-    size = call_size(recipe, prompt, _same_prompt(recipe, run))
-    expected, at_most = _cost(recipe, size, left)
+    left = 0 if nothing_left else None if calls is None else max(calls - useful.replies, 0)
+    size = call_size(recipe, prompt, useful)
     training = training_plans(recipe, run, None if rows is None else rows["train"], rows_done)
-    plan = Plan(recipe, rows, calls, replies, left, size, expected, at_most, stages, training)
+    plan = Plan(recipe, rows, calls, useful.replies, left, size, cost_of(recipe, size, spent, left), stages, training)
     plan.notes.extend(_notes(plan, prompt))
+    if useful is not spent and spent.replies and left:
+        plan.notes.append(f"{spent.replies:,} replies on disk are to another prompt or setting and do not count")
     return plan
 
 
-def _cost(recipe: Recipe, size: CallSize, left: int | None) -> tuple[float | None, float | None]:
-    """USD of the calls left: as expected, and with nothing cached and every reply at full length and asked again."""
-    price, synthesis = recipe.teacher.price, recipe.synthesis
-    if price is None or left is None:
-        return None, None
-    expected = price.cost(size.usage(left, cached=price.cached_input is not None))
-    longest = CallSize(size.shared, size.prompt, recipe.teacher.max_tokens)
-    worst = price.cost(longest.usage(left * (1 + synthesis.reask), cached=False))
-    return expected, worst if synthesis.budget_usd is None else min(worst, synthesis.budget_usd)
-
-
-def _same_prompt(recipe: Recipe, run: RunFolder) -> Manifest | None:
-    """The rows manifest, if its replies came from the same prompt and teacher."""
+def _same_requests(recipe: Recipe, run: RunFolder) -> bool:
+    """Whether the replies on disk answer what would be asked now, as far as the last finished rows stage shows."""
     manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
-    if manifest is None or any(manifest.inputs.get(name) != inputs[name] for name in ("prompt file", "teacher")):
-        return None
-    return manifest
+    return manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in ("prompt file", "teacher"))
 
 
 def _notes(plan: Plan, prompt: Prompt) -> list[str]:
@@ -140,10 +130,9 @@ def _notes(plan: Plan, prompt: Prompt) -> list[str]:
     unnamed = [label for label in recipe.labels if label.casefold() not in told]
     if unnamed:
         notes.append(f"the prompt never names {', '.join(unnamed)}: a teacher may not use a label it was not told of")
-    if plan.left and plan.replies:
-        notes.append("replies on disk count for the same teacher, prompt and text only; what changed is asked again")
-    if budget is not None and plan.usd_expected is not None and plan.usd_expected > budget:
-        notes.append(f"the budget ends after about {budget / plan.usd_expected:.0%} of the calls")
+    if budget is not None and plan.cost.expected and plan.cost.expected > budget - plan.cost.spent:
+        share = max(budget - plan.cost.spent, 0) / plan.cost.expected
+        notes.append(f"budget_usd ends after about {share:.0%} of the calls left: raise it, or lower source.train")
     variable = recipe.teacher.key_variable()
     if plan.left != 0 and variable is not None and keys.read_key(variable) is None:
         notes.append(f"{variable} is not set: put it into the environment or a .env file")
@@ -159,7 +148,7 @@ def confirm_spend(recipe: Recipe, run: RunFolder, yes: bool) -> None:
     if teacher.provider == "recorded" or not teacher.is_paid():
         return
     cap = f"never above {recipe.synthesis.budget_usd:.2f} USD in this run folder (budget_usd)"
-    if yes or count_rows(run.journal):
+    if yes or read_spent(run.journal, teacher.model).replies:
         say(f"teacher: {teacher.model} is paid; {cap}")
         return
     for line in make_plan(recipe, run).lines():

@@ -111,7 +111,7 @@ def _object(line: bytes) -> Record | str:
         except UnicodeDecodeError as broken:
             return _not_utf8(line, broken)
         except (ValueError, RecursionError):
-            return f"not JSON: {str(error)[:100]}"
+            return f"not JSON: {str(error).partition(': line')[0][:100]} (at place {getattr(error, 'colno', 1)})"
     if isinstance(found, dict):
         return found
     if isinstance(found, list):
