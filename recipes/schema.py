@@ -131,7 +131,9 @@ class Teacher(Section):
         return self.key_env or PROVIDERS[self.provider][1]
 
     def is_paid(self) -> bool:
-        """Whether a call may cost money: a price is named, or the provider is known to charge."""
+        """Whether a call may cost money: a price is named, or the provider charges. Replies on record are free."""
+        if self.provider == "recorded":
+            return False
         return self.price is not None or self.provider in ("openai", "deepseek", "fireworks")
 
 
