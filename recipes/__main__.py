@@ -8,7 +8,6 @@ from pathlib import Path
 from recipes.cli import add_launch_options, add_overrides, open_run, run_main
 from recipes.console import say, show
 from recipes.errors import RecipeError
-from recipes.load import load_recipe
 
 SHIPPED = Path(__file__).parent
 
@@ -40,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from recipes.load import load_recipe
+
     mistakes: list[str] = []
     for path in _expanded(args.recipe):
         try:
@@ -63,6 +64,7 @@ def _expanded(names: list[str]) -> list[str]:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from recipes.load import load_recipe
     from recipes.plan import make_plan
 
     recipe = load_recipe(args.recipe, args.overrides)
@@ -72,6 +74,8 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _list() -> int:
+    from recipes.load import load_recipe
+
     code = 0
     for path in sorted(SHIPPED.glob("*.yaml")):
         try:

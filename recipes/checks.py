@@ -13,7 +13,7 @@ from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.mistakes import did_you_mean
 from recipes.prompts import FIELDS, SHIPPED, is_prompt_file, read_prompt
-from recipes.schema import BASELINES, Evaluation, Source, Student, Synthesis, Teacher
+from recipes.schema import BASELINES, Evaluation, Recipe, Source, Student, Synthesis, Teacher
 from recipes.source_checks import source_mistakes
 
 Found = Iterator[tuple[KeyPath, str]]
@@ -35,6 +35,21 @@ class Parts:
     synthesis: Synthesis | None = None
     students: dict[str, Student | None] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+
+
+def parts_of(recipe: Recipe, folder: Path) -> Parts:
+    """All the parts of a recipe whose shape is good."""
+    return Parts(
+        folder,
+        recipe.name,
+        recipe.task,
+        recipe.labels,
+        recipe.source,
+        recipe.teacher,
+        recipe.synthesis,
+        dict(recipe.students),
+        recipe.evaluation,
+    )
 
 
 def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:

@@ -9,14 +9,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from recipes.console import say
 from recipes.errors import RunError, TutelageError
 from recipes.keys import redact
-from recipes.load import load_recipe
-from recipes.runs import RunFolder
-from recipes.schema import Recipe
+
+if TYPE_CHECKING:  # pydantic is not needed to print a --help
+    from recipes.runs import RunFolder
+    from recipes.schema import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 def open_launch(args: argparse.Namespace) -> Launch:
     """Load the recipe that the arguments name. Raises RecipeError with all its mistakes."""
+    from recipes.load import load_recipe
+
     recipe = load_recipe(args.recipe, args.overrides)
     run = open_run(recipe, args.run)
     yes = bool(getattr(args, "yes", False))
@@ -67,6 +70,8 @@ def open_launch(args: argparse.Namespace) -> Launch:
 
 def open_run(recipe: Recipe, folder: str | None) -> RunFolder:
     """The run folder named by --run, or runs/<recipe> in the working directory. Nothing is written yet."""
+    from recipes.runs import RunFolder
+
     path = Path(folder).expanduser() if folder else Path("runs") / recipe.name
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file: name a folder with --run")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from recipes import keys
-from recipes.checks import Parts, file_mistakes
+from recipes.checks import Parts, file_mistakes, parts_of
 from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
@@ -32,7 +32,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         _override(document, argument)
     recipe, shape = shape_mistakes(document, Recipe)
     mistakes += shape + document.mistakes
-    parts = _parts(document, path.resolve().parent, mistakes)
+    folder = path.resolve().parent
+    parts = _parts(document, folder, mistakes) if recipe is None else parts_of(recipe, folder)
     known = {mistake.path for mistake in mistakes if mistake.path}
     elsewhere: list[str] = []
     for where, message in file_mistakes(parts, elsewhere):
