@@ -35,6 +35,8 @@ class Plan:
     cost: Cost
     stages: list[StagePlan]
     training: list[TrainingPlan]
+    kept: int | None = None
+    """Rows of the dataset on disk, if that is up to date."""
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -56,9 +58,13 @@ class Plan:
 
     def _rows_line(self) -> str:
         where = self.recipe.source.hub or self.recipe.source.path
+        if self.rows is None and self.kept is not None:
+            return f"{self.kept:,} on disk, from {where}"
         if self.rows is None:
             return f"not known until {where} is here (source.train and source.test would say)"
         parts = ", ".join(f"{count:,} {split}" for split, count in self.rows.items() if count)
+        if self.kept is not None:
+            return f"{self.kept:,} on disk, of {sum(self.rows.values()):,} ({parts}) from {where}"
         return f"up to {sum(self.rows.values()):,} ({parts}) from {where}"
 
     def _calls_line(self) -> str:
@@ -71,6 +77,8 @@ class Plan:
         return f"{self.calls:,}{each}, {self.replies:,} replies on disk, {self.left:,} to ask"
 
     def _tokens_line(self) -> str:
+        if self.recipe.teacher.provider == "recorded":
+            return "none"
         size = self.size
         how = "measured in this run folder" if size.measured else "estimated at 4 bytes a token"
         each = f"{size.prompt:,.0f} in (of them {size.shared:,.0f} the same in every call), {size.completion:,.0f} out"
@@ -109,7 +117,10 @@ def make_plan(recipe: Recipe, run: RunFolder) -> Plan:
     left = 0 if nothing_left else None if calls is None else max(calls - useful.replies, 0)
     size = call_size(recipe, prompt, useful)
     training = training_plans(recipe, run, None if rows is None else rows["train"], rows_done)
-    plan = Plan(recipe, rows, calls, useful.replies, left, size, cost_of(recipe, size, spent, left), stages, training)
+    cost = cost_of(recipe, size, spent, left)
+    manifest = run.manifest("rows") if rows_done else None
+    kept = None if manifest is None else manifest.facts.get("kept")
+    plan = Plan(recipe, rows, calls, useful.replies, left, size, cost, stages, training, kept)
     plan.notes.extend(_notes(plan, prompt))
     if useful is not spent and spent.replies and left:
         plan.notes.append(f"{spent.replies:,} replies on disk are to another prompt or setting and do not count")

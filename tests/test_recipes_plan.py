@@ -32,7 +32,7 @@ def journal(run: RunFolder, replies: int, failures: int = 0, model: str = "m") -
 def finish_rows(recipe, run: RunFolder, train: int = 20) -> None:
     run.rows.mkdir(parents=True, exist_ok=True)
     (run.rows / "train.jsonl").write_text("{}\n" * train, encoding="utf-8")
-    run.finish("rows", rows_inputs(recipe), [run.rows / "train.jsonl"], {})
+    run.finish("rows", rows_inputs(recipe), [run.rows / "train.jsonl"], {"kept": train})
 
 
 def lines_of(made: plan.Plan) -> dict[str, str]:
@@ -105,6 +105,11 @@ def test_an_unknown_number_of_rows_has_no_sum(tmp_path):
     assert told["calls"] == "one for every row, 0 replies on disk"
     assert told["cost"].startswith("not known before the data set is here")
     assert told["training"] == "tiny: rows / 16 x 5 epochs"
+    run = RunFolder(tmp_path / "run")
+    finish_rows(made.recipe, run, train=7)
+    told = lines_of(make_plan(made.recipe, run))
+    assert told["rows"] == "7 on disk, from a/b"
+    assert told["training"] == "tiny: 7 rows / 16 x 5 epochs = 5 steps at most"
 
 
 def test_the_shared_part_is_cached_from_the_second_call_on():
@@ -172,6 +177,7 @@ def test_stages_that_are_up_to_date_and_what_a_change_pulls_along(tmp_path):
     assert [stage.reasons for stage in done.stages] == [[], [], [], []]
     assert (done.left, done.cost.expected) == (0, 0)
     assert done.training[0].rows == 20
+    assert lines_of(done)["rows"] == "20 on disk, of 30 (22 train, 2 validation, 6 test) from texts.jsonl"
     changed = make_plan(load_recipe(write_recipe(tmp_path, text), ["students.second.epochs=1"]), run)
     assert [bool(stage.reasons) for stage in changed.stages] == [False, False, True, True]
     (tmp_path / "texts.jsonl").write_text('{"text": "new", "label": "neutral"}\n' * 20, encoding="utf-8")
