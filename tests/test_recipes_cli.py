@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (sentences stay on one line)
 """Launchers: arguments, how they end, and the commands of python -m recipes."""
 
 from __future__ import annotations
