@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
@@ -60,6 +61,7 @@ class Journal:
         self._end = self._written = self._synced = 0
         self._file: IO[bytes] | None = None
         self._guard: BaseFileLock | None = None
+        self._syncing = Lock()
         self._places = Places()
 
     @classmethod
@@ -111,9 +113,13 @@ class Journal:
             self.failures += 1
         self._count(uncertain)
 
-    def hold(self, lease: Usage) -> None:
-        """Say up to how many tokens may be billed without a line of their own; after a kill they count as paid."""
-        self._append(encode_lease(lease))
+    def hold(self, lease: Usage, uncertain: Usage = NO_TOKENS) -> None:
+        """Say up to how many tokens may be billed without a line of their own: after a kill they count as paid.
+
+        uncertain: tokens of broken-off calls to count as paid from now on.
+        """
+        self._append(encode_lease(lease, uncertain))
+        self._count(uncertain)
         self.lease = lease
 
     @property
@@ -123,11 +129,12 @@ class Journal:
 
     def sync(self) -> None:
         """Have the operating system put everything on the disk. May be called from another thread."""
-        written = self._written
-        if self._file is not None and written > self._synced:
-            with _disk(self.path):
-                _SYNC(self._file.fileno())
-            self._synced = written
+        with self._syncing:
+            written = self._written
+            if self._file is not None and written > self._synced:
+                with _disk(self.path):
+                    _SYNC(self._file.fileno())
+                self._synced = written
 
     def close(self) -> None:
         """Sync and let go of the file."""
@@ -154,9 +161,9 @@ class Journal:
         with _disk(self.path):
             self._scan()
         if self.lease != NO_TOKENS and not self.readonly:
-            lost, self.lease = self.lease, NO_TOKENS
-            self._append(encode_lease(NO_TOKENS, lost))
-            self._count(lost)
+            lost = self.lease.prompt + self.lease.completion
+            say(f"{self.path}: a run was killed; up to {lost:,} tokens that were on their way count as paid")
+            self.hold(NO_TOKENS, self.lease)
 
     def _scan(self) -> None:
         """Index the lines, cut a torn end, and say what is damaged."""

@@ -1,0 +1,63 @@
+"""When a teacher is given up: a circuit breaker, pure but for the time it is told (seconds, monotonic)."""
+
+from __future__ import annotations
+
+from synth.faults import Fault
+
+NEVER_THERE = 2.0
+"""Seconds of refused connections after which a server that never answered is not running."""
+NEVER_WELL = 15.0
+"""Seconds of nothing but faults, where no call was ever answered."""
+NO_LONGER_WELL = 30.0
+"""Seconds of nothing but faults after answers: time for a server to restart."""
+REJECTIONS = 20
+"""Requests refused as wrong, and none answered, after which all of them are taken to be wrong."""
+PROBE = 1.0
+"""Seconds between new rows that are tried while everything fails."""
+
+
+class Breaker:
+    """Watches calls go wrong one after the other.
+
+    failing: calls that went wrong since the last answer.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self.most = max(4, concurrency)
+        self.answered_ever = False
+        self.failing = 0
+        self.rejected = 0
+        self._since = 0.0
+        self._probed = 0.0
+
+    def answered(self) -> None:
+        """A reply came, so the teacher is there."""
+        self.answered_ever = True
+        self.failing = self.rejected = 0
+
+    def failed(self, fault: Fault, now: float) -> bool:
+        """A call went wrong; whether to give up now."""
+        if fault.stops:
+            return True
+        if fault.kind == "rejected":  # a server that reads requests is there
+            self.rejected += 1
+            self.failing = 0
+            return not self.answered_ever and self.rejected >= REJECTIONS
+        if not self.failing:
+            self._since = now
+        self.failing += 1
+        if self.failing < min(self.most, 20):
+            return False
+        patience = NO_LONGER_WELL if self.answered_ever else NEVER_WELL
+        if fault.kind == "connection" and not self.answered_ever:
+            patience = NEVER_THERE
+        return now - self._since >= patience
+
+    def lets_new_rows(self, idle: bool, now: float) -> bool:
+        """Whether a row not asked so far may be tried: freely, but one a second while everything fails."""
+        if self.failing < self.most:
+            return True
+        if idle and now - self._probed >= PROBE:
+            self._probed = now
+            return True
+        return False

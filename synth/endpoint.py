@@ -1,0 +1,128 @@
+"""Any OpenAI-compatible endpoint over HTTP: OpenAI, DeepSeek, vLLM, Ollama, llama.cpp ...
+
+aiohttp and orjson, one connection per call in flight, kept alive. Redirects are not followed, so that the key goes
+where the recipe says and nowhere else; names that resolve to link-local or metadata addresses are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import TracebackType
+from typing import NoReturn
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from recipes.addresses import address_problem
+from recipes.chat import ChatRequest, Reply
+from synth.completions import error_message, read_allowance, read_completion, retry_after
+from synth.faults import Fault, kind_of_status
+from synth.limits import Allowance
+
+MOST_BODY_BYTES = 32_000_000
+"""A larger body is no chat completion."""
+_CONNECT_SECONDS = 20.0
+
+
+class Endpoint:
+    """A chat model behind `POST {address}/chat/completions`. Use as an asynchronous context manager.
+
+    allowance: the last rate-limit headers seen, or None.
+    """
+
+    def __init__(self, address: str, key: str | None, timeout: float, concurrency: int) -> None:
+        self.allowance: Allowance | None = None
+        self._url = f"{address}/chat/completions"
+        self._timeout = timeout
+        self._concurrency = concurrency
+        self._headers = {"content-type": "application/json", "accept": "application/json"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Endpoint:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._concurrency, ttl_dns_cache=300, keepalive_timeout=30, resolver=_GuardedResolver()
+            ),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=_proxy(self._url),
+            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(_CONNECT_SECONDS, self._timeout)),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def complete(self, request: ChatRequest) -> Reply:
+        """Ask once. Raises Fault where there is no reply."""
+        assert self._session is not None, "the endpoint is not open"
+        try:
+            async with self._session.post(
+                self._url, data=orjson.dumps(request.body()), allow_redirects=False
+            ) as response:
+                body = await _bounded(response)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+            _raise_fault(error, self._timeout)
+        headers = response.headers
+        allowance = read_allowance(headers)
+        if allowance is not None:
+            self.allowance = allowance
+        if response.status == 200:
+            return read_completion(body, headers.get("content-type", ""))
+        said = error_message(body)
+        kind = kind_of_status(response.status, body[:4096].decode("utf-8", "replace"))
+        if kind == "redirected":
+            said = f"to {urlsplit(headers.get('location', '')).netloc or 'nowhere'}"
+        raise Fault(kind, said, response.status, retry_after(headers))
+
+
+class _GuardedResolver(ThreadedResolver):
+    """Names -> addresses, but for those that hand out a cloud machine's credentials."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        for one in found:
+            address = f"[{one['host']}]" if ":" in one["host"] else one["host"]
+            if address_problem(f"https://{address}/") is not None:
+                raise OSError(None, f"{host} leads to {one['host']}, a link-local or metadata address")
+        return found
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for this address."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, unless it is larger than any completion."""
+    blocks: list[bytes] = []
+    size = 0
+    while block := await response.content.readany():
+        blocks.append(block)
+        size += len(block)
+        if size > MOST_BODY_BYTES:
+            raise Fault("bad_body", f"the answer is larger than {MOST_BODY_BYTES:,} bytes", response.status)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _raise_fault(error: Exception, timeout: float) -> NoReturn:
+    """A network error as a Fault: before the request was sent or after it, when it may be billed."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)):
+        raise Fault("connection", said) from None
+    if isinstance(error, asyncio.TimeoutError):
+        raise Fault("timeout", f"no answer within {timeout:g} s") from None
+    raise Fault("broken", said) from None

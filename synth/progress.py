@@ -1,0 +1,91 @@
+"""How a run is coming along, for a person: a live line in a terminal, a plain line now and then where there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from recipes.console import is_terminal, say
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+LIVE_SECONDS = 0.5
+PLAIN_SECONDS = 10.0
+
+
+class Progress:
+    """Counts rows and shows them while the block runs. Use as a context manager.
+
+    total: rows that will be counted. spend: USD so far, where a price is known. `row` is told of every finished row.
+    """
+
+    def __init__(self, what: str, total: int, spend: Callable[[], float] | None = None) -> None:
+        self.what = what
+        self.total = total
+        self.spend = spend
+        self.kept = 0
+        self.rejected: Counter[str] = Counter()
+        self._begun = time.monotonic()
+        self._over = threading.Event()
+        self._live: Live | None = None
+        self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        if is_terminal():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self._live.start()
+        self._begun = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._live is not None:
+            self._live.stop()
+
+    def row(self, reason: str | None = None) -> None:
+        """A row is finished: kept, or rejected for `reason`."""
+        if reason is None:
+            self.kept += 1
+        else:
+            self.rejected[reason] += 1
+
+    def line(self) -> str:
+        """The state of now in one line."""
+        rejected = dict(self.rejected.most_common(4))
+        done = self.kept + self.rejected.total()
+        seconds = time.monotonic() - self._begun
+        rate = done / seconds if seconds > 0 else 0.0
+        parts = [f"{self.what}: {done:,} of {self.total:,}", f"{self.kept:,} kept"]
+        if rejected:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejected.items())
+            parts.append(f"{self.rejected.total():,} rejected ({reasons})")
+        parts.append(f"{rate:,.1f} rows/s")
+        if self.spend is not None:
+            parts.append(f"${self.spend():.4f}")
+        if rate and done < self.total:
+            parts.append(f"{_clock((self.total - done) / rate)} to go")
+        return " · ".join(parts)
+
+    def _show(self) -> None:
+        """Runs in a thread of its own, so that a stall is seen too."""
+        while not self._over.wait(LIVE_SECONDS if self._live is not None else PLAIN_SECONDS):
+            if self._live is not None:
+                self._live.update(self.line(), refresh=True)
+            else:
+                say(self.line())
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,64 @@
+"""Which teacher a recipe means."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from recipes.addresses import address_problem
+from recipes.chat import ChatModel
+from recipes.errors import TeacherError
+from recipes.keys import look_in, read_key
+from recipes.schema import PROVIDERS, Teacher
+from synth.journal import Journal
+
+
+@asynccontextmanager
+async def open_teacher(teacher: Teacher, folder: Path) -> AsyncIterator[ChatModel]:
+    """Yield the chat model that `teacher` names; `folder` is the recipe's (`.env` and a recorded journal are there).
+
+    Raises TeacherError where the key is missing or the address cannot be a teacher's, RunError for a recorded journal
+    that cannot be read. Nothing is sent yet.
+    """
+    if teacher.journal is not None:
+        from synth.recorded import Recorded
+
+        with Journal.open(_inside(folder, teacher.journal), readonly=True) as journal:
+            yield Recorded(journal)
+        return
+    problem = address_problem(teacher.address())
+    if problem is not None:
+        raise TeacherError(f"teacher.base_url {problem}")
+    key = _key(teacher, folder)
+    if teacher.provider == "fireworks":
+        from synth.fireworks import Fireworks
+
+        async with Fireworks(
+            teacher.address(), teacher.model, key or "", teacher.timeout, teacher.concurrency
+        ) as model:
+            yield model
+        return
+    from synth.endpoint import Endpoint
+
+    async with Endpoint(teacher.address(), key, teacher.timeout, teacher.concurrency) as endpoint:
+        yield endpoint
+
+
+def _inside(folder: Path, path: str) -> Path:
+    return (folder / Path(path).expanduser()).resolve()
+
+
+def _key(teacher: Teacher, folder: Path) -> str | None:
+    """The API key; a provider that has a variable of its own, or a recipe that names one, must have it set."""
+    look_in(folder)
+    variable = teacher.key_variable()
+    key = read_key(variable)
+    if key is None and variable is not None:
+        own = PROVIDERS[teacher.provider][1] == variable and teacher.key_env is None
+        why = f"{teacher.provider} needs an API key" if own else "teacher.key_env names it"
+        raise TeacherError(
+            f"{variable} is not set, and {why}: export {variable}=..., or write {variable}=... into a file .env "
+            "beside the recipe"
+        )
+    return key
