@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from eval.comparison import Comparison, Curve, Figure, Funnel, ModelScores
+from eval.comparison import Comparison, ConfidenceBin, Curve, Figure, Funnel, ModelScores
 
 HEAT_STEPS = 10
 NAME_WIDTH, NAME_HEIGHT = 18, 7

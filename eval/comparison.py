@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Role = Literal["teacher", "student", "baseline"]
+Family = Literal["question", "students", "other"]
 METRICS = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
 
 
@@ -91,15 +92,15 @@ class ModelScores(Part):
 class Pair(Part):
     """Two models on the rows that have a gold label and that both answered.
 
-    difference: accuracy of `first` less that of `second`. p: exact McNemar; p_holm: corrected within `family` (the
-    students against the teacher are the question asked; all other pairs are the second family). detectable: the
+    difference: accuracy of `first` less that of `second`. p: exact McNemar; p_holm: corrected within `family`
+    (question: a student and the teacher; students: a student and another or a baseline; other: no student). detectable: the
     smallest difference such a test would have found 4 times in 5. all_seeds: the difference with each student's seeds
     averaged, where one has several; the test itself is on the seed that validation chose.
     """
 
     first: str
     second: str
-    family: Literal["question", "other"]
+    family: Family
     rows: int
     difference: Figure
     only_first: int

@@ -89,7 +89,7 @@ def student_entrants(recipe: Recipe, run: RunFolder, record: StudentRecord) -> l
     name = record.name
     inputs = {
         "labels": digest(recipe.labels),
-        f"students.{name}": file_digest(run.manifest_path(f"student-{name}")),
+        f"students.{name} as trained": file_digest(run.student(name) / "student.json"),
     }
     return [Entrant(name, "student", seed, inputs, _opener(recipe, run, name, seed)) for seed in record.seeds]
 

@@ -1,18 +1,19 @@
 """Every two models on the rows both answered: the difference in accuracy, its interval, and McNemar's exact test.
 
-Two families of tests are corrected apart. The question a recipe asks is how each student stands to the teacher; that
-is fixed before any row is scored. All other pairs are looked at in passing, and must not make the question harder.
+Three families of tests are corrected apart, fixed before any row is scored: each student against the teacher, which is
+the question a recipe asks; students against one another and the baselines; and pairs without a student, which are
+looked at in passing and must not make the others harder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 
-from eval.comparison import Figure, Pair
+from eval.comparison import Family, Figure, Pair
 from eval.intervals import bootstrap_mean, detectable, holm, mcnemar
 from eval.metrics import Floats
 from eval.scored import ScoredRows
@@ -63,13 +64,16 @@ def _difference(by_row: Floats, how: Evaluation) -> Figure:
     return Figure(value=float(np.mean(by_row)), low=interval.low, high=interval.high)
 
 
-def _family(first: Compared, second: Compared) -> Literal["question", "other"]:
-    return "question" if (first.main.role, second.main.role) == ("student", "teacher") else "other"
+def _family(first: Compared, second: Compared) -> Family:
+    """Of a pair in ORDER: a student, where there is one, comes first."""
+    if first.main.role != "student":
+        return "other"
+    return "question" if second.main.role == "teacher" else "students"
 
 
 def _correct(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     corrected: dict[int, float] = {}
-    for family in ("question", "other"):
+    for family in get_args(Family):
         places = [place for place, pair in enumerate(pairs) if pair.family == family]
         corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
     return tuple(pair.model_copy(update={"p_holm": corrected[place]}) for place, pair in enumerate(pairs))

@@ -59,14 +59,14 @@ def answers_of(entrant: Entrant, run: RunFolder, scored: ScoredRows, labels: tup
     path = run.path / "predictions" / f"{entrant.stem()}.jsonl"
     stage = f"predictions-{entrant.stem()}"
     inputs = entrant.inputs | {"scored rows": scored.digest()}
-    manifest = run.manifest(stage)
-    if manifest is not None and not run.why_stale(stage, inputs):
-        answers, speed = _read(path, scored, labels), manifest.facts["rows_per_second"]
-    else:
+    manifest = None if run.why_stale(stage, inputs) else run.manifest(stage)
+    if manifest is None:
         run.begin(stage)
         answers, speed = _timed(entrant, scored)
         write_rows(path, _lines(scored, answers, labels))
-        run.finish(stage, inputs, [path], {"rows_per_second": speed, "machine": machine()})
+        manifest = run.finish(stage, inputs, [path], {"rows_per_second": speed, "machine": machine()})
+    answers = _read(path, scored, labels)  # from disk every time: figures are the same whether it was there or not
+    speed = manifest.facts["rows_per_second"]
     return Answered(entrant.name, entrant.role, entrant.seed, answers.predicted, answers.probabilities, speed)
 
 

@@ -92,7 +92,7 @@ def print_table(comparison: Comparison) -> None:
     import sys
 
     if sys.stdout.isatty():
-        _draw(comparison)
+        draw(comparison)
     else:
         sys.stdout.write("\n".join([*table_lines(comparison), "", *notes(comparison)]) + "\n")
 
@@ -103,7 +103,8 @@ def notes(comparison: Comparison) -> list[str]:
     return said + [f"Note: {warning}" for warning in comparison.warnings]
 
 
-def _draw(comparison: Comparison) -> None:
+def draw(comparison: Comparison) -> None:
+    """The table of a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

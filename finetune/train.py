@@ -172,9 +172,9 @@ def _write_cards(recipe: Recipe, run: RunFolder, record: StudentRecord, base: Ba
 
 
 def _outputs(run: RunFolder, name: str, record: StudentRecord) -> list[Path]:
-    folder = run.student(name)
+    """What must still be there for the student to be up to date; not the cards, which eval and people write to."""
     inside = (path for seed in record.seeds for path in sorted(run.student(name, seed).iterdir()))
-    return [folder / "student.json", folder / "README.md", *inside]
+    return [run.student(name) / "student.json", *(path for path in inside if path.name != "README.md")]
 
 
 def _score(facts: dict[str, Any]) -> str:

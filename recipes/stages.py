@@ -92,5 +92,5 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
         inputs[f"rows/{name}.jsonl"] = file_digest(run.rows / f"{name}.jsonl")
     for name in recipe.students:
         inputs[f"students.{name}"] = digest(student_inputs(recipe, name, run))
-        inputs[f"students.{name} as trained"] = file_digest(run.manifest_path(f"student-{name}"))
+        inputs[f"students.{name} as trained"] = file_digest(run.student(name) / "student.json")
     return inputs

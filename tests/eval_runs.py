@@ -47,8 +47,9 @@ def row_of(number: int, split: str, teacher_errs: float, seed: int, votes: int =
     text = f"{split} {number}: {rng.choice(WORDS[heard])} and {rng.choice(WORDS[heard])}"
     cast = tuple(label if rng.random() < 0.8 else rng.choice(LABELS) for _ in range(votes)) if votes > 1 else (label,)
     return LabelRow(
-        id=f"{split}-{number}", text=text, gold=gold, split=split, group=f"{split}-{number}", label=label, outcome="clean",
-        soft=tuple(cast.count(one) / votes for one in LABELS), rationale=f"It says {heard}.", votes=cast,
+        id=f"{split}-{number}", text=text, gold=gold, split=split, group=f"{split}-{number}", label=label,
+        soft=tuple(cast.count(one) / votes for one in LABELS), votes=cast, outcome="clean",
+        rationale=f"It says {heard}.",
     )  # fmt: skip
 
 
