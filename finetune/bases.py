@@ -30,15 +30,18 @@ class Base:
     taught_length: int | None = None
 
 
-def find_base(recipe: Recipe, name: str, run: RunFolder) -> Base:
-    """The base of a student; for `students.<other>` the best seed of that student, which must be trained."""
+def find_base(recipe: Recipe, name: str, run: RunFolder, seed: int | None = None) -> Base:
+    """The base of a student; for `students.<other>` that student, which must be trained: the same seed of it where it
+    has one, so that a mean over seeds is over the whole chain, else its best.
+    """
     from finetune.record import read_record
 
     student = recipe.students[name]
     other = recipe.base_student(name)
     if other is not None:
         record = read_record(run, other)
-        return Base(student.base, str(run.student(other, record.best_seed)), None, None, record.max_length)
+        same = seed if seed in record.seeds else record.best_seed
+        return Base(student.base, str(run.student(other, same)), None, None, record.max_length)
     if student.base == "minilm":
         return Base("minilm", str(_minilm()), None, None)
     folder = recipe.resolve(student.base)

@@ -18,7 +18,7 @@ from synth.splits import apportion, rank
 Floats = npt.NDArray[np.float32]
 
 GOLD_VALIDATION = 0.2
-"""A student that may see `limit` gold labels only may spend this share of them, on top, to choose its best epoch."""
+"""Share of the human labels of a student with a `limit` that chooses its best epoch; the rest trains it."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,17 @@ def training_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
     if not len(lesson):
         whose = "a gold label (name source.label, or use rows: teacher)" if student.rows == "gold" else "a usable label"
         raise TrainingError(f"students.{name}: no row of {run.rows / 'train.jsonl'} has {whose}")
-    return lesson if student.limit is None else draw(lesson, student.limit, recipe.source.seed)
+    if student.limit is None:
+        return lesson
+    spent = len(validation_lesson(recipe, name, run)) if student.rows == "gold" else 0
+    return draw(lesson, max(1, student.limit - spent), recipe.source.seed)
 
 
 def validation_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
     """What chooses `name`'s best epoch: validation rows with labels of the kind it trains on; may be empty.
 
     Rows without a majority have no right answer and are left out. With `rows: gold` and a limit, human labels are what
-    is scarce: at most GOLD_VALIDATION times the limit are used.
+    is scarce: GOLD_VALIDATION of the limit are used, and the training rows are so many fewer.
     """
     student = recipe.students[name]
     lesson = _read(recipe, student, run, "validation", need_label=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from finetune.bases import Base, find_base
+from finetune.bases import find_base
 from finetune.card import student_card
 from finetune.course import Course, Saving
 from finetune.hardware import Machine, find_machine
@@ -95,21 +95,18 @@ def _bring_up_to_date(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
 def _train(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> StudentRecord:
     student = recipe.students[name]
     training, validation = training_lesson(recipe, name, run), validation_lesson(recipe, name, run)
-    machine, base = find_machine(student.precision), find_base(recipe, name, run)
+    machine = find_machine(student.precision)
     _introduce(recipe, name, training, validation, machine)
     rest = {key: sha for key, sha in inputs.items() if key != "student"}
     decides = digest([rest, student.model_dump(exclude={"seeds", "push_to_hub"})])
     seeds: dict[int, SeedRecord] = {}
     for seed in student.seeds:
         title = f"student {name}" + (f", seed {seed}" if len(student.seeds) > 1 else "")
-        seeds[seed] = _one_seed(
-            Course(
-                name, student, recipe.labels, seed, base, training, validation, machine, digest([decides, seed]), title
-            ),
-            run,
-        )
+        base, fingerprint = find_base(recipe, name, run, seed), digest([decides, seed])
+        course = Course(name, student, recipe.labels, seed, base, training, validation, machine, fingerprint, title)
+        seeds[seed] = _one_seed(course, run)
     record = _student_record(recipe, name, training, validation, machine, seeds)
-    _write_cards(recipe, run, record, base)
+    _write_cards(recipe, run, record)
     write_record(run.student(name) / "student.json", record)
     return record
 
@@ -164,7 +161,8 @@ def _student_record(
     )  # fmt: skip
 
 
-def _write_cards(recipe: Recipe, run: RunFolder, record: StudentRecord, base: Base) -> None:
+def _write_cards(recipe: Recipe, run: RunFolder, record: StudentRecord) -> None:
+    base = find_base(recipe, record.name, run)
     for seed, one in record.seeds.items():
         write_atomic(run.student(record.name, seed) / "README.md", student_card(recipe, record, base, one).encode())
     best = student_card(recipe, record, base, record.seeds[record.best_seed])

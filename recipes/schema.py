@@ -167,7 +167,8 @@ class ClassifierStudent(Section):
     rows: Literal["teacher", "gold"] = "teacher"
     """Whose labels: the teacher's, or the human ones."""
     limit: int | None = Field(default=None, ge=1)
-    """Train on this many rows only, a stratified draw."""
+    """Train on this many rows only, a stratified draw. With rows: gold it is all the human labels that are spent: a fifth
+    of them chooses the best epoch (where source.validation holds rows out)."""
     targets: Literal["hard", "soft"] = "hard"
     temperature: float = Field(default=1.0, gt=0)
     """Distillation temperature: both sides are softened by it (Hinton et al., arXiv 1503.02531)."""
