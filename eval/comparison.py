@@ -93,9 +93,9 @@ class Pair(Part):
     """Two models on the rows that have a gold label and that both answered.
 
     difference: accuracy of `first` less that of `second`. p: exact McNemar; p_holm: corrected within `family`
-    (question: a student and the teacher; students: a student and another or a baseline; other: no student). detectable: the
-    smallest difference such a test would have found 4 times in 5. all_seeds: the difference with each student's seeds
-    averaged, where one has several; the test itself is on the seed that validation chose.
+    (question: a student and the teacher; students: a student and another or a baseline; other: no student).
+    detectable: the smallest difference such a test would have found 4 times in 5. all_seeds: the difference with each
+    student's seeds averaged, where one has several; the test itself is on the seed that validation chose.
     """
 
     first: str
