@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,9 +88,10 @@ def _read(recipe: Recipe, student: Student, run: RunFolder, split: Split, need_l
         raise RunError(f"{path} is missing: run python -m synth on the recipe first")
     ids, texts, targets = [], [], []
     skipped: Counter[str] = Counter()
-    for row, target, reason in _targets(read_rows(path, LabelRow), student, recipe.labels):
-        if target is None or (need_label and student.rows == "teacher" and row.label is None):
-            skipped[reason or "no majority"] += 1
+    for row in read_rows(path, LabelRow):
+        target = _target(row, student, recipe.labels, need_label)
+        if isinstance(target, str):
+            skipped[target] += 1
             continue
         ids.append(row.id)
         texts.append(row.text)
@@ -100,17 +100,12 @@ def _read(recipe: Recipe, student: Student, run: RunFolder, split: Split, need_l
     return Lesson(ids, texts, shaped, dict(skipped))
 
 
-def _targets(
-    rows: Iterator[LabelRow], student: Student, labels: tuple[str, ...]
-) -> Iterator[tuple[LabelRow, list[float] | None, str]]:
-    """Each row with the probabilities to learn, or None and why there are none."""
-    for row in rows:
-        label = row.gold if student.rows == "gold" else row.label
-        if student.targets == "soft":
-            total = sum(row.soft)
-            yield row, ([share / total for share in row.soft] if total > 0 else None), "no soft label"
-        elif label in labels:
-            yield row, [float(label == one) for one in labels], ""
-        else:
-            reason = "no gold label" if student.rows == "gold" else "no majority"
-            yield row, None, reason
+def _target(row: LabelRow, student: Student, labels: tuple[str, ...], need_label: bool) -> list[float] | str:
+    """The probabilities to learn from a row, or why there are none."""
+    label = row.gold if student.rows == "gold" else row.label
+    if label not in labels and (need_label or student.targets == "hard"):
+        return "no gold label" if student.rows == "gold" else "no majority"
+    if student.targets == "hard":
+        return [float(label == one) for one in labels]
+    total = sum(row.soft)
+    return [share / total for share in row.soft] if total > 0 else "no soft label"

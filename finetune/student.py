@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,7 @@ class Student:
     ) -> None:
         self.labels: tuple[str, ...] = tuple(name for _, name in sorted((model.config.id2label or {}).items()))
         self.machine = machine
-        self._model: Any = model
-        self._model.to(device=machine.device, dtype=machine.dtype).eval()
+        self._model = cast(Any, model).to(device=machine.device, dtype=machine.dtype).eval()
         self._tokenizer = tokenizer
         self._max_length = max_length
 

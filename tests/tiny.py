@@ -52,7 +52,7 @@ def make_row(number: int, split: Split, gold: bool = True) -> LabelRow:
     draw = random.Random(f"{split}{number}")
     truth = draw.choice(LABELS)
     said = draw.choice(LABELS) if draw.random() < 0.1 else truth
-    words = draw.choices(FILLER, k=draw.randint(2, 24)) + draw.choices(WORDS[truth], k=draw.randint(1, 3))
+    words = draw.choices(FILLER, k=draw.randint(1, 12)) + draw.choices(WORDS[truth], k=draw.randint(3, 6))
     draw.shuffle(words)
     soft = tuple(0.8 if label == said else 0.1 for label in LABELS)
     return LabelRow(
@@ -71,7 +71,14 @@ def make_run(folder: Path, train: int = 120, validation: int = 40) -> RunFolder:
 
 def make_recipe(base: Path, **students: dict[str, Any]) -> Recipe:
     """A recipe whose students are given by what differs from a small classifier on `base`."""
-    small = {"kind": "classifier", "base": str(base), "epochs": 2, "max_length": 32, "learning_rate": 5e-3}
+    small = {
+        "kind": "classifier",
+        "base": str(base),
+        "epochs": 2,
+        "max_length": 32,
+        "learning_rate": 5e-3,
+        "batch_size": 8,
+    }
     return Recipe.model_validate(
         {
             "name": "tiny",
