@@ -37,7 +37,8 @@ class Call(Generic[Item]):
     """A request on its way to a reply, for all items that want this reply.
 
     refused, broken: tries that ended in a 429, and in another fault. uncertain: tokens that its tries may have been
-    billed for without a reply. most: tokens reserved for the try that is out.
+    billed for without a reply. Of the try that is out: most: tokens reserved, tokens:
+    a rough guess, epoch: the limiter's.
     """
 
     key: str
@@ -47,6 +48,8 @@ class Call(Generic[Item]):
     broken: int = 0
     uncertain: Usage = NO_TOKENS
     most: Usage = NO_TOKENS
+    tokens: float = 0.0
+    epoch: int = 0
 
 
 class Agenda(Generic[Item]):

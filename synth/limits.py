@@ -36,7 +36,8 @@ class Allowance:
 
 @runtime_checkable
 class LimitedModel(Protocol):
-    """A chat model that passes on what its provider says about limits; `allowance` is the last word."""
+    """A chat model that passes on what its provider says about limits; `allowance` is the last word,
+    and None when it was taken."""
 
     allowance: Allowance | None
 
@@ -122,7 +123,7 @@ class Limiter:
         reply = self._mean_reply if self._mean_reply is not None else float(request.sampling.max_tokens)
         return sum(len(message.content) for message in request.messages) / 4 + reply
 
-    def answered(self, epoch: int, now: float, seconds: float, tokens: float, usage: Usage) -> None:
+    def answered(self, epoch: int, seconds: float, tokens: float, usage: Usage) -> None:
         """A call brought a reply after `seconds`; `epoch` and `tokens` as when it was sent."""
         self.latency = seconds if self.latency is None else 0.9 * self.latency + 0.1 * seconds
         mean = self._mean_reply

@@ -18,24 +18,23 @@ class Places:
             self._base.execute(f"PRAGMA {setting}")
         self._base.execute("CREATE TABLE place (key BLOB PRIMARY KEY, start INTEGER, length INTEGER) WITHOUT ROWID")
         self._base.execute("BEGIN")
-        self._waiting: list[tuple[bytes, int, int]] = []
+        self._waiting: dict[bytes, tuple[int, int]] = {}
 
     def set(self, key: str, start: int, length: int) -> None:
         """Note a place; the last one counts."""
-        self._waiting.append((_short(key), start, length))
+        self._waiting[_short(key)] = start, length
         if len(self._waiting) >= _BATCH:
             self.flush()
 
     def get(self, key: str) -> tuple[int, int] | None:
         """The place of `key`; the reader compares the whole key."""
-        if self._waiting:
-            self.flush()
-        found: tuple[int, int] | None = self._base.execute(_GET, (_short(key),)).fetchone()
-        return found
+        short = _short(key)
+        found: tuple[int, int] | None = self._waiting.get(short)
+        return found or self._base.execute(_GET, (short,)).fetchone()
 
     def flush(self) -> None:
         """Put what waits into the database."""
-        self._base.executemany(_SET, self._waiting)
+        self._base.executemany(_SET, [(key, *place) for key, place in self._waiting.items()])
         self._waiting.clear()
 
     def close(self) -> None:

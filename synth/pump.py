@@ -85,6 +85,7 @@ class Pump(Generic[Item]):
         self.tasks: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
         self.written = asyncio.Event()
+        self.wait: float | None = None
         self.error: BaseException | None = None
         self.limited = model if isinstance(model, LimitedModel) else None
         self.held: list[tuple[Call[Item], Failure]] = []
@@ -107,40 +108,45 @@ class Pump(Generic[Item]):
             raise self.error
 
     async def _send_all(self) -> None:
-        """The loop: send what may be sent, then sleep until a call is back or a time has come."""
+        """The loop: begin what may be sent, then sleep until something changes or a time has come."""
         loop = asyncio.get_running_loop()
         while self.error is None and not self.agenda.over:
             self.changed.clear()
-            wait = self._send_what_may_be()
-            if wait == 0.0:
+            while (call := self._take()) is not None:
+                task = loop.create_task(self._work(call))
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+            if self.wait == 0.0:
                 await asyncio.sleep(0)
                 continue
-            timer = None if wait is None else loop.call_later(wait, self.changed.set)
+            timer = None if self.wait is None else loop.call_later(self.wait, self.changed.set)
             await self.changed.wait()
             if timer is not None:
                 timer.cancel()
 
-    def _send_what_may_be(self) -> float | None:
-        """Start calls until one must wait; returns for how many seconds, None: until something changes."""
-        while self.error is None:
-            now = time.monotonic()
-            idle = not self.limiter.in_flight
-            call = self.agenda.next(now, self.breaker.lets_new_rows(idle, now))
-            if call is None:
-                return self._until_next(now, idle)
-            tokens = self.limiter.estimate(call.request)
-            wait = self.limiter.wait(tokens, now)
-            if self.journal.unsynced > 2 * self.teacher.concurrency:
-                wait = None  # the disk is slower than the teacher
-            if wait == 0.0 and self._reserve(call, idle):
-                self._start(call, tokens)
-                continue
-            self.agenda.put_back(call)
-            return wait or None
+    def _take(self) -> Call[Item] | None:
+        """A call that may be sent now and counts as sent; else None, and `wait` says for how long (None: unknown)."""
+        if self.error is not None:
+            return None
+        now = time.monotonic()
+        idle = not self.limiter.in_flight
+        call = self.agenda.next(now, self.breaker.lets_new_rows(idle, now))
+        if call is None:
+            self.wait = self._until_next(now, idle)
+            return None
+        call.tokens = self.limiter.estimate(call.request)
+        self.wait = self.limiter.wait(call.tokens, now)
+        if self.wait == 0.0:
+            # what is not synced could be lost with the power: the disk must not lag far behind the teacher
+            if self.journal.unsynced <= 2 * self.teacher.concurrency and self._reserve(call, idle):
+                call.epoch = self.limiter.sent(call.tokens)
+                return call
+            self.wait = None
+        self.agenda.put_back(call)
         return None
 
     def _until_next(self, now: float, idle: bool) -> float | None:
-        """What to wait for when no call can be made now."""
+        """What to wait for when there is no call to make now."""
         if self.agenda.paused:
             return 0.0
         due = self.agenda.wait(now)
@@ -162,33 +168,38 @@ class Pump(Generic[Item]):
             self._stop(BudgetError(self.account.exhausted(most, self.agenda.unasked())))
         return False
 
-    def _start(self, call: Call[Item], tokens: float) -> None:
-        task = asyncio.get_running_loop().create_task(self._make(call, tokens, self.limiter.sent(tokens)))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def _make(self, call: Call[Item], tokens: float, epoch: int) -> None:
-        """One call, from sending to the journal."""
-        started = time.monotonic()
-        outcome: Reply | Fault
+    async def _work(self, first: Call[Item]) -> None:
+        """Make calls one after the other while there are any; each is in the journal before the next is sent."""
+        call: Call[Item] | None = first
         try:
-            try:
-                outcome = await self.model.complete(call.request)
-            except Fault as fault:
-                outcome = fault
-            now = time.monotonic()
-            if isinstance(outcome, Reply):
-                self.limiter.answered(epoch, now, now - started, tokens, outcome.usage)
-                self._answered(call, outcome)
-            else:
-                self.limiter.failed(epoch, now, tokens, outcome.kind == "rate_limited")
-                self._failed(call, outcome, now)
-            if self.limited is not None and self.limited.allowance is not None:
-                self.limiter.learn(self.limited.allowance, now)
+            while call is not None:
+                await self._make(call)
+                if self.limiter.in_flight + 1 < int(self.limiter.limit):
+                    self.changed.set()  # room for more than this worker
+                call = self._take()
         except Exception as error:
             self._stop(error)
         finally:
             self.changed.set()
+
+    async def _make(self, call: Call[Item]) -> None:
+        """One call, from sending to the journal."""
+        started = time.monotonic()
+        outcome: Reply | Fault
+        try:
+            outcome = await self.model.complete(call.request)
+        except Fault as fault:
+            outcome = fault
+        now = time.monotonic()
+        if isinstance(outcome, Reply):
+            self.limiter.answered(call.epoch, now - started, call.tokens, outcome.usage)
+            self._answered(call, outcome)
+        else:
+            self.limiter.failed(call.epoch, now, call.tokens, outcome.kind == "rate_limited")
+            self._failed(call, outcome, now)
+        if self.limited is not None and self.limited.allowance is not None:
+            self.limiter.learn(self.limited.allowance, now)
+            self.limited.allowance = None
 
     def _answered(self, call: Call[Item], reply: Reply) -> None:
         self.breaker.answered()
