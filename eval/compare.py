@@ -13,7 +13,7 @@ from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
 from eval.metrics import MISSING
 from eval.models import about, baseline_entrant, roster, student_entrants
 from eval.pairs import compare_pairs
-from eval.predict import answers_of, machine, teacher_answers
+from eval.predict import answers_of, teacher_answers
 from eval.scored import ScoredRows, count_funnel, read_scored
 from eval.scores import Compared, score_model
 from eval.verdicts import verdicts, warnings
@@ -69,7 +69,7 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         labels=recipe.labels,
         teacher=recipe.teacher.model,
         made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        machine=machine(),
+        machine="; ".join(dict.fromkeys(one.machine for model in models for one in model.sets if one.machine)),
         version=version("tutelage"),
         rows=len(scored.ids),
         gold_rows=gold_rows,

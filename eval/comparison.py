@@ -161,7 +161,10 @@ class Curve(Part):
 
 
 class Comparison(Part):
-    """A whole comparison. rows: how many were scored; gold_rows: how many of them have a human label."""
+    """A whole comparison. rows: how many were scored; gold_rows: how many of them have a human label.
+
+    machine: where rows/s were measured; empty where nothing was.
+    """
 
     recipe: str
     about: str

@@ -23,7 +23,8 @@ def markdown(comparison: Comparison) -> str:
     if comparison.gold_rows:
         parts += ["## Labels", _labels(comparison.models)]
     parts += ["## Rows", _funnel(comparison.funnel)]
-    parts.append(f"Rows/s on {comparison.machine}; tutelage {comparison.version}, {comparison.made}.")
+    measured = f"Rows/s on {comparison.machine}; " if comparison.machine else ""
+    parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -36,7 +36,7 @@ class Prediction(Row):
 class Answered:
     """A model's answers to the scored rows: (n,) labels, -1 for none, and (n, labels) probabilities where it has them.
 
-    rows_per_second: as measured when the answers were made; None for the teacher, who answered long before.
+    rows_per_second: as measured when the answers were made, on `machine`; None for the teacher, who answered before.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Answered:
     predicted: Codes
     probabilities: Floats | None
     rows_per_second: float | None
+    machine: str | None = None
 
 
 def teacher_answers(run: RunFolder, scored: ScoredRows, labels: tuple[str, ...]) -> Answered:
@@ -66,8 +67,8 @@ def answers_of(entrant: Entrant, run: RunFolder, scored: ScoredRows, labels: tup
         write_rows(path, _lines(scored, answers, labels))
         manifest = run.finish(stage, inputs, [path], {"rows_per_second": speed, "machine": machine()})
     answers = _read(path, scored, labels)  # from disk every time: figures are the same whether it was there or not
-    speed = manifest.facts["rows_per_second"]
-    return Answered(entrant.name, entrant.role, entrant.seed, answers.predicted, answers.probabilities, speed)
+    speed, where = manifest.facts["rows_per_second"], manifest.facts["machine"]
+    return Answered(entrant.name, entrant.role, entrant.seed, answers.predicted, answers.probabilities, speed, where)
 
 
 def machine() -> str:
