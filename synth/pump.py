@@ -147,7 +147,7 @@ class Pump(Generic[Item]):
 
     def _until_next(self, now: float, idle: bool) -> float | None:
         """What to wait for when there is no call to make now."""
-        if self.agenda.paused:
+        if self.agenda.paused or self.agenda.over:
             return 0.0
         due = self.agenda.wait(now)
         if idle and due is None and self.held:
