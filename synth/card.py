@@ -79,12 +79,13 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
 
 
 def _columns(recipe: Recipe) -> str:
+    order = ", ".join(_plain(label) for label in recipe.labels)
     return (
         "## Columns\n\n"
-        "`text` is the cleaned source text; `gold` the human label, where there is one. Written by the teacher: `label` "
-        f"(null for a tie), `soft` (probability of {', '.join(recipe.labels)}, in this order), `rationale`, `votes` (one "
-        "per reply, null where it gave no answer), `outcome` (clean or repaired). `group` is shared by near duplicates. "
-        "A model that reads a column written by the teacher needs the teacher for every answer.\n"
+        "`text` is the cleaned source text; `gold` the human label, where there is one; `group` is shared by near "
+        "duplicates. Written by the teacher: `label` (null for a tie), `soft` (the probability of "
+        f"{order}, in this order), `rationale`, `votes` (one per reply, null where it gave no answer) and "
+        "`outcome` (clean or repaired). A model that reads one of these needs the teacher for every answer.\n"
     )
 
 

@@ -15,6 +15,7 @@ from recipes.errors import SourceError
 from recipes.schema import ClassifierStudent, Recipe, Source, Synthesis, Teacher
 from synth.cleaning import clean_text
 from synth.examples import Examples
+from synth.sources import read_source
 from synth.splits import apportion
 
 LABELS = ("negative", "neutral", "positive")
@@ -208,3 +209,43 @@ def test_apportion_is_exact_and_never_above_a_size(total, sizes):
     shares = apportion(total, sizes)
     assert sum(shares.values()) == total
     assert all(0 <= shares[name] <= size for name, size in sizes.items())
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A data set of three rows under any id; returns what was asked for."""
+    import datasets
+
+    asked = []
+    features = datasets.Features({"text": datasets.Value("string"), "y": datasets.ClassLabel(names=["neg", "pos"])})
+    rows = {"text": ["fine &amp; well", "bad", "who knows"], "y": [1, 0, -1]}
+
+    def load_dataset(*arguments, **options):
+        asked.append((arguments, options))
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return asked
+
+
+def test_a_hub_data_set_is_read_by_split_and_its_classes_by_name(tmp_path, hub):
+    names = {"neg": "negative", "pos": "positive"}
+    source = {"path": None, "hub": "me/tweets", "revision": "v1", "label": "y", "test": None, "test_split": "test"}
+    recipe = make_recipe(tmp_path, **source, label_names=names)
+    rows = list(read_source(recipe, "test"))
+    assert [(row.number, row.text, row.gold) for row in rows] == [
+        (1, "fine & well", "positive"),
+        (2, "bad", "negative"),
+        (3, "who knows", None),
+    ]
+    assert hub == [(("me/tweets", None), {"split": "test", "revision": "v1"})]
+    by_number = make_recipe(tmp_path, **source, label_names={"0": "negative", "1": "neutral"})
+    assert [row.gold for row in read_source(by_number, "pool")] == ["neutral", "negative", None]
+
+
+def test_a_data_set_that_cannot_be_had_is_one_sentence(tmp_path):
+    recipe = make_recipe(tmp_path, path=None, hub="nobody/there-is-no-such-data-set")
+    with pytest.raises(
+        SourceError, match=r"source\.hub: nobody/there-is-no-such-data-set \(train\) cannot be loaded: "
+    ):
+        list(read_source(recipe, "pool"))

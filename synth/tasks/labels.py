@@ -40,6 +40,7 @@ class Vote:
 
     @property
     def label(self) -> str | None:
+        """What the vote is for, None where it gave no usable answer."""
         return self.answer.value if self.answer is not None else None
 
 
@@ -66,31 +67,43 @@ class LabelTask:
 
     def missing(self, example: Example, lookup: Lookup) -> list[ChatRequest]:
         """The requests to send now; none when every vote is settled."""
-        return [vote.ask for vote in self._votes(example, lookup) if vote.ask is not None]
+        return [vote.ask for vote in self.votes(example, lookup) if vote.ask is not None]
 
     def settle(self, example: Example, lookup: Lookup) -> LabelRow | Reject:
         """The row that the replies make, or why they make none."""
-        votes = self._votes(example, lookup)
-        labels = [vote.label for vote in votes]
-        usable = [label for label in labels if label is not None]
-        if not usable:
-            return self._unusable(example, votes)
-        winner, count = Counter(usable).most_common(1)[0]
-        if 2 * count > len(votes):
+        votes = self.votes(example, lookup)
+        winner, problem = self.decide(votes)
+        if problem is None:
             return self._row(example, votes, winner)
+        last = [vote.reply for vote in votes if vote.reply is not None]
+        return _reject(example, *problem, last[-1] if last else None)
+
+    def votes(self, example: Example, lookup: Lookup) -> list[Vote]:
+        """How far each vote has come."""
+        messages = self.prompt.render(example.fields)
+        return [self._vote(messages, sample, lookup) for sample in range(self.synthesis.votes)]
+
+    def decide(self, votes: Sequence[Vote]) -> tuple[str | None, tuple[str, str] | None]:
+        """(label, None), (None, None) for a tie that is kept, or (None, (reason, detail)).
+
+        The label needs more than half of ALL votes, the failed ones included. Without one usable vote the reason is
+        that of most votes, the first of equals.
+        """
+        labels = Counter(vote.label for vote in votes)
+        unusable = labels.pop(None, 0)
+        if not labels:
+            return None, Counter(self._reason(vote) for vote in votes).most_common(1)[0][0]
+        winner, count = labels.most_common(1)[0]
+        if 2 * count > len(votes):
+            return winner, None
         if self.keep_ties:
-            return self._row(example, votes, None)
-        shares = ", ".join(f"{name} {count}" for name, count in Counter(labels).items() if name is not None)
-        none = f", no answer {labels.count(None)}" if None in labels else ""
-        return _reject(example, "no_majority", shares + none, votes[-1].reply)
+            return None, None
+        shares = ", ".join(f"{label} {count}" for label, count in labels.items())
+        return None, ("no_majority", shares + (f", no answer {unusable}" if unusable else ""))
 
     def request(self, messages: tuple[Message, ...], sample: int) -> ChatRequest:
         """The request of a vote for these messages."""
         return ChatRequest(self.endpoint, self.model, messages, self.sampling, self.response_format, sample)
-
-    def _votes(self, example: Example, lookup: Lookup) -> list[Vote]:
-        messages = self.prompt.render(example.fields)
-        return [self._vote(messages, sample, lookup) for sample in range(self.synthesis.votes)]
 
     def _vote(self, messages: tuple[Message, ...], sample: int, lookup: Lookup) -> Vote:
         vote = Vote()
@@ -146,12 +159,6 @@ class LabelTask:
             if given:
                 return tuple(sum(column) / len(given) for column in zip(*given, strict=True))
         return tuple(usable.count(label) / len(usable) for label in self.labels)
-
-    def _unusable(self, example: Example, votes: Sequence[Vote]) -> Reject:
-        """A reject for an example without one usable vote: the commonest reason, the first of equals."""
-        reasons = [self._reason(vote) for vote in votes]
-        reason, detail = Counter(reasons).most_common(1)[0][0]
-        return _reject(example, reason, detail, votes[reasons.index((reason, detail))].reply)
 
     def _reason(self, vote: Vote) -> tuple[str, str]:
         if vote.failure is not None:

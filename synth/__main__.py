@@ -1,0 +1,20 @@
+"""python -m synth RECIPE: bring a recipe's rows up to date."""
+
+from __future__ import annotations
+
+from recipes.cli import open_launch, run_main, stage_parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Ask the teacher what is not on record yet and write the rows. Returns the exit code."""
+    parser = stage_parser("synth", "Let the teacher label the texts of a recipe: source -> rows.")
+    launch = open_launch(parser.parse_args(argv))
+    from synth.build import build_dataset
+
+    with launch.run.lock():
+        build_dataset(launch.recipe, launch.run, launch.yes)
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)

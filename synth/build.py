@@ -1,0 +1,104 @@
+"""The rows stage: read the source, ask the teacher what is not in the journal yet, write rows and rejects.
+
+Two passes over the examples. Asking streams them past the pump, which journals every reply at once; writing streams
+them again in source order and reads the journal only. A changed parser therefore costs no call, a changed prompt asks
+again, and a new row asks for itself alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from recipes.console import say
+from recipes.plan import confirm_spend
+from recipes.prompts import Prompt, load_prompt
+from recipes.rows import SPLITS, LabelRow, Reject, row_writer
+from recipes.runs import Manifest, RunFolder, write_atomic
+from recipes.schema import Recipe
+from recipes.stages import rows_inputs
+from synth.card import dataset_card
+from synth.examples import Examples
+from synth.filters import unfit_row
+from synth.funnel import Funnel, summary
+from synth.journal import Journal
+from synth.tasks.labels import LabelTask
+
+STAGE = "rows"
+
+
+def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest:
+    """Bring rows/ up to date and return its manifest. `yes`: ask no question before the first paid call.
+
+    Raises SourceError, TeacherError (BudgetError), RunError; replies received until then are in the journal.
+    """
+    inputs = rows_inputs(recipe)
+    stale = run.why_stale(STAGE, inputs)
+    manifest = run.manifest(STAGE)
+    if not stale and manifest is not None:
+        say(f"rows: up to date ({manifest.facts['kept']:,} kept, {run.rows})")
+        return manifest
+    say(f"rows: {'; '.join(stale)}")
+    confirm_spend(recipe, run, yes)
+    prompt = load_prompt(recipe)
+    task = LabelTask(recipe, prompt)
+    with Examples(recipe.source) as examples, _journal(recipe, run) as journal:
+        examples.read(recipe)
+        if recipe.teacher.provider != "recorded":
+            from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
+
+            ask_teacher(recipe, task, examples, journal)
+        run.begin(STAGE)
+        funnel = Funnel(recipe, examples.counts())
+        outputs = _write(run, task, examples, journal, funnel)
+    return _finish(recipe, run, prompt, funnel, inputs, outputs)
+
+
+def _journal(recipe: Recipe, run: RunFolder) -> Journal:
+    """The journal to read replies from: the run's own, or the recorded one, which is not written to."""
+    if recipe.teacher.journal is None:
+        return Journal.open(run.journal)
+    return Journal.open(recipe.resolve(recipe.teacher.journal), readonly=True)
+
+
+def _write(run: RunFolder, task: LabelTask, examples: Examples, journal: Journal, funnel: Funnel) -> list[Path]:
+    """Settle every example in source order; the files appear when all are written."""
+    rejects = run.rows / "rejects.jsonl"
+    lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
+    with ExitStack() as files:
+        keep = {split: files.enter_context(row_writer(run.rows / f"{split}.jsonl")) for split in SPLITS}
+        reject = files.enter_context(row_writer(rejects))
+        for unfit in examples.rejects():
+            reject(unfit)
+        for example in examples.stream():
+            row = _filtered(task.settle(example, lookup), task)
+            if isinstance(row, LabelRow):
+                funnel.keep(row)
+                keep[row.split](row)
+            else:
+                funnel.reject(row)
+                reject(row)
+        funnel.check()
+    return [*(run.rows / f"{split}.jsonl" for split in SPLITS), rejects]
+
+
+def _filtered(row: LabelRow | Reject, task: LabelTask) -> LabelRow | Reject:
+    unfit = unfit_row(row, task.synthesis) if isinstance(row, LabelRow) else None
+    if unfit is None or isinstance(row, Reject):
+        return row
+    reason, detail = unfit
+    where = {"id": row.id, "text": row.text, "gold": row.gold, "split": row.split}
+    return Reject(**where, stage="filter", reason=reason, detail=detail, reply=row.rationale)
+
+
+def _finish(
+    recipe: Recipe, run: RunFolder, prompt: Prompt, funnel: Funnel, inputs: dict[str, str], outputs: list[Path]
+) -> Manifest:
+    facts = funnel.facts()
+    card = run.rows / "README.md"
+    write_atomic(card, dataset_card(recipe, prompt, facts).encode())
+    for line in summary(facts):
+        say(line)
+    if funnel.passing:
+        say(f"rows: {funnel.passing:,} requests failed for a passing reason; the same command asks for them again")
+    return run.finish(STAGE, inputs, [*outputs, card], facts, complete=not funnel.passing)

@@ -1,0 +1,163 @@
+"""Asking: what is asked again after a change, and what is not."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import recipes.stages
+import synth.ask
+from recipes.chat import Reply, Usage
+from recipes.load import load_recipe
+from recipes.prompts import SHIPPED
+from recipes.rows import SPLITS, LabelRow, Reject, read_rows
+from recipes.runs import RunFolder
+from synth.build import build_dataset
+from synth.faults import Fault
+
+RECIPE = """\
+name: small
+task: classify
+labels: [negative, neutral, positive]
+source: {path: rows.jsonl, text: text, test: 2, validation: 0}
+teacher: {provider: endpoint, base_url: "http://127.0.0.1:9/v1", model: m, retries: 0, concurrency: 4}
+synthesis: {prompt: ./prompt.yaml, reask: 1}
+students: {s: {kind: classifier, base: minilm}}
+"""
+
+
+class Teacher:
+    """Answers in the process. `say`: last message -> reply, by what it contains; anything else is `positive`."""
+
+    def __init__(self):
+        self.asked = []
+        self.say = {}
+
+    async def complete(self, request):
+        last = request.messages[-1].content
+        self.asked.append(last)
+        reply = next((reply for part, reply in self.say.items() if part in last), None)
+        if isinstance(reply, Fault):
+            raise reply
+        return Reply(reply or json.dumps({"reason": "because", "label": "positive"}), usage=Usage(1000, 0, 500))
+
+
+@pytest.fixture
+def teacher(monkeypatch):
+    teacher = Teacher()
+
+    @asynccontextmanager
+    async def opened(*_):
+        yield teacher
+
+    monkeypatch.setattr(synth.ask, "open_teacher", opened)
+    return teacher
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "small.yaml").write_text(RECIPE, encoding="utf-8")
+    (tmp_path / "prompt.yaml").write_bytes((SHIPPED / "sentiment-rationale.yaml").read_bytes())
+    write_rows(tmp_path, 10)
+    return tmp_path
+
+
+def write_rows(folder: Path, count: int) -> None:
+    rows = [{"text": f"text number {n}"} for n in range(count)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def build(folder, teacher, overrides=()):
+    """Build, and return the manifest, the rows and rejects by id, and what was asked for it."""
+    teacher.asked.clear()
+    run = RunFolder(folder / "run")
+    manifest = build_dataset(load_recipe(folder / "small.yaml", overrides), run)
+    rows = {row.text: row for split in SPLITS for row in read_rows(run.rows / f"{split}.jsonl", LabelRow)}
+    rejects = {row.text: row for row in read_rows(run.rows / "rejects.jsonl", Reject)}
+    return manifest, rows, rejects, list(teacher.asked)
+
+
+def test_nothing_is_asked_twice(folder, teacher):
+    manifest, rows, _, asked = build(folder, teacher)
+    assert (len(asked), len(rows), manifest.facts["asked"]) == (10, 10, 10)
+    (folder / "run" / "manifests" / "rows.json").unlink()
+    _, again, _, asked = build(folder, teacher)
+    assert asked == []
+    assert again == rows
+
+
+def test_a_changed_parser_reads_the_journal_again(folder, teacher, monkeypatch):
+    build(folder, teacher)
+    monkeypatch.setattr(recipes.stages, "ROWS_VERSION", 99)
+    monkeypatch.setattr(synth.tasks.labels, "parse_answer", _contrary)
+    _, rows, _, asked = build(folder, teacher)
+    assert asked == []
+    assert {row.label for row in rows.values()} == {"negative"}
+
+
+def _contrary(reply, answer, labels):
+    from recipes.answers import Answer
+
+    return Answer("negative", "reparsed", "clean")
+
+
+def test_a_new_row_asks_for_itself_alone(folder, teacher):
+    build(folder, teacher)
+    write_rows(folder, 11)
+    _, rows, _, asked = build(folder, teacher)
+    assert asked == ["Tweet: text number 10"]
+    assert len(rows) == 11
+
+
+def test_a_changed_prompt_asks_again(folder, teacher):
+    build(folder, teacher)
+    prompt = folder / "prompt.yaml"
+    prompt.write_text(prompt.read_text(encoding="utf-8").replace("Judge the text alone.", "Judge it alone."), "utf-8")
+    assert len(build(folder, teacher)[3]) == 10
+
+
+def test_more_votes_ask_for_the_new_votes_only(folder, teacher):
+    build(folder, teacher)
+    _, rows, _, asked = build(folder, teacher, ["synthesis.votes=3"])
+    assert len(asked) == 20
+    assert {row.votes for row in rows.values()} == {("positive",) * 3}
+
+
+def test_a_bad_reply_is_asked_again_once_and_then_rejected(folder, teacher):
+    teacher.say = {"number 3": "no idea", "number 4": "no idea", "cannot be used": "still no idea"}
+    manifest, rows, rejects, asked = build(folder, teacher)
+    assert len(asked) == 12
+    assert {text: row.reason for text, row in rejects.items()} == dict.fromkeys(
+        ["text number 3", "text number 4"], "malformed"
+    )
+    assert len(rows) == 8
+    assert manifest.facts["asked_again"] == 2
+
+
+def test_failures_that_pass_are_asked_again_next_time(folder, teacher, capsys):
+    teacher.say = {"number 3": Fault("timeout", "no answer within 1 s")}
+    manifest, rows, rejects, _ = build(folder, teacher)
+    assert not manifest.complete
+    assert len(rows) == 9
+    assert rejects["text number 3"].detail == "timeout: no answer within 1 s"
+    assert "1 requests failed for a passing reason" in capsys.readouterr().err
+    teacher.say = {}
+    manifest, rows, rejects, asked = build(folder, teacher)
+    assert (asked, len(rows), rejects, manifest.complete) == (["Tweet: text number 3"], 10, {}, True)
+
+
+def test_the_budget_is_kept_and_rows_are_not_written_half(folder, teacher):
+    from recipes.errors import BudgetError
+
+    price = ["teacher.price={input: 1000, output: 1000}", "synthesis.budget_usd=12"]
+    with pytest.raises(BudgetError):
+        build(folder, teacher, price)
+    assert not (folder / "run" / "rows").exists()
+    assert 0 < 1.5 * len(teacher.asked) <= 12
+    paid = set(teacher.asked)
+    _, rows, _, asked = build(folder, teacher, [price[0], "synthesis.budget_usd=1000"])
+    assert len(rows) == 10
+    assert not paid & set(asked)
