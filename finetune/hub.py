@@ -43,8 +43,6 @@ def push_student(recipe: Recipe, name: str, run: RunFolder, trained: Manifest) -
         )  # fmt: skip
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
         first = redact(str(error).strip().split("\n")[0])
-        raise TrainingError(
-            f"students.{name}: {repository} cannot be pushed to ({first}); run again to retry"
-        ) from None
+        raise TrainingError(f"students.{name}: cannot push to {repository} ({first}); run again to retry") from None
     run.finish(stage, inputs, [], {"address": str(done)})
     say(f"student {name}: pushed to https://huggingface.co/{repository}")

@@ -48,7 +48,7 @@ def make_base(folder: Path) -> Path:
 
 
 def make_row(number: int, split: Split, gold: bool = True) -> LabelRow:
-    """One row; its label is that of the words in it, one teacher label in ten is wrong, soft labels lean to the label."""
+    """One row. Its gold label is that of the words in it; the teacher guesses at one row in ten."""
     draw = random.Random(f"{split}{number}")
     truth = draw.choice(LABELS)
     said = draw.choice(LABELS) if draw.random() < 0.1 else truth
