@@ -44,6 +44,8 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
     task = LabelTask(recipe, prompt)
     with Examples(recipe.source) as examples, _journal(recipe, run) as journal:
         examples.read(recipe)
+        for sentence in examples.shortfalls():
+            say(sentence)
         if recipe.teacher.provider != "recorded":
             from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
 
@@ -99,6 +101,8 @@ def _finish(
     write_atomic(card, dataset_card(recipe, prompt, facts).encode())
     for line in summary(facts):
         say(line)
+    if funnel.without_logprobs:
+        say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:
         say(f"rows: {funnel.passing:,} requests failed for a passing reason; the same command asks for them again")
     return run.finish(STAGE, inputs, [*outputs, card], facts, complete=not funnel.passing)

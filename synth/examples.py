@@ -176,6 +176,17 @@ class Examples:
         for name, text, gold, reason, detail in self.base.execute(_REJECTED):
             yield make(id=name, text=text, gold=gold, split=None, stage="source", reason=reason, detail=detail)
 
+    def shortfalls(self) -> list[str]:
+        """Where the source has fewer usable rows than the recipe wants, in sentences."""
+        drawn = Counter(dict(self.base.execute("SELECT split, COUNT(*) FROM example GROUP BY split")))
+        found = {"train": drawn["train"] + drawn["validation"], "test": drawn["test"]}
+        wanted = {"train": self.source.train or 0, "test": self.source.test or 0}
+        return [
+            f"source.{name}: {wanted[name]:,} rows are wanted, {found[name]:,} usable ones were left"
+            for name in ("train", "test")
+            if found[name] < wanted[name]
+        ]
+
     def counts(self) -> dict[str, int]:
         """Rows that were `read`, of these `drawn`, `not drawn`, and rejected (by reason)."""
         found = Counter(dict(self.base.execute(_COUNTS)))

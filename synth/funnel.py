@@ -34,6 +34,7 @@ class Funnel:
         self.judged: Counter[str] = Counter()
         self.replies = 0
         self.again = 0
+        self.without_logprobs = 0
         self.passing = 0  # failures that the next run asks for again
         self.prompt = self.cached = self.completion = 0
 
@@ -44,6 +45,7 @@ class Funnel:
             found = lookup(request)
             if isinstance(found, Reply):
                 self.replies += 1
+                self.without_logprobs += request.sampling.logprobs and not found.logprobs
                 self.again += len(request.messages) > opening
                 self.prompt += found.usage.prompt
                 self.cached += found.usage.cached

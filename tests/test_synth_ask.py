@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from stubs import TeacherStub
 
 import recipes.stages
 import synth.ask
@@ -161,3 +165,48 @@ def test_the_budget_is_kept_and_rows_are_not_written_half(folder, teacher):
     _, rows, _, asked = build(folder, teacher, [price[0], "synthesis.budget_usd=1000"])
     assert len(rows) == 10
     assert not paid & set(asked)
+
+
+def _answer(body):
+    """By the text's number: most are fine, some must be repaired, asked again, or never work."""
+    last = body["messages"][-1]["content"]
+    number = int(last.rsplit(" ", 1)[-1]) if last.startswith("Tweet:") else 5
+    good = json.dumps({"reason": "because", "label": "neutral"})
+    return [good, good, good, f"```json\n{good}\n```", "what?", good, "I'm sorry, I can't help with that."][number % 7]
+
+
+def test_no_row_is_lost_over_http_with_faults(folder):
+    faults = {"429": 0.05, "429_plain": 0.03, "500": 0.04, "reset": 0.03, "cut": 0.03, "empty": 0.02}
+    write_rows(folder, 140)
+    with TeacherStub(_answer, faults, seed=4) as stub:
+        address = [f"teacher.base_url={stub.url}", "teacher.retries=10", "teacher.concurrency=16"]
+        run = RunFolder(folder / "run")
+        manifest = build_dataset(load_recipe(folder / "small.yaml", address), run)
+    kept = [row for split in SPLITS for row in read_rows(run.rows / f"{split}.jsonl", LabelRow)]
+    rejects = list(read_rows(run.rows / "rejects.jsonl", Reject))
+    assert len({row.id for row in (*kept, *rejects)}) == len(kept) + len(rejects) == 140
+    assert manifest.facts["reasons"] == {"refused": 20}
+    assert (manifest.facts["outcomes"], manifest.facts["asked_again"]) == ({"clean": 100, "repaired": 20}, 20)
+    assert manifest.complete
+    assert stub.answered.total() <= 1.35 * 160
+
+
+def test_a_killed_build_goes_on_where_it_was(folder):
+    write_rows(folder, 120)
+    with TeacherStub(_answer, latency=0.02) as stub:
+        command = [sys.executable, "-m", "synth", str(folder / "small.yaml"), "--run", str(folder / "run"), "--set"]
+        command += [f"teacher.base_url={stub.url}"]
+        first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while stub.answered.total() < 30:
+            assert first.poll() is None
+            time.sleep(0.01)
+        first.kill()
+        first.wait()
+        assert not (folder / "run" / "rows" / "train.jsonl").exists()
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert stub.answered.total() <= 120 + 17 + 4
+    run = RunFolder(folder / "run")
+    manifest = run.manifest("rows")
+    assert manifest is not None
+    assert manifest.facts["asked"] == manifest.facts["kept"] + manifest.facts["rejected"] == 120

@@ -154,6 +154,15 @@ def test_a_test_set_without_a_usable_row_is_an_error(tmp_path):
     assert read(tmp_path, test_path="test.jsonl", test=0)[2]["read"] == 1
 
 
+def test_too_few_rows_are_said(tmp_path):
+    write(tmp_path / "rows.jsonl", _labelled(20))
+    recipe = make_recipe(tmp_path, train=30, test=5)
+    with Examples(recipe.source) as examples:
+        examples.read(recipe)
+        assert Counter(example.split for example in examples.stream()) == {"train": 15, "test": 5}
+        assert examples.shortfalls() == ["source.train: 30 rows are wanted, 15 usable ones were left"]
+
+
 def test_nothing_to_train_on_is_an_error(tmp_path):
     write(tmp_path / "rows.jsonl", [{"text": "one"}])
     with pytest.raises(SourceError, match="1 usable rows leave none to train on"):
