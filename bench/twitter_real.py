@@ -74,11 +74,14 @@ def teacher_server(script: Path, port: int, replies: list[Path]) -> Iterator[str
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(100):
+            time.sleep(0.1)
+            if server.poll() is not None:
+                sys.exit(f"the teacher server did not start: is port {port} in use? (--port names another)")
             try:
                 configure(address, {"latency": 0.05})
                 break
             except OSError:
-                time.sleep(0.1)
+                continue
         yield address
     finally:
         server.terminate()
