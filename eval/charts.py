@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from eval.comparison import Comparison, ConfidenceBin, Curve, Figure, Funnel, ModelScores
 
 HEAT_STEPS = 10
-NAME_WIDTH, NAME_HEIGHT = 18, 7
-"""Room that a name takes on the chart of costs, in percent of its sides."""
+NAME_WIDTH, NAME_HEIGHT, DOT_WIDTH = 18, 7, 3
+"""Room that a name and a dot take on the chart of costs, in percent of its sides."""
 MATRIX_LABELS = 12
 """With more labels than this the confusion matrix is a list of the most frequent confusions."""
 
@@ -142,9 +142,17 @@ def _tagged(dots: Sequence[CostDot]) -> tuple[CostDot, ...]:
         down = dot.down
         while any(abs(other.tag - down) < NAME_HEIGHT for other in near):
             down += NAME_HEIGHT / 2
-        right = max([dot.across, *(other.across for other in near if abs(other.down - down) < NAME_HEIGHT)])
-        placed.append(replace(dot, tag=round(down, 2), tag_across=right))
+        in_line = sorted(other.across for other in dots if abs(other.down - down) < NAME_HEIGHT)
+        placed.append(replace(dot, tag=round(down, 2), tag_across=_right_of(dot.across, in_line)))
     return tuple(placed)
+
+
+def _right_of(across: float, dots: Sequence[float]) -> float:
+    """The last of the dots that touch one another, beginning at `across`; `dots` from left to right."""
+    for other in dots:
+        if 0 < other - across < DOT_WIDTH:
+            across = other
+    return across
 
 
 def paleness(count: int, bins: Sequence[ConfidenceBin]) -> float:

@@ -24,7 +24,7 @@ from recipes.schema import BASELINES, Recipe
 from recipes.stages import report_inputs
 
 STAGE = "report"
-EXAMPLES = 12
+EXAMPLES = 9
 """Disagreements shown per student."""
 
 
