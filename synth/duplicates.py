@@ -21,7 +21,7 @@ from itertools import groupby
 
 SKETCH = 128
 """Hashes kept of a text."""
-WINDOW = 200
+WINDOW = 100
 """Texts that one is compared with in one bucket at most: a phrase shared by very many texts must not cost n squared."""
 
 _NOISE = re.compile(r"https?://\S+|www\.\S+|@\w+|[^\w\s]|_")
@@ -42,8 +42,12 @@ def sketch(text: str) -> array[int]:
 
 def similarity(first: array[int], second: array[int]) -> float:
     """Jaccard similarity of two texts from their sketches: exact while their union is within SKETCH."""
+    common = {*first}.intersection(second)
+    size = len(first) + len(second) - len(common)
+    if size <= SKETCH:
+        return len(common) / size
     union = sorted({*first, *second})[:SKETCH]
-    return len({*first}.intersection(second, union)) / len(union)
+    return len(common.intersection(union)) / len(union)
 
 
 def bucket_hashes(hashes: array[int], threshold: float) -> array[int]:
