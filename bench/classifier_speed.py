@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from finetune.bases import Base, _minilm, load_classifier, load_tokenizer
+from finetune.bases import Base, load_classifier, load_tokenizer, minilm_folder
 from finetune.course import Course
 from finetune.encoding import encode
 from finetune.hardware import Machine, find_machine
@@ -103,13 +103,13 @@ def train_plainly(base: Base, taught: Lesson, work: Path) -> float:
 
 def train_ours(base: Base, taught: Lesson, work: Path, machine: Machine, folder: Path) -> float:
     """rows/s of ClassifierTrainer; leaves the model in `folder`."""
-    from finetune.classifier import ClassifierTrainer, _examples
+    from finetune.classifier import ClassifierTrainer, examples
 
     student = ClassifierStudent(kind="classifier", base="minilm", epochs=1, batch_size=BATCH, max_length=MAX_LENGTH)
     none = Lesson([], [], np.zeros((0, len(LABELS)), dtype=np.float32), {})
     course = Course("speed", student, LABELS, SEED, base, taught, none, machine, "speed", "ours")
     tokenizer, model = load_tokenizer(base), load_classifier(base, LABELS)
-    trainer = ClassifierTrainer(course, model, tokenizer, _examples(tokenizer, taught, MAX_LENGTH)[0], [], work)
+    trainer = ClassifierTrainer(course, model, tokenizer, examples(tokenizer, taught, MAX_LENGTH)[0], [], work)
     trainer.args.save_strategy = "no"
     rate = timed(trainer, len(taught))
     model.to("cpu").save_pretrained(folder)
@@ -139,7 +139,7 @@ def answer_ways(folder: Path, machine: Machine) -> dict[str, Callable[[list[str]
 
 def measure(texts: list[str], rounds: int) -> dict[str, Any]:
     """All figures, by turns."""
-    base, machine, taught = Base("minilm", str(_minilm()), None, None), find_machine(), lesson(texts)
+    base, machine, taught = Base("minilm", str(minilm_folder()), None, None), find_machine(), lesson(texts)
     train: dict[str, list[float]] = {"plain": [], "ours": []}
     answer: dict[str, list[float]] = {"pipeline": [], "pipeline_batch_32": [], "ours": []}
     apart = 0.0

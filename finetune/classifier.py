@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import orjson
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Sampler
@@ -29,7 +30,7 @@ from finetune.record import EpochRecord, SeedRecord
 from finetune.silence import quiet
 from finetune.watch import CLOCK, SCORE, Narrator, Patience, Saver, out_of_patience, scores
 from recipes.console import say
-from recipes.errors import TrainingError
+from recipes.errors import RunError, TrainingError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -48,8 +49,10 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
         tokenizer = load_tokenizer(course.base)
         model = load_classifier(course.base, course.labels)
         _check_length(course, tokenizer, model)
-        training, truncated = _examples(tokenizer, course.training, course.student.max_length)
-        validation, _ = _examples(tokenizer, course.validation, course.student.max_length)
+        training, truncated = examples(tokenizer, course.training, course.student.max_length)
+        validation, _ = examples(tokenizer, course.validation, course.student.max_length)
+        if truncated:
+            say(f"{course.title}: {truncated:,} texts are cut at {course.student.max_length} tokens (max_length)")
         checkpoints = Checkpoints(work, course.fingerprint)
         trainer = ClassifierTrainer(course, model, tokenizer, training, validation, work)
         seconds = _run(trainer, course, checkpoints, saving)
@@ -87,6 +90,13 @@ def _run(trainer: ClassifierTrainer, course: Course, checkpoints: Checkpoints, s
         raise TrainingError(
             f"{course.title}: out of memory on the {course.machine.device} with batch_size {course.student.batch_size} "
             f"and max_length {course.student.max_length}: lower one of them in the recipe"
+        ) from None
+    except (RuntimeError, SafetensorError) as error:
+        if not any(sign in str(error) for sign in ("PytorchStreamWriter", "No space left")):
+            raise
+        raise RunError(
+            f"{checkpoints.folder}: a checkpoint cannot be written (is the disk full?): make room and run the same "
+            "command again; it goes on from the checkpoint before"
         ) from None
     return saver.seconds()
 
@@ -197,7 +207,8 @@ def _arguments(course: Course, work: Path, validated: bool) -> TrainingArguments
     return arguments
 
 
-def _examples(tokenizer: PreTrainedTokenizerBase, lesson: Lesson, max_length: int) -> tuple[list[dict[str, Any]], int]:
+def examples(tokenizer: PreTrainedTokenizerBase, lesson: Lesson, max_length: int) -> tuple[list[dict[str, Any]], int]:
+    """What the Trainer is given for each row (`places`: where it stands in the lesson), and how many texts were cut."""
     encoded, truncated = encode(tokenizer, lesson.texts, max_length)
     return [
         {**one, "labels": target, "places": place}

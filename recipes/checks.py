@@ -128,6 +128,11 @@ def _student(parts: Parts, name: str, student: Student) -> Found:
             yield ("students", name, "rows"), message
         if student.targets == "soft":
             yield ("students", name, "targets"), "human labels are hard: soft targets go with rows: teacher"
+    if student.targets == "hard" and student.temperature != 1:
+        yield (
+            ("students", name, "temperature"),
+            "softens soft labels: it goes with targets: soft",
+        )
 
 
 def _base(parts: Parts, name: str, base: str) -> Found:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import pipeline
 
-from finetune import train
+from finetune import classifier, train
 from finetune.bases import find_base, load_classifier
 from finetune.record import read_record
 from finetune.student import Student, open_student
@@ -165,6 +165,68 @@ def test_early_stop_after_patience_epochs_without_a_better_score(base: Path, tmp
     train_student(tiny.make_recipe(base, a={"epochs": 6, "patience": 2, "learning_rate": 1e-9}), "a", run)
     seed = read_record(run, "a").seeds[42]
     assert (len(seed.epochs), seed.best_epoch) == (3, 1)
+
+
+@pytest.mark.parametrize("student", [{"epochs": 6, "patience": 1, "learning_rate": 1e-9}, {"epochs": 2}])
+def test_training_that_had_come_to_its_end_when_it_was_stopped_is_not_begun_again(
+    student: dict[str, float], base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, twice = tiny.make_run(tmp_path / "once", 24, 8), tiny.make_run(tmp_path / "twice", 24, 8)
+    recipe = tiny.make_recipe(base, a=student)
+    train_student(recipe, "a", once)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "_record", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_student(recipe, "a", twice)
+    monkeypatch.setattr(classifier.ClassifierTrainer, "training_step", stop)
+    train_student(recipe, "a", twice)
+    records = [read_record(run, "a").seeds[42].model_dump(exclude={"seconds"}) for run in (once, twice)]
+    assert records[0] == records[1]
+    weights = [load_file(run.student("a", 42) / "model.safetensors") for run in (once, twice)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_ctrl_c_says_where_it_goes_on(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny.make_run(tmp_path, train=16, validation=0)
+    real = classifier.ClassifierTrainer.compute_loss
+
+    def interrupted(self: classifier.ClassifierTrainer, *args: object, **kwargs: object) -> object:
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return real(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(classifier.ClassifierTrainer, "compute_loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_student(tiny.make_recipe(base, a={}), "a", run)
+    assert "stopped at step 3; the same command goes on from step 2" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.make_run(tmp_path, train=16, validation=0)
+    saved: list[int] = []
+
+    def full(*_: object) -> None:
+        saved.append(1)
+        if len(saved) > 3:
+            raise RuntimeError(
+                "[enforce fail at inline_container.cc:603] . PytorchStreamWriter failed writing file data/3"
+            )
+
+    with monkeypatch.context() as patch:
+        real = torch.save
+        patch.setattr(torch, "save", lambda *args: full() or real(*args))
+        with pytest.raises(RunError, match=r"a checkpoint cannot be written \(is the disk full\?\)"):
+            train_student(tiny.make_recipe(base, a={"epochs": 3}), "a", run)
+    train_student(tiny.make_recipe(base, a={"epochs": 3}), "a", run)
+    assert read_record(run, "a").seeds[42].steps == 6
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_the_rows(base: Path, tmp_path: Path) -> None:
