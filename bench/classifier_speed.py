@@ -103,7 +103,7 @@ def train_plainly(base: Base, taught: Lesson, work: Path) -> float:
 
 def train_ours(base: Base, taught: Lesson, work: Path, machine: Machine, folder: Path) -> float:
     """rows/s of ClassifierTrainer; leaves the model in `folder`."""
-    from finetune.classifier import ClassifierTrainer, examples
+    from finetune.classifier_trainer import ClassifierTrainer, examples
 
     student = ClassifierStudent(kind="classifier", base="minilm", epochs=1, batch_size=BATCH, max_length=MAX_LENGTH)
     none = Lesson([], [], np.zeros((0, len(LABELS)), dtype=np.float32), {})
