@@ -19,7 +19,7 @@ import orjson
 from recipes.chat import FinishReason, Reply, TokenLogprobs, Usage
 from recipes.rows import storable
 from synth.faults import Fault, kind_of_status
-from synth.limits import Allowance
+from synth.rates import Allowance
 
 _FINISHES: dict[str, FinishReason] = {
     "stop": "stop",

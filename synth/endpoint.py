@@ -22,7 +22,7 @@ from recipes.addresses import address_problem
 from recipes.chat import ChatRequest, Reply
 from synth.completions import error_message, read_allowance, read_completion, retry_after
 from synth.faults import Fault, kind_of_status
-from synth.limits import Allowance
+from synth.rates import Allowance
 
 MOST_BODY_BYTES = 32_000_000
 """A larger body is no chat completion."""

@@ -103,6 +103,8 @@ def encode_lease(lease: Usage, uncertain: Usage = NO_TOKENS) -> bytes:
 
 def checked(line: bytes) -> bytes | None:
     """The bytes of a line under its checksum, or None where they are damaged. Windows line ends are allowed."""
+    if not line.endswith(b"\n"):
+        return None
     body = line[_CHECKED : -2 if line.endswith(b"\r\n") else -1]
     return body if line.startswith(b'%s%08x",' % (_OPENING, zlib.crc32(body))) else None
 

@@ -113,6 +113,4 @@ def stop_sentence(fault: Fault, address: str, model: str, key_variable: str | No
         return f"nothing answers at {address} ({seen}): is the server running, and is base_url right?"
     if fault.kind == "rejected":
         return f"{where} refused every request so far as wrong ({seen}): change the recipe accordingly"
-    return (
-        f"{where} gave no reply to any of the last calls ({fault.kind}, {seen}): nothing more is sent; try again later"
-    )
+    return f"{where} answered none of the last calls ({fault.kind}, {seen}): it was given up; try again later"

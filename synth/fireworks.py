@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from recipes.chat import ChatRequest, Message, Reply
 from synth.completions import error_message, read_allowance, read_choice, read_usage, retry_after
 from synth.faults import Fault, kind_of_status
-from synth.limits import Allowance
+from synth.rates import Allowance
 
 if TYPE_CHECKING:
     from httpx import Response

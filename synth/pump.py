@@ -134,7 +134,7 @@ class Pump(Generic[Item]):
         if call is None:
             self.wait = self._until_next(now, idle)
             return None
-        call.tokens = self.limiter.estimate(call.request)
+        call.tokens = self.limiter.rates.estimate(call.request)
         self.wait = self.limiter.wait(call.tokens, now)
         if self.wait == 0.0:
             # what is not synced could be lost with the power: the disk must not lag far behind the teacher
@@ -192,13 +192,13 @@ class Pump(Generic[Item]):
             outcome = fault
         now = time.monotonic()
         if isinstance(outcome, Reply):
-            self.limiter.answered(call.epoch, now - started, call.tokens, outcome.usage)
+            self.limiter.answered(call.epoch, now - started, call.tokens, outcome.usage, now)
             self._answered(call, outcome)
         else:
-            self.limiter.failed(call.epoch, now, call.tokens, outcome.kind == "rate_limited")
+            self.limiter.failed(call.epoch, call.tokens, outcome.kind == "rate_limited", now)
             self._failed(call, outcome, now)
         if self.limited is not None and self.limited.allowance is not None:
-            self.limiter.learn(self.limited.allowance, now)
+            self.limiter.rates.learn(self.limited.allowance, now)
             self.limited.allowance = None
 
     def _answered(self, call: Call[Item], reply: Reply) -> None:
