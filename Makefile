@@ -22,7 +22,8 @@ quickstart:       ## teacher -> rows -> student -> report on the sample data
 bench:            ## every measurement, one after the other; results in bench/results
 	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-cli-docs:         ## docs/cli.md from --help
+cli-docs:         ## docs/cli.md from --help, docs/recipe.md from the schema
+	@$(BIN)/python -m recipes keys > docs/recipe.md
 	@(echo "# Commands"; for layer in recipes synth finetune eval; do \
 	  printf '\n## python -m %s\n\n```\n' $$layer; COLUMNS=100 $(BIN)/python -m $$layer --help; echo '```'; done) > docs/cli.md
 

@@ -1,4 +1,4 @@
-"""python -m recipes check|plan|list|doctor: what a recipe says, before anything is paid for or trained."""
+"""python -m recipes check|plan|list|keys|doctor: what a recipe says, before anything is paid for or trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         return _check(args)
     if args.command == "plan":
         return _plan(args)
-    return _list() if args.command == "list" else _doctor()
+    return {"list": _list, "keys": _keys, "doctor": _doctor}[args.command]()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("recipe", metavar="RECIPE", help="recipe file")
     add_launch_options(plan)
     commands.add_parser("list", help="the recipes that come with tutelage")
+    commands.add_parser("keys", help="every key of a recipe, its default and its meaning")
     commands.add_parser("doctor", help="what this machine has: hardware, versions, keys")
     return parser
 
@@ -92,6 +93,13 @@ def _list() -> int:
             if text:
                 show(f"    {title:<9} {text}")
     return code
+
+
+def _keys() -> int:
+    from recipes.reference import reference
+
+    show(reference().rstrip())
+    return 0
 
 
 def _doctor() -> int:

@@ -113,7 +113,9 @@ class Price(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     input: float = Field(ge=0)
+    """Prompt tokens."""
     output: float = Field(ge=0)
+    """Tokens of the reply."""
     cached_input: float | None = Field(default=None, ge=0)
     """Prompt tokens the provider had cached; the full input price where the list names none."""
 

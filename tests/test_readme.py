@@ -69,3 +69,11 @@ def test_the_documented_help_is_the_help(layer: str) -> None:
     if sys.version_info[:2] == (3, 11):  # argparse words its help differently from version to version
         assert done.stdout.strip() in documented, f"docs/cli.md is out of date for python -m {layer}"
     assert f"python -m {layer}" in documented
+
+
+def test_every_key_of_a_recipe_is_documented() -> None:
+    from recipes.reference import reference
+
+    page = reference()
+    assert (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8") == page, "run `make cli-docs`"
+    assert re.findall(r"^- `.*: *$", page, re.M) == [], "a key without a meaning"
