@@ -53,6 +53,10 @@ class Breaker:
             patience = NEVER_THERE
         return now - self._since >= patience
 
+    def until_probe(self, now: float) -> float | None:
+        """Seconds until a new row may be tried while everything fails; None where nothing fails."""
+        return max(0.01, self._probed + PROBE - now) if self.failing else None
+
     def lets_new_rows(self, idle: bool, now: float) -> bool:
         """Whether a row not asked so far may be tried: freely, but one a second while everything fails."""
         if self.failing < self.most:

@@ -114,20 +114,24 @@ def _choice(generation: Generation) -> dict[str, Any]:
 
 def _raise_fault(error: Exception, timeout: float) -> NoReturn:
     """What the SDK or langchain raised as a Fault."""
+    import aiohttp
     import httpx
-    from fireworks import APIConnectionError, APIStatusError, APITimeoutError
+    from fireworks import APIConnectionError, APIStatusError
 
     causes = list(_causes(error))
     if isinstance(error, APIStatusError):
         body, status = error.response.content, error.response.status_code
         kind = kind_of_status(status, body[:4096].decode("utf-8", "replace"))
         raise Fault(kind, error_message(body), status, retry_after(error.response.headers)) from None
-    if any(isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout)) for cause in causes):
-        raise Fault("connection", str(causes[-1]) or "no connection") from None
-    if isinstance(error, (APITimeoutError, httpx.TimeoutException)):
+    # httpx-aiohttp calls a connection that broke after the request a ConnectTimeout: what lies beneath tells
+    deepest = causes[-1]
+    said = str(deepest) or type(deepest).__name__
+    if any(isinstance(cause, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)) for cause in causes):
+        raise Fault("connection", said) from None
+    if isinstance(deepest, (asyncio.TimeoutError, TimeoutError, httpx.TimeoutException)):
         raise Fault("timeout", f"no answer within {timeout:g} s") from None
     if isinstance(error, (APIConnectionError, httpx.TransportError)):
-        raise Fault("broken", str(causes[-1]) or type(causes[-1]).__name__) from None
+        raise Fault("broken", said) from None
     if isinstance(error, (TypeError, KeyError, AttributeError, IndexError, ValueError)):
         raise Fault("bad_body", f"langchain-fireworks cannot read the answer ({error})") from None
     raise error

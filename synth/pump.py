@@ -20,7 +20,7 @@ from recipes.keys import redact
 from recipes.schema import Teacher
 from synth.account import Account
 from synth.agenda import Agenda, Call, Item, Lookup
-from synth.breaker import PROBE, Breaker
+from synth.breaker import Breaker
 from synth.budget import Budget, add
 from synth.entries import Failure
 from synth.faults import Fault, stop_sentence
@@ -153,9 +153,8 @@ class Pump(Generic[Item]):
         if idle and due is None and self.held:
             self._let_go_of_held()
             return 0.0
-        if self.breaker.failing and not self.agenda.exhausted:
-            return PROBE if due is None else min(PROBE, due)
-        return due
+        probe = None if self.agenda.exhausted else self.breaker.until_probe(now)
+        return min((wait for wait in (due, probe) if wait is not None), default=None)
 
     def _reserve(self, call: Call[Item], idle: bool) -> bool:
         """Set the call's highest price aside; False where it must wait for others to be settled, or never fits."""
@@ -282,7 +281,7 @@ class Pump(Generic[Item]):
 def _delay(call: Call[Item], fault: Fault) -> float:
     """Seconds until the call is made again: what the provider asked for, else doubling with jitter."""
     if fault.retry_after is not None:
-        return min(fault.retry_after, LONGEST_WAIT) + 0.05 * random.random()
+        return min(fault.retry_after, LONGEST_WAIT) * random.uniform(1.0, 1.05)
     backoff: float = FIRST_BACKOFF * 2 ** (call.refused + call.broken - 1)
     return min(backoff, LONGEST_BACKOFF) * random.uniform(0.5, 1.0)
 
