@@ -13,7 +13,7 @@ from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.mistakes import did_you_mean
 from recipes.prompts import FIELDS, SHIPPED, is_prompt_file, read_prompt
-from recipes.schema import BASELINES, Evaluation, Recipe, Source, Student, Synthesis, Teacher
+from recipes.schema import BASELINES, Evaluation, Recipe, Source, Student, Synthesis, Teacher, beside
 from recipes.source_checks import source_mistakes
 
 Found = Iterator[tuple[KeyPath, str]]
@@ -70,7 +70,7 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
 
 def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
     name, where = synthesis.prompt, ("synthesis", "prompt")
-    path = parts.folder / Path(name).expanduser() if is_prompt_file(name) else SHIPPED / f"{name}.yaml"
+    path = beside(parts.folder, name) if is_prompt_file(name) else SHIPPED / f"{name}.yaml"
     if not path.is_file():
         if is_prompt_file(name):
             yield where, f"there is no file {path}"
@@ -85,8 +85,8 @@ def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
 
 
 def _teacher(parts: Parts, teacher: Teacher) -> Found:
-    if teacher.journal is not None and not (parts.folder / Path(teacher.journal).expanduser()).is_file():
-        yield ("teacher", "journal"), f"there is no file {parts.folder / teacher.journal}"
+    if teacher.journal is not None and not beside(parts.folder, teacher.journal).is_file():
+        yield ("teacher", "journal"), f"there is no file {beside(parts.folder, teacher.journal)}"
     if teacher.base_url is not None:
         problem = address_problem(teacher.base_url)
         if problem:
@@ -104,6 +104,9 @@ def _teacher(parts: Parts, teacher: Teacher) -> Found:
         if parts.synthesis is not None and parts.synthesis.budget_usd is None:
             message = "is missing: a paid teacher needs a cap on what this run may cost, in USD"
             yield ("synthesis", "budget_usd"), message
+    elif (teacher.base_url or "").startswith("https:") and parts.synthesis and parts.synthesis.budget_usd is not None:
+        message = "cannot be kept without teacher.price: name the price (USD per million tokens), or take the cap out"
+        yield ("synthesis", "budget_usd"), message
 
 
 def _names(parts: Parts) -> Found:
@@ -120,8 +123,8 @@ def _student(parts: Parts, name: str, student: Student) -> Found:
     base = student.base
     if base.startswith("students."):
         yield from _base(parts, name, base)
-    elif re.match(r"[.~/\\]|[A-Za-z]:\\", base) and not (parts.folder / Path(base).expanduser()).is_dir():
-        yield ("students", name, "base"), f"there is no folder {parts.folder / Path(base).expanduser()}"
+    elif re.match(r"[.~/\\]|[A-Za-z]:\\", base) and not beside(parts.folder, base).is_dir():
+        yield ("students", name, "base"), f"there is no folder {beside(parts.folder, base)}"
     if student.rows == "gold":
         if parts.source is not None and parts.source.label is None:
             message = "gold needs human labels: name their column in source.label"

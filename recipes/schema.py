@@ -1,11 +1,13 @@
 """A recipe: which teacher writes which rows, which students learn them, and how all of them are scored.
 
 One frozen model per section; unknown keys are refused. Hyperparameters have defaults, each with its source; models and
-datasets never do. Checks that need a file (does it exist? does the prompt fit?) live in `load.py`.
+datasets never do. Checks that need a file (does it exist? does the prompt fit?) live in `checks.py` and
+`source_checks.py`.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +24,11 @@ TEACHER_WRITTEN = frozenset(
 """Columns of a row that derive from the teacher's output; no student may read one."""
 
 BASELINES = ("majority", "vader", "tfidf", "tfidf_gold")
+
+
+def beside(folder: Path, path: str) -> Path:
+    """A path as it is written, seen from `folder`; `~` is the home folder, `~nobody` stays as it is."""
+    return folder / os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises RuntimeError for ~nobody)
 
 
 class Section(BaseModel):
@@ -277,7 +284,7 @@ class Recipe(Section):
 
     def resolve(self, path: str) -> Path:
         """A path of the recipe, relative to the recipe file."""
-        return (self._folder / Path(path).expanduser()).resolve()
+        return beside(self._folder, path).resolve()
 
     def base_student(self, name: str) -> str | None:
         """The student of this recipe that `name` starts from, or None."""

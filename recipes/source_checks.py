@@ -12,7 +12,7 @@ from typing import Any
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
-from recipes.schema import Source
+from recipes.schema import Source, beside
 from recipes.tables import read_table, table_kind
 
 Found = Iterator[tuple[KeyPath, str]]
@@ -40,7 +40,7 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
             yield ("source", "label_names", value), message
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
-            yield from _file(source, ("source", setting), folder / Path(name).expanduser(), labels)
+            yield from _file(source, ("source", setting), beside(folder, name), labels)
 
 
 def _is_teachers(column: str) -> bool:

@@ -89,6 +89,12 @@ ONE_MISTAKE = [
      "lists it: {input: ..., output: ...}"),
     ("  budget_usd: 5\n", "",
      "r.yaml:12: synthesis.budget_usd: is missing: a paid teacher needs a cap on what this run may cost, in USD"),
+    ("  provider: fireworks\n  model: m\n  price: {input: 1, output: 2}\n",
+     "  provider: endpoint\n  base_url: https://api.example.org/v1\n  model: m\n",
+     "r.yaml:14: synthesis.budget_usd: cannot be kept without teacher.price: name the price (USD per million tokens), "
+     "or take the cap out"),
+    ("  path: texts.jsonl\n", "  path: ~no-such-user-here/texts.jsonl\n",
+     "r.yaml:5: source.path: there is no file DIR/~no-such-user-here/texts.jsonl (and no folder DIR/~no-such-user-here)"),
     ("  model: m\n", "  model: m\n  api_key: abc\n",
      "r.yaml:11: teacher.api_key: an API key never stands in a recipe: set the environment variable and, if need be, "
      "name it with key_env"),
