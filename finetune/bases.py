@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from recipes.errors import TrainingError
 from recipes.keys import read_key, redact
@@ -79,14 +79,30 @@ def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
 
     before = _load(AutoConfig, base).id2label
     named = dict(enumerate(labels))
-    model: PreTrainedModel = _load(
+    model, found = _load(
         AutoModelForSequenceClassification, base, num_labels=len(labels), id2label=named,
         label2id={label: place for place, label in named.items()}, problem_type="single_label_classification",
         dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True,
+        output_loading_info=True,
     )  # fmt: skip
+    _check_whole(base, model, found)
     if len(before) == len(labels) and dict(before) != named:
         _renew_head(model)
-    return model
+    return cast("PreTrainedModel", model)
+
+
+def _check_whole(base: Base, model: PreTrainedModel, found: dict[str, Any]) -> None:
+    """Refuse a base some of whose layers were not in its file: transformers draws them at random, with a note at most.
+
+    A pooler may be missing: masked language models have none, and one is learnt with the head.
+    """
+    body = f"{model.base_model_prefix}."
+    missing = sorted(name for name in found["missing_keys"] if name.startswith(body) and ".pooler." not in name)
+    if missing:
+        raise TrainingError(
+            f"the base model {base.name} is not whole: {len(missing)} of its weights are not in its file "
+            f"({missing[0]} ...); is it a text encoder?"
+        )
 
 
 def longest_input(base: Base, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
@@ -110,9 +126,11 @@ def _renew_head(model: PreTrainedModel) -> None:
 def _load(auto: Any, base: Base, **options: Any) -> Any:
     if base.hub is not None:
         options |= {"revision": base.revision, "token": read_key("HF_TOKEN")}
+    from safetensors import SafetensorError
+
     try:
         return auto.from_pretrained(base.place, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         first = redact(str(error).strip().split("\n")[0])
         where = "on the Hub or in its cache" if base.hub is not None else f"in {base.place}"
         raise TrainingError(f"the base model {base.name} cannot be loaded {where}: {first}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, stdev
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import pipeline
 
 from finetune import classifier, train
@@ -150,6 +151,19 @@ def test_a_head_for_other_labels_or_another_order_is_not_kept(trained: tuple[Rec
     assert wider.classifier.weight.shape == (4, 32)
     assert not torch.equal(turned.classifier.weight, saved["classifier.weight"])
     assert torch.equal(turned.bert.pooler.dense.weight, saved["bert.pooler.dense.weight"])
+
+
+def test_a_base_with_weights_missing_or_damaged_is_refused(base: Path, tmp_path: Path) -> None:
+    recipe, run = tiny.make_recipe(tmp_path / "cut", a={}), tiny.make_run(tmp_path / "run", 8, 0)
+    shutil.copytree(base, tmp_path / "cut")
+    file = tmp_path / "cut" / "model.safetensors"
+    weights = load_file(file)
+    save_file({name: value for name, value in weights.items() if "layer.1" not in name}, file, {"format": "pt"})
+    with pytest.raises(TrainingError, match=r"is not whole: 16 of its weights are not in its file"):
+        train_student(recipe, "a", run)
+    file.write_bytes(file.read_bytes()[:700])
+    with pytest.raises(TrainingError, match=r"the base model .* cannot be loaded"):
+        train_student(recipe, "a", run)
 
 
 def test_the_card_says_what_it_learnt_and_how_to_use_it(trained: tuple[Recipe, RunFolder]) -> None:
