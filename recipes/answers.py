@@ -219,6 +219,7 @@ def _json_repair(piece: str) -> Any:
 
 def _stands_alone(piece: str, key: str, value: str) -> bool:
     """Whether `key: value` is written exactly once in `piece` and is followed by the next key or the end."""
+    piece, value = " ".join(piece.split()), " ".join(value.split())  # long white space would cost its square
     quote = "[\"'“”‘’`]"
     key_at = rf"{quote}?{re.escape(key)}{quote}?\s*:\s*"
     if len(re.findall(key_at, piece, re.IGNORECASE)) != 1:

@@ -33,22 +33,23 @@ def _about(recipe: Recipe) -> str:
     about = f"{_plain(recipe.about)}\n\n" if recipe.about else ""
     return (
         f"# Rows of `{recipe.name}`\n\n{about}Texts labelled by a language model (silver labels), made with tutelage "
-        f"for training a smaller model. Labels: {', '.join(f'`{_plain(label)}`' for label in recipe.labels)}.\n"
+        f"for training a smaller model. Labels: {', '.join(map(_code, recipe.labels))}.\n"
     )
 
 
 def _made(recipe: Recipe, prompt: Prompt) -> str:
     source, teacher, synthesis = recipe.source, recipe.teacher, recipe.synthesis
-    where = f"Hub data set `{source.hub}`" if source.hub else f"`{source.path}`"
-    where += f", revision `{source.revision}`" if source.revision else ""
+    where = f"Hub data set {_code(source.hub)}" if source.hub else _code(source.path or "")
+    where += f", revision {_code(source.revision)}" if source.revision else ""
     test = source.test_split or source.test_path
+    tested = f"; test rows from {_code(test)}" if test else ""
     drawn = f"sampling temperature {teacher.temperature:g}"
     drawn += f", top_p {teacher.top_p:g}" if teacher.top_p is not None else ""
     drawn += f", seed {teacher.seed}" if teacher.seed is not None else ""
     lines = [
-        f"- Source: {where}" + (f"; test rows from `{test}`" if test else "") + f"; split with seed {source.seed}.",
-        f"- Teacher: `{teacher.model}` ({teacher.provider}), {drawn}, at most {teacher.max_tokens} tokens a reply.",
-        f"- Prompt: `{synthesis.prompt}`, version {prompt.version}; {synthesis.votes} "
+        f"- Source: {where}{tested}; split with seed {source.seed}.",
+        f"- Teacher: {_code(teacher.model)} ({teacher.provider}), {drawn}, up to {teacher.max_tokens} tokens a reply.",
+        f"- Prompt: {_code(synthesis.prompt)}, version {prompt.version}; {synthesis.votes} "
         + ("reply per text." if synthesis.votes == 1 else "replies per text, label by strict majority."),
         f"- Soft labels from {synthesis.soft_labels}. Replies that could not be read were asked for again up to "
         f"{synthesis.reask} times, then rejected.",
@@ -92,10 +93,15 @@ def _columns(recipe: Recipe) -> str:
 def _licence(recipe: Recipe) -> str:
     return (
         "## Licence\n\nThe texts keep the licence of their source; the labels and rationales fall under the terms of "
-        f"the teacher `{recipe.teacher.model}`. Check both before publishing; none is claimed here.\n"
+        f"the teacher {_code(recipe.teacher.model)}. Check both before publishing; none is claimed here.\n"
     )
 
 
 def _plain(text: str) -> str:
     """Text that cannot break out of a Markdown line or table cell."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+
+
+def _code(text: str) -> str:
+    """A name or a path as code: it cannot end the backticks around it."""
+    return "`" + " ".join(text.split()).replace("`", "'") + "`"

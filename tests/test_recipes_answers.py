@@ -170,6 +170,12 @@ def test_any_reply_is_usable_or_says_why(text, form):
     assert (answer.value in LABELS) == (answer.outcome in ("clean", "repaired")) == (answer.problem == "")
 
 
+def test_long_white_space_is_as_good_as_a_space():
+    gap = " \n" * 4_500
+    assert parse_answer(Reply("{'label':" + gap + "'positive'" + gap + "}"), BARE, LABELS).value == "positive"
+    assert parse_answer(Reply("{'label':" + gap + "'positive' x}"), BARE, LABELS).outcome == "malformed"
+
+
 @pytest.mark.parametrize("size", [18_000, 1_000_000])
 @pytest.mark.parametrize(
     "part", ["{", "[", '{"label":', '"', "\\", "{'a", "/*", "{}", '{"label":1}', "“", "I'm ", "```json "]

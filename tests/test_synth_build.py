@@ -199,9 +199,11 @@ def test_ties_are_kept_for_soft_targets_only(folder):
 def test_the_card_lets_datasets_load_the_folder(folder):
     from datasets import load_dataset
 
-    record(folder, {"r1": ["nope", "nope"]})
-    run, _ = build(folder, ["about=Two | lines <b>"])
+    model = "teacher.model=m`<script>`"
+    record(folder, {"r1": ["nope", "nope"]}, [model])
+    run, _ = build(folder, ["about=Two | lines <b>", model])
     card = (run.rows / "README.md").read_text(encoding="utf-8")
+    assert "Teacher: `m'<script>'` (recorded)" in card
     assert "malformed 1" in card
     assert "&lt;b>" in card
     data = load_dataset(str(run.rows), cache_dir=str(folder / "cache"))

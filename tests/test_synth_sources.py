@@ -52,6 +52,7 @@ def read(folder, **source):
     [
         ("Tom &amp; Jerry &lt;3 &#39;til 5&quot;", "Tom & Jerry <3 'til 5\""),
         ("&amp;lt;3", "<3"),
+        ("x.io/?a=1&region=eu&copy=2 &notit; AT&T;", "x.io/?a=1&region=eu&copy=2 &notit; AT&T;"),
         ("&amp;amp;amp;lt;", "&amp;lt;"),
         ("100 &euro; caf&eacute; &#128512;", "100 € café 😀"),
         ("a\tb\n\n c\u00a0d\u2003e", "a b c d e"),
