@@ -76,6 +76,7 @@ class Agenda(Generic[Item]):
         self._ready: deque[Call[Item]] = deque()
         self._later: list[tuple[float, int, Call[Item]]] = []
         self._order = count()
+        self._settled: tuple[Call[Item], Reply | Failure] | None = None
         self._asked: dict[int, tuple[ChatRequest, str]] = {}
         self.exhausted = self.paused = False
         self.settled = 0
@@ -106,13 +107,15 @@ class Agenda(Generic[Item]):
         """The call is to be made again at `due`."""
         heapq.heappush(self._later, (due, next(self._order), call))
 
-    def settle(self, call: Call[Item]) -> None:
-        """The journal has what came of the call."""
+    def settle(self, call: Call[Item], found: Reply | Failure) -> None:
+        """The journal has `found` for the call."""
         del self._calls[call.key]
+        self._settled = call, found
         for work in call.works:
             work.waiting -= 1
             if not work.waiting:
                 self._advance(work)
+        self._settled = None
 
     def unasked(self) -> int:
         """How many items are not done; pulls all that are left to see."""
@@ -153,6 +156,8 @@ class Agenda(Generic[Item]):
             raise AssertionError(f"{work.item!r} asks again and again")
 
     def _lookup(self, request: ChatRequest) -> Reply | Failure | None:
+        if self._settled is not None and request == self._settled[0].request:
+            return self._settled[1]  # asked for at once in nearly every case: no need to read it back
         key = request.key()
         self._asked[id(request)] = request, key  # the reference keeps the id from being used again
         return self._journal.get(key)

@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from recipes.addresses import address_problem
 from recipes.chat import ChatRequest, Reply
@@ -37,7 +38,7 @@ class Endpoint:
 
     def __init__(self, address: str, key: str | None, timeout: float, concurrency: int) -> None:
         self.allowance: Allowance | None = None
-        self._url = f"{address}/chat/completions"
+        self._url = URL(f"{address}/chat/completions")
         self._timeout = timeout
         self._concurrency = concurrency
         self._headers = {"content-type": "application/json", "accept": "application/json"}
@@ -52,7 +53,7 @@ class Endpoint:
             ),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(self._url),
+            proxy=_proxy(str(self._url)),
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(_CONNECT_SECONDS, self._timeout)),
         )
         return self

@@ -14,7 +14,7 @@ class Places:
 
     def __init__(self) -> None:
         self._base = sqlite3.connect("", isolation_level=None)  # "": a temporary file that deletes itself
-        for setting in ("synchronous = OFF", "journal_mode = OFF", "cache_size = -4000"):
+        for setting in ("synchronous = OFF", "journal_mode = OFF", "cache_size = -2000"):
             self._base.execute(f"PRAGMA {setting}")
         self._base.execute("CREATE TABLE place (key BLOB PRIMARY KEY, start INTEGER, length INTEGER) WITHOUT ROWID")
         self._base.execute("BEGIN")

@@ -238,7 +238,7 @@ class Pump(Generic[Item]):
         )  # fmt: skip
         self.account.written(call.uncertain)
         self.written.set()
-        self.agenda.settle(call)
+        self.agenda.settle(call, found)
 
     def _let_go_of_held(self) -> None:
         held, self.held = self.held, []
