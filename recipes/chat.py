@@ -41,7 +41,7 @@ class Sampling:
 class ChatRequest:
     """One question to a chat model.
 
-    endpoint: base URL (or `fireworks`, `recorded`): the same model elsewhere may answer otherwise.
+    endpoint: base URL (or `recorded`): the same model elsewhere may answer otherwise.
     response_format: OpenAI's object (`{"type": "json_object"}`, a JSON schema) or None for plain text.
     sample: the number of this draw where one question is asked several times (votes); 0 for the first.
     """

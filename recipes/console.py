@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
+_CONTROL = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
+"""A provider's message or a data file must not move the cursor or colour the terminal."""
+
 
 def say(sentence: str) -> None:
     """One line to the user."""
-    print(sentence, file=sys.stderr, flush=True)
+    print(sentence.translate(_CONTROL), file=sys.stderr, flush=True)
 
 
 def is_terminal() -> bool:
@@ -17,4 +20,4 @@ def is_terminal() -> bool:
 
 def show(line: str) -> None:
     """One line of a result, on stdout."""
-    print(line)
+    print(line.translate(_CONTROL))

@@ -21,6 +21,8 @@ TOKENS_PER_MESSAGE = 4
 """What a chat template puts around each message, about."""
 _UNKNOWN_TEXT = "x" * 160
 """Stands for a text of a data set that is not here yet: a tweet or two sentences."""
+_ASKED_AGAIN = 60
+"""Tokens of the message that says what was wrong with a reply, about."""
 _UNKNOWN_REASON = 60
 """Tokens of a rationale where the prompt shows no example of one."""
 _SAMPLED = 500
@@ -66,7 +68,8 @@ def cost_of(recipe: Recipe, size: CallSize, spent: Spent, left: int | None) -> C
     if left is None:
         return Cost(paid, None, None)
     expected = price.cost(size.usage(left, cached=price.cached_input is not None))
-    longest = CallSize(size.shared, size.prompt, recipe.teacher.max_tokens)
+    repeated = synthesis.reask / 2 * (recipe.teacher.max_tokens + _ASKED_AGAIN)  # a re-ask shows all bad replies so far
+    longest = CallSize(size.shared, size.prompt + repeated, recipe.teacher.max_tokens)
     worst = price.cost(longest.usage(left * (1 + synthesis.reask), cached=False))
     return Cost(paid, expected, min(worst, max((synthesis.budget_usd or math.inf) - paid, 0)))
 

@@ -93,7 +93,7 @@ class Plan:
             return "nothing"
         if not teacher.is_paid():
             return "no price is named for this teacher"
-        cap = f"never above {budget:.2f} USD in this run folder (budget_usd)"
+        cap = _cap(budget)
         if self.cost.expected is None or self.cost.at_most is None:
             return f"not known before the data set is here; {cap}"
         worst = f", {self.cost.at_most:.2f} at most" if budget is None or self.cost.at_most < budget else ""
@@ -150,6 +150,12 @@ def _notes(plan: Plan, prompt: Prompt) -> list[str]:
     return notes
 
 
+def _cap(budget: float | None) -> str:
+    if budget is None:
+        return "there is no cap (budget_usd is not named)"
+    return f"never above {budget:{'.2f' if budget >= 0.01 else 'g'}} USD in this run folder (budget_usd)"
+
+
 def confirm_spend(recipe: Recipe, run: RunFolder, yes: bool) -> None:
     """Before the first paid call of a run folder: show the plan, and in a terminal ask once.
 
@@ -158,7 +164,7 @@ def confirm_spend(recipe: Recipe, run: RunFolder, yes: bool) -> None:
     teacher = recipe.teacher
     if teacher.provider == "recorded" or not teacher.is_paid():
         return
-    cap = f"never above {recipe.synthesis.budget_usd:.2f} USD in this run folder (budget_usd)"
+    cap = _cap(recipe.synthesis.budget_usd)
     if yes or read_spent(run.journal, teacher.model).replies:
         say(f"teacher: {teacher.model} is paid; {cap}")
         return

@@ -15,13 +15,17 @@ from recipes.chat import Usage
 
 _REPLY = re.compile(rb'"kind":"reply","usage":\[(\d+),(\d+),(\d+)\]')
 _UNCERTAIN = re.compile(rb'"uncertain":\[(\d+),(\d+),(\d+)\]')
+_LEASE = re.compile(rb'\{"crc32":"[0-9a-f]{8}","lease":\[(\d+),(\d+),(\d+)\]')
 _DETAIL = b',"reply":'
 """Ends the head of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """replies, usage: of one model. billed: tokens paid or possibly paid for, of all models and broken-off tries."""
+    """replies, usage: of one model.
+
+    billed: tokens paid or possibly paid for, of all models, broken-off tries and calls that a kill left on their way.
+    """
 
     replies: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -35,9 +39,11 @@ def read_spent(path: Path, model: str) -> Spent:
     named = b'"model":' + orjson.dumps(model)
     replies = 0
     usage, billed = [0, 0, 0], [0, 0, 0]
+    lease: re.Match[bytes] | None = None
     with path.open("rb") as lines:
         for line in lines:
             head = line.partition(_DETAIL)[0]
+            lease = _LEASE.match(line) or lease
             reply = _REPLY.search(head)
             for found in (reply, _UNCERTAIN.search(head)):
                 if found is not None:
@@ -45,6 +51,8 @@ def read_spent(path: Path, model: str) -> Spent:
             if reply is not None and named in head:
                 replies += 1
                 _add(usage, reply)
+    if lease is not None:
+        _add(billed, lease)
     return Spent(replies, Usage(*usage), Usage(*billed))
 
 

@@ -14,6 +14,7 @@ from recipe_files import write_recipe
 from recipes import keys
 from recipes.__main__ import main
 from recipes.cli import open_launch, run_main, stage_parser
+from recipes.console import say, show
 from recipes.errors import BudgetError, RecipeError, RunError
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,12 @@ def test_a_launch_and_the_arguments_that_make_the_same_one(tmp_path):
     assert launch.arguments == given
     again = open_launch(stage_parser("eval", "x").parse_args(launch.arguments))
     assert (again.recipe, again.run.path, again.arguments) == (launch.recipe, launch.run.path, given)
+
+
+def test_what_is_said_cannot_steer_the_terminal(capsys):
+    say("\x1b[2Jgone\r\n\tkept \x9b1m")
+    show("\x07")
+    assert capsys.readouterr() == ("\ufffd\n", "\ufffd[2Jgone\ufffd\n\tkept \ufffd1m\n")
 
 
 def test_the_run_folder_is_named_after_the_recipe(tmp_path, monkeypatch):

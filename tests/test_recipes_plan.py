@@ -22,11 +22,12 @@ from recipes.stages import report_inputs, rows_inputs, student_inputs
 LINE = '{{"crc32":"00000000","key":"k{n}","kind":"{kind}","usage":[100,40,10]{more},"example":"e{n}","sample":0,"model":"{model}","at":1,"reply":{{"text":"\\"kind\\":\\"reply\\",\\"usage\\":[9,9,9]","finish":"stop"}}}}\n'
 
 
-def journal(run: RunFolder, replies: int, failures: int = 0, model: str = "m") -> None:
+def journal(run: RunFolder, replies: int, failures: int = 0, model: str = "m", left: int = 0) -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     lines = [LINE.format(n=n, kind="reply", more="", model=model) for n in range(replies)]
     lines += [LINE.format(n=n, kind="timeout", more=',"uncertain":[1000,0,1]', model=model) for n in range(failures)]
-    run.journal.write_text('{"crc32":"00000000","lease":[4096,0,65536]}\n' + "".join(lines), encoding="utf-8")
+    leases = [f'{{"crc32":"00000000","lease":[{tokens},0,0]}}\n' for tokens in (4096, left)]
+    run.journal.write_text(leases[0] + "".join(lines) + leases[1], encoding="utf-8")
 
 
 def finish_rows(recipe, run: RunFolder, train: int = 20) -> None:
@@ -138,8 +139,17 @@ def test_replies_on_disk_are_counted_measured_and_paid(tmp_path):
     assert made.cost.spent == pytest.approx((20 * 100 + 2000) * 1e-6 + 202 * 2e-6)
     assert made.cost.expected == pytest.approx(10 * 100e-6 + 10 * 10 * 2e-6)
     assert "measured in this run folder" in lines_of(made)["tokens"]
+    journal(run, replies=20, left=500)  # a run that was killed: what was on its way counts as paid
+    assert make_plan(recipe, run).cost.spent == pytest.approx((20 * 100 + 500) * 1e-6 + 200 * 2e-6)
     assert read_spent(run.journal, "another").replies == 0
     assert read_spent(tmp_path / "none", "m").replies == 0
+
+
+def test_the_most_it_can_cost_counts_the_replies_that_a_question_asked_again_repeats(tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path), ["teacher.max_tokens=100", "synthesis.reask=2"])
+    journal(RunFolder(tmp_path / "run"), replies=20)
+    most = make_plan(recipe, RunFolder(tmp_path / "run")).cost.at_most
+    assert most == pytest.approx(10 * ((100 + 260 + 420) * 1e-6 + 3 * 100 * 2e-6))
 
 
 def test_the_journal_is_read_as_synth_writes_it(tmp_path):
@@ -153,7 +163,7 @@ def test_the_journal_is_read_as_synth_writes_it(tmp_path):
     ]
     (tmp_path / "j.jsonl").write_bytes(b"".join(lines))
     spent = read_spent(tmp_path / "j.jsonl", 'm "1"')
-    assert (spent.replies, spent.usage, spent.billed) == (1, Usage(7, 3, 2), Usage(13, 3, 8))
+    assert (spent.replies, spent.usage, spent.billed) == (1, Usage(7, 3, 2), Usage(22, 12, 17))
 
 
 def test_replies_to_another_prompt_do_not_count(tmp_path):
@@ -236,6 +246,13 @@ def test_with_yes_or_replies_on_disk_nothing_is_asked(tmp_path, monkeypatch):
     journal(run, replies=1)
     confirm_spend(recipe, run, yes=False)
     assert said == ["teacher: m is paid; never above 5.00 USD in this run folder (budget_usd)"] * 2
+
+
+def test_a_cap_of_less_than_a_cent_is_not_shown_as_nothing(tmp_path, monkeypatch):
+    said = ask(monkeypatch, True)
+    recipe = load_recipe(write_recipe(tmp_path), ["synthesis.budget_usd=0.002"])
+    confirm_spend(recipe, RunFolder(tmp_path / "run"), yes=True)
+    assert said == ["teacher: m is paid; never above 0.002 USD in this run folder (budget_usd)"]
 
 
 def test_without_a_terminal_it_goes_on_within_the_budget_and_says_so(tmp_path, monkeypatch):
