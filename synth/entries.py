@@ -118,25 +118,22 @@ def decode_head(body: bytes) -> Head:
     """Read what `checked` returned, but for the reply. Raises ValueError, KeyError or TypeError for another format."""
     end = body.find(_DETAIL)
     fields = orjson.loads(b"{" + (body if end < 0 else body[:end] + b"}"))
-    uncertain = fields.get("uncertain")
-    return Head(
-        fields.get("key"),
-        fields.get("kind", ""),
-        Usage(*fields["usage"]) if "key" in fields else NO_TOKENS,
-        Usage(*uncertain) if uncertain else NO_TOKENS,
-        None if "key" in fields else Usage(*fields["lease"]),
-    )
+    uncertain = _usage(fields["uncertain"]) if "uncertain" in fields else NO_TOKENS
+    if "key" not in fields:
+        return Head(None, "", NO_TOKENS, uncertain, _usage(fields["lease"]))
+    bytes.fromhex(fields["key"])
+    return Head(fields["key"], fields["kind"], _usage(fields["usage"]), uncertain, None)
 
 
 def decode(body: bytes) -> Entry:
-    """The whole entry of what `checked` returned."""
+    """The whole entry of what `checked` returned. Raises ValueError, KeyError or TypeError for another format."""
     fields = orjson.loads(b"{" + body)
     found: Reply | Failure
     if fields["kind"] == "reply":
-        found = _reply(fields["reply"], Usage(*fields["usage"]))
+        found = _reply(fields["reply"], _usage(fields["usage"]))
     else:
-        found = Failure(fields["kind"], fields["reply"]["message"])
-    uncertain = Usage(*fields.get("uncertain", ()))
+        found = Failure(str(fields["kind"]), str(fields["reply"]["message"]))
+    uncertain = _usage(fields["uncertain"]) if "uncertain" in fields else NO_TOKENS
     return Entry(
         fields["key"], fields["example"], found, fields["sample"], fields["model"], fields["at"], uncertain
     )  # fmt: skip
@@ -149,6 +146,13 @@ def _line(body: dict[str, Any]) -> bytes:
 
 def _tokens(usage: Usage) -> tuple[int, int, int]:
     return usage.prompt, usage.cached, usage.completion
+
+
+def _usage(tokens: list[int]) -> Usage:
+    prompt, cached, completion = tokens
+    if not (type(prompt) is type(cached) is type(completion) is int and min(tokens) >= 0):
+        raise ValueError("tokens are counts")
+    return Usage(prompt, cached, completion)
 
 
 def _reply_fields(reply: Reply) -> dict[str, Any]:
@@ -168,4 +172,6 @@ def _reply(fields: dict[str, Any], usage: Usage) -> Reply:
     logprobs = fields.get("logprobs")
     if logprobs is not None:
         logprobs = tuple(TokenLogprobs(token, tuple((text, lp) for text, lp in top)) for token, top in logprobs)
+    if not isinstance(fields["text"], str):
+        raise TypeError("a reply is text")
     return Reply(fields["text"], finish, usage, fields.get("refusal"), logprobs)

@@ -13,7 +13,8 @@ from types import FrameType
 @contextmanager
 def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` in the running event loop at every Ctrl-C while the block runs, instead of raising."""
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # started in the background of a shell
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return
     loop = asyncio.get_running_loop()

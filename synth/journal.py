@@ -193,7 +193,7 @@ class Journal:
             return False
         try:
             head = decode_head(body)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return False
         self._count(head.usage)
         self._count(head.uncertain)
@@ -254,7 +254,10 @@ class Journal:
             self._file.seek(start)
             line = self._file.read(length)
         body = checked(line if line.endswith(b"\n") else line + b"\n")
-        return decode(body) if body is not None else None
+        try:
+            return decode(body) if body is not None else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None  # whole, but not of our making
 
     def _count(self, usage: Usage) -> None:
         if usage is not NO_TOKENS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,9 +13,12 @@ from recipes.console import is_terminal, say
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
 
 LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 10.0
+RATE_SECONDS = 30.0
+"""The rate is that of the last half minute: what a run finds on record at its start says nothing about the rest."""
 
 
 class Progress:
@@ -30,7 +33,7 @@ class Progress:
         self.spend = spend
         self.kept = 0
         self.rejected: Counter[str] = Counter()
-        self._begun = time.monotonic()
+        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self._over = threading.Event()
         self._live: Live | None = None
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
@@ -42,7 +45,7 @@ class Progress:
 
             self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
             self._live.start()
-        self._begun = time.monotonic()
+        self._marks[0] = (time.monotonic(), 0)
         self._thread.start()
         return self
 
@@ -63,8 +66,7 @@ class Progress:
         """The state of now in one line."""
         rejected = dict(self.rejected.most_common(4))
         done = self.kept + self.rejected.total()
-        seconds = time.monotonic() - self._begun
-        rate = done / seconds if seconds > 0 else 0.0
+        rate = self._rate(time.monotonic(), done)
         parts = [f"{self.what}: {done:,} of {self.total:,}", f"{self.kept:,} kept"]
         if rejected:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in rejected.items())
@@ -76,13 +78,27 @@ class Progress:
             parts.append(f"{_clock((self.total - done) / rate)} to go")
         return " · ".join(parts)
 
+    def _rate(self, now: float, done: int) -> float:
+        """Rows per second of late."""
+        while len(self._marks) > 1 and self._marks[1][0] <= now - RATE_SECONDS:
+            self._marks.popleft()
+        then, had = self._marks[0]
+        self._marks.append((now, done))
+        return (done - had) / (now - then) if now > then else 0.0
+
     def _show(self) -> None:
         """Runs in a thread of its own, so that a stall is seen too."""
         while not self._over.wait(LIVE_SECONDS if self._live is not None else PLAIN_SECONDS):
             if self._live is not None:
-                self._live.update(self.line(), refresh=True)
+                self._live.update(_text(self.line()), refresh=True)
             else:
                 say(self.line())
+
+
+def _text(line: str) -> Text:
+    from rich.text import Text
+
+    return Text(line, no_wrap=True, overflow="ellipsis")
 
 
 def _clock(seconds: float) -> str:

@@ -9,8 +9,10 @@ import random
 import subprocess
 import sys
 import tracemalloc
+import zlib
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,6 +177,28 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> 
         Journal.open(tmp_path / "absent.jsonl", readonly=True)
     with pytest.raises(RunError, match="cannot be opened"):
         Journal.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {"key": key(1), "kind": "reply", "usage": [1, 2], "reply": {"text": "a", "finish": "stop"}},
+        {"key": key(1), "kind": "reply", "usage": ["1", 0, 0], "reply": {"text": "a", "finish": "stop"}},
+        {"key": key(1), "kind": "reply", "usage": [-1, 0, 0], "reply": {"text": "a", "finish": "stop"}},
+        {"key": "not hex", "kind": "reply", "usage": [1, 0, 0], "reply": {"text": "a", "finish": "stop"}},
+        {"key": key(1), "kind": "reply", "usage": [1, 0, 0], "reply": {"text": 5, "finish": "stop"}, "example": "a"},
+        {"key": key(1), "kind": "reply", "usage": [1, 0, 0], "reply": []},
+        {"key": 5},
+        {"lease": "all"},
+        {},
+    ],
+)
+def test_lines_with_a_right_checksum_and_odd_fields_are_not_believed(tmp_path: Path, rest: dict) -> None:
+    body = orjson.dumps(rest)[1:]
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"crc32":"%08x",%s\n' % (zlib.crc32(body), body))
+    with Journal.open(path, readonly=True) as journal:
+        assert journal.get(key(1)) is None
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
