@@ -46,7 +46,7 @@ class Account:
         """A reply came; returns what to write beside its usage: the reservation where the provider counted nothing."""
         if self.budget is None:
             return NO_TOKENS
-        counted = usage.prompt > 0 or usage.completion > 0
+        counted = _counted(usage)
         self.budget.settle(most, usage if counted else most)
         return NO_TOKENS if counted else most
 
@@ -56,7 +56,7 @@ class Account:
             return NO_TOKENS
         charged = NO_TOKENS
         if fault.may_be_billed:
-            charged = fault.usage or most
+            charged = fault.usage if fault.usage is not None and _counted(fault.usage) else most
         self.budget.settle(most, charged)
         self._unwritten = add(self._unwritten, charged)
         return charged
@@ -83,3 +83,8 @@ class Account:
         self.budget.settle(lost, lost)
         self.journal.hold(NO_TOKENS, add(lost, self._unwritten))
         self._unwritten = NO_TOKENS
+
+
+def _counted(usage: Usage) -> bool:
+    """Whether the provider counted at all: a chat completion has no prompt and no reply without a token."""
+    return usage.prompt > 0 or usage.completion > 0

@@ -120,7 +120,11 @@ class Agenda(Generic[Item]):
     def unasked(self) -> int:
         """How many items are not done; pulls all that are left to see."""
         begun = {id(work) for call in self._calls.values() for work in call.works}
-        return len(begun) + sum(1 for item in self._items if self._missing(item, self._lookup))
+        left = 0
+        for item in self._items:
+            left += bool(self._missing(item, self._lookup))
+            self._asked.clear()
+        return len(begun) + left
 
     def _pull(self) -> None:
         """Begin items until one has something to ask, or until others should have a turn."""

@@ -10,8 +10,12 @@ NEVER_WELL = 15.0
 """Seconds of nothing but faults, where no call was ever answered."""
 NO_LONGER_WELL = 30.0
 """Seconds of nothing but faults after answers: time for a server to restart."""
+BUSY = 900.0
+"""Seconds of nothing but 429s: a quota per minute is waited out, a spent one is not worth a night."""
 REJECTIONS = 20
 """Requests refused as wrong, and none answered, after which all of them are taken to be wrong."""
+LONGEST_QUIET = 120.0
+"""Seconds that a Retry-After can hold new rows back while everything fails."""
 PROBE = 1.0
 """Seconds between new rows that are tried while everything fails."""
 
@@ -29,6 +33,8 @@ class Breaker:
         self.rejected = 0
         self._since = 0.0
         self._probed = 0.0
+        self._busy = True
+        self._quiet_until = 0.0
 
     def answered(self) -> None:
         """A reply came, so the teacher is there."""
@@ -44,24 +50,29 @@ class Breaker:
             self.failing = 0
             return not self.answered_ever and self.rejected >= REJECTIONS
         if not self.failing:
-            self._since = now
+            self._since, self._busy = now, True
         self.failing += 1
+        self._busy = self._busy and fault.kind == "rate_limited"
+        if fault.retry_after is not None:
+            self._quiet_until = max(self._quiet_until, now + min(fault.retry_after, LONGEST_QUIET))
         if self.failing < min(self.most, 20):
             return False
         patience = NO_LONGER_WELL if self.answered_ever else NEVER_WELL
         if fault.kind == "connection" and not self.answered_ever:
             patience = NEVER_THERE
+        if self._busy:
+            patience = BUSY
         return now - self._since >= patience
 
     def until_probe(self, now: float) -> float | None:
         """Seconds until a new row may be tried while everything fails; None where nothing fails."""
-        return max(0.01, self._probed + PROBE - now) if self.failing else None
+        return max(0.01, self._probed + PROBE - now, self._quiet_until - now) if self.failing else None
 
     def lets_new_rows(self, idle: bool, now: float) -> bool:
         """Whether a row not asked so far may be tried: freely, but one a second while everything fails."""
         if self.failing < self.most:
             return True
-        if idle and now - self._probed >= PROBE:
+        if idle and now - self._probed >= PROBE and now >= self._quiet_until:
             self._probed = now
             return True
         return False

@@ -28,7 +28,7 @@ class Budget:
         self.spent = spent
         self.reserved = NO_TOKENS
         self._cached_is_dearer = (price.cached_input or 0) > price.input
-        self._swell = 1.0
+        self._swell = self._swell_reply = 1.0
 
     def bound(self, request: ChatRequest) -> Usage:
         """The most tokens a request can be billed for: no tokenizer makes more tokens than there are UTF-8 bytes."""
@@ -39,7 +39,8 @@ class Budget:
         if request.response_format is not None:
             size += len(str(request.response_format))  # some providers write the schema into the prompt
         size = math.ceil(size * self._swell)
-        return Usage(size, size if self._cached_is_dearer else 0, request.sampling.max_tokens)
+        reply = math.ceil(request.sampling.max_tokens * self._swell_reply)
+        return Usage(size, size if self._cached_is_dearer else 0, reply)
 
     def spent_usd(self) -> float:
         """USD billed or possibly billed so far."""
@@ -59,6 +60,8 @@ class Budget:
         self.spent = add(self.spent, real)
         if real.prompt > most.prompt > 0:  # the provider adds more than we allowed for: allow for it from now on
             self._swell *= real.prompt / most.prompt
+        if real.completion > most.completion > 0:  # reasoning that the provider bills and max_tokens does not bound
+            self._swell_reply *= real.completion / most.completion
 
 
 def add(left: Usage, right: Usage) -> Usage:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from recipes.chat import FinishReason, Reply, TokenLogprobs, Usage
+from recipes.keys import redact
 from recipes.rows import storable
 from synth.faults import Fault, kind_of_status
 from synth.rates import Allowance
@@ -159,7 +160,7 @@ def _count(value: Any) -> int:
 
 def _shown(body: bytes) -> str:
     text = " ".join(body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").split())
-    return text[:_LONGEST_MESSAGE] or "(empty)"
+    return redact(text)[:_LONGEST_MESSAGE] or "(empty)"  # in this order: half a key is no longer recognised
 
 
 def _seconds(value: float) -> float | None:

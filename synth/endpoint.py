@@ -21,6 +21,7 @@ from yarl import URL
 
 from recipes.addresses import address_problem
 from recipes.chat import ChatRequest, Reply
+from recipes.keys import redact
 from synth.completions import error_message, read_allowance, read_completion, retry_after
 from synth.faults import Fault, kind_of_status
 from synth.rates import Allowance
@@ -83,7 +84,7 @@ class Endpoint:
         said = error_message(body)
         kind = kind_of_status(response.status, body[:4096].decode("utf-8", "replace"))
         if kind == "redirected":
-            said = f"to {urlsplit(headers.get('location', '')).netloc or 'nowhere'}"
+            said = f"to {_host(headers.get('location', ''))}"
         raise Fault(kind, said, response.status, retry_after(headers))
 
 
@@ -99,6 +100,14 @@ class _GuardedResolver(ThreadedResolver):
             if address_problem(f"https://{address}/") is not None:
                 raise OSError(None, f"{host} leads to {one['host']}, a link-local or metadata address")
         return found
+
+
+def _host(location: str) -> str:
+    """The host of a redirect, for a message."""
+    try:
+        return redact(urlsplit(location).netloc)[:200] or "nowhere"
+    except ValueError:
+        return "an address that cannot be read"
 
 
 def _proxy(url: str) -> str | None:

@@ -5,7 +5,7 @@ rate_limited   429                                      yes          no         
 server         500, 502, 503, 529                       yes          no              "
 connection     refused, reset before the request        yes          no              "
 broken         reset or cut after the request           yes          yes             "
-timeout        no answer in time                        yes          yes             "
+timeout        no answer in time, 408, 504              yes          yes             "
 bad_body       200 with no JSON, no choices             yes          yes             "
 rejected       400, 413, 422: this request is wrong     no           no              if every request is
 redirected     3xx: never followed, the key stays here  no           no              yes
@@ -32,13 +32,13 @@ Kind = Literal[
     "unauthorised",
     "not_found",
     "quota",
-    "not_recorded",
 ]
 
 _AGAIN = frozenset({"rate_limited", "server", "connection", "broken", "timeout", "bad_body"})
 _BILLED = frozenset({"broken", "timeout", "bad_body"})
 _STOPS = frozenset({"redirected", "unauthorised", "not_found", "quota"})
-_NO_QUOTA = ("insufficient_quota", "insufficient balance", "billing_hard_limit", "exceeded your current quota")
+_NO_QUOTA = ("insufficient_quota", "insufficient balance", "billing_hard_limit")
+"""Not 'exceeded your current quota': Gemini says so of an ordinary 429 too."""
 
 
 class Fault(Exception):
@@ -87,12 +87,16 @@ def kind_of_status(status: int, said: str) -> Kind:
         return "unauthorised"
     if status == 404:
         return "not_found"
-    if status in (408, 409, 425):
+    if status in (408, 504, 522, 524):
+        return "timeout"  # a gateway gave up waiting: the model behind it may have answered, and billed
+    if status in (409, 425):
         return "server"
     if status == 429:
         return "rate_limited"
     if 300 <= status < 400:
         return "redirected"
+    if status < 300:
+        return "bad_body"
     return "rejected" if status < 500 else "server"
 
 

@@ -285,7 +285,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        full = getattr(error, "errno", None) in _FULL or "full" in str(error)
+        full = error.errno in _FULL if isinstance(error, OSError) else "full" in str(error)
         if full:
             message = "the disk is full: make room and run the same command again; nothing written so far is lost"
         else:

@@ -64,7 +64,7 @@ class Progress:
 
     def line(self) -> str:
         """The state of now in one line."""
-        rejected = dict(self.rejected.most_common(4))
+        rejected = dict(self.rejected.copy().most_common(4))  # another thread may add a reason now
         done = self.kept + self.rejected.total()
         rate = self._rate(time.monotonic(), done)
         parts = [f"{self.what}: {done:,} of {self.total:,}", f"{self.kept:,} kept"]

@@ -210,6 +210,8 @@ class Pump(Generic[Item]):
     def _failed(self, call: Call[Item], fault: Fault, now: float) -> None:
         """Send again later, or record the failure, or give up."""
         call.uncertain = add(call.uncertain, self.account.failed(call.most, fault))
+        if fault.kind == "rate_limited" and self.breaker.failing + 1 == self.breaker.most:
+            say("the teacher answers 429 (too many requests) to everything: waiting for its quota, nothing is lost")
         if self.breaker.failed(fault, now):
             self._stop(TeacherError(redact(self._why_stopped(fault))))
             return

@@ -11,22 +11,16 @@ from recipes.chat import ChatModel
 from recipes.errors import TeacherError
 from recipes.keys import look_in, read_key
 from recipes.schema import PROVIDERS, Teacher
-from synth.journal import Journal
 
 
 @asynccontextmanager
 async def open_teacher(teacher: Teacher, folder: Path) -> AsyncIterator[ChatModel]:
-    """Yield the chat model that `teacher` names; `folder` is the recipe's (`.env` and a recorded journal are there).
+    """Yield the chat model that `teacher` names; `folder` is the recipe's, where its `.env` lies.
 
-    Raises TeacherError where the key is missing or the address cannot be a teacher's, RunError for a recorded journal
-    that cannot be read. Nothing is sent yet.
+    Raises TeacherError where the key is missing or the address cannot be a teacher's. Nothing is sent yet. Recorded
+    replies need no model: `build.py` plays their journal.
     """
-    if teacher.journal is not None:
-        from synth.recorded import Recorded
-
-        with Journal.open(_inside(folder, teacher.journal), readonly=True) as journal:
-            yield Recorded(journal)
-        return
+    assert teacher.provider != "recorded", "a recorded teacher is a journal, not a model"
     problem = address_problem(teacher.address())
     if problem is not None:
         raise TeacherError(f"teacher.base_url {problem}")
@@ -43,10 +37,6 @@ async def open_teacher(teacher: Teacher, folder: Path) -> AsyncIterator[ChatMode
 
     async with Endpoint(teacher.address(), key, teacher.timeout, teacher.concurrency) as endpoint:
         yield endpoint
-
-
-def _inside(folder: Path, path: str) -> Path:
-    return (folder / Path(path).expanduser()).resolve()
 
 
 def _key(teacher: Teacher, folder: Path) -> str | None:

@@ -16,7 +16,7 @@ from asking import ask, question, teacher
 from stubs import Canned, TeacherStub
 
 from recipes.chat import ChatRequest, Message, Reply, Sampling, TokenLogprobs, Usage
-from recipes.errors import RunError, TeacherError, TutelageError
+from recipes.errors import TeacherError, TutelageError
 from recipes.keys import redact
 from recipes.schema import Teacher
 from synth import breaker, endpoint, pump
@@ -138,7 +138,10 @@ def test_an_error_inside_a_200_is_that_error() -> None:
         (Canned(429, {"error": {"message": "slow down"}}), "rate_limited", True),
         (Canned(500, b"<html>oops</html>"), "server", True),
         (Canned(529, {"error": "overloaded"}), "server", True),
-        (Canned(408, {}), "server", True),
+        (Canned(408, {}), "timeout", True),
+        (Canned(504, {}), "timeout", True),
+        (Canned(202, {}), "bad_body", True),
+        (Canned(429, {"error": "You exceeded your current quota, please retry in 11 s"}), "rate_limited", True),
         (Canned(400, {"detail": "bad"}), "rejected", False),
         (Canned(413, {}), "rejected", False),
         (Canned(422, {}), "rejected", False),
@@ -267,19 +270,6 @@ def test_redirects_do_not_carry_the_key(monkeypatch: pytest.MonkeyPatch, tmp_pat
             found = one(teacher(stub.url, **fields), tmp_path)
             assert thief.seen == []
         assert isinstance(found, Fault) and found.kind == "redirected"
-
-
-def test_the_recorded_teacher_plays_a_journal_and_nothing_else(tmp_path: Path) -> None:
-    with TeacherStub() as stub:
-        where = teacher(stub.url)
-        ask(where, tmp_path / "j.jsonl", range(3))
-    played = Teacher(provider="recorded", model="m", base_url=where.base_url, journal="j.jsonl")
-    found = call(played, [question(where, row) for row in (0, 2, 9)], tmp_path)
-    assert isinstance(found[0], Reply) and "text: 0" in found[0].text
-    assert isinstance(found[1], Reply)
-    assert isinstance(found[2], Fault) and found[2].kind == "not_recorded"
-    with pytest.raises(RunError, match="there is no reply journal here"):
-        call(Teacher(provider="recorded", model="m", journal="absent.jsonl"), [], tmp_path)
 
 
 CANARY_FAULTS: list[Canned | str] = [

@@ -203,3 +203,19 @@ def test_new_rows_only_probe_while_everything_fails() -> None:
     assert not breaker.lets_new_rows(True, 10.5)
     breaker.answered()
     assert breaker.lets_new_rows(False, 10.6)
+
+
+def test_a_quota_per_minute_is_waited_out() -> None:
+    breaker = Breaker(8)
+    breaker.answered()
+    busy = Fault("rate_limited", "slow down", 429, retry_after=40.0)
+    assert not any(breaker.failed(busy, now / 10) for now in range(3000))  # five minutes of nothing but 429s
+    assert not breaker.lets_new_rows(True, 301.0)  # Retry-After holds new rows back, too
+    assert breaker.lets_new_rows(True, 341.0)
+    assert breaker.failed(busy, 2000.0)
+
+
+def test_other_faults_among_the_429s_are_not_waited_out() -> None:
+    breaker = Breaker(8)
+    mixed = [Fault("rate_limited", "slow down", 429), Fault("server", "oops", 500)]
+    assert any(breaker.failed(mixed[turn % 2], float(turn)) for turn in range(40))

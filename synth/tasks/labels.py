@@ -120,10 +120,11 @@ class LabelTask:
             vote.answer = parse_answer(found, self.prompt.answer, self.labels)
             if not tries_left or vote.answer.outcome not in ("malformed", "truncated"):
                 return vote
-            messages += self._asked_again(found, vote.answer)
+            messages += self._asked_again(messages[self.opening - 1], found, vote.answer)
         return vote
 
-    def _asked_again(self, reply: Reply, answer: Answer) -> tuple[Message, Message]:
+    def _asked_again(self, question: Message, reply: Reply, answer: Answer) -> tuple[Message, Message]:
+        """The bad reply and what was wrong with it; the question stands again at the end, where models look first."""
         form = self.prompt.answer
         if form.kind == "json":
             keys = ", ".join(f'"{key}"' for key in (form.rationale, form.label) if key is not None)
@@ -131,7 +132,9 @@ class LabelTask:
         else:
             wanted = f"one of {', '.join(self.labels)} and nothing else"
         brief = " Be brief." if answer.outcome == "truncated" else ""
-        sentence = f"That answer cannot be used: {answer.problem}. Answer again with {wanted}.{brief}"
+        sentence = (
+            f"That answer cannot be used: {answer.problem}. Answer again with {wanted}.{brief}\n\n{question.content}"
+        )
         return Message("assistant", storable(reply.text[:_LONGEST_ECHO]) or "(empty)"), Message("user", sentence)
 
     def _row(self, example: Example, votes: Sequence[Vote], winner: str | None) -> LabelRow:
