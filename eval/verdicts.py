@@ -70,8 +70,9 @@ def _against(pair: Pair, confidence: float) -> Verdict:
         claim = f"{pair.first} is {word} than {second} by {size} on {pair.rows:,} rows"
         return Verdict(claim=claim, figures=f"{span}; {test}", more=seeds)
     found = f"A true difference of {100 * pair.detectable:.1f} points would have been found 4 times in 5."
+    corrected = _once_corrected(pair, confidence)
     return Verdict(
-        claim=f"{pair.first} is not distinguishable from {second} on {pair.rows:,} rows",
+        claim=f"{pair.first} is not distinguishable from {second} on {pair.rows:,} rows{corrected}",
         figures=f"difference {points(value)} points, {span}; {test}",
         more=f"{seeds} {found}".strip(),
     )
@@ -80,6 +81,11 @@ def _against(pair: Pair, confidence: float) -> Verdict:
 def is_clear(pair: Pair, confidence: float) -> bool:
     """Whether the difference holds after Holm's correction."""
     return pair.p_holm < 1 - confidence and bool(pair.difference.value)
+
+
+def _once_corrected(pair: Pair, confidence: float) -> str:
+    """Said where the pair alone would be clear, and its interval leaves out 0: several were compared."""
+    return " once corrected for the number of comparisons" if pair.p < 1 - confidence else ""
 
 
 def _seeds(pair: Pair) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from recipes.errors import TrainingError
-from recipes.runs import RunFolder, write_atomic
+from recipes.runs import RunFolder, file_digest, write_atomic
 
 SEED_FILE = "training.json"
 
@@ -32,6 +32,7 @@ class SeedRecord(Record):
 
     fingerprint: sha256 of all that it depends on; a finished seed with the same one is not trained again.
     losses: training loss of each step, in order.
+    files: sha256 of each file of the model.
     seconds: spent training, over all the times it was stopped and taken up again; not repeatable.
     """
 
@@ -47,6 +48,7 @@ class SeedRecord(Record):
     truncated: int
     epochs: list[EpochRecord]
     losses: list[float]
+    files: dict[str, str] = {}
 
 
 class StudentRecord(Record):
@@ -101,12 +103,15 @@ def read_record(run: RunFolder, name: str) -> StudentRecord:
 
 
 def read_seed(folder: Path, fingerprint: str) -> SeedRecord | None:
-    """The record of a finished seed, or None where this very training has not been finished in `folder`."""
+    """The record of a finished seed, or None where this very training was not finished in `folder` or its model is
+    no longer what it was.
+    """
     try:
         record = SeedRecord.model_validate_json((folder / SEED_FILE).read_bytes())
     except (OSError, ValueError):
         return None
-    return record if record.fingerprint == fingerprint else None
+    whole = all(file_digest(folder / name) == sha for name, sha in record.files.items())
+    return record if record.fingerprint == fingerprint and whole else None
 
 
 def write_record(path: Path, record: Record) -> None:

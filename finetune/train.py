@@ -24,7 +24,7 @@ from finetune.record import (
 )
 from recipes.console import say
 from recipes.errors import RunError, TrainingError
-from recipes.runs import Manifest, RunFolder, digest, write_atomic
+from recipes.runs import Manifest, RunFolder, digest, file_digest, write_atomic
 from recipes.schema import Recipe
 from recipes.stages import student_inputs
 
@@ -122,6 +122,7 @@ def _one_seed(course: Course, run: RunFolder) -> SeedRecord:
     work = run.student(course.name) / "checkpoints" / folder.name
     shutil.rmtree(partial, ignore_errors=True)
     record = TRAINERS[course.student.kind](course, partial, work)
+    record.files = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
     write_record(partial / SEED_FILE, record)
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)

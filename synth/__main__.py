@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recipes.cli import open_launch, run_main, stage_parser
+from recipes.errors import SourceError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -12,7 +13,10 @@ def main(argv: list[str] | None = None) -> int:
     from synth.build import build_dataset
 
     with launch.run.lock():
-        build_dataset(launch.recipe, launch.run, launch.yes)
+        facts = build_dataset(launch.recipe, launch.run, launch.yes).facts
+    if not facts["rows"]["train"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["reasons"].items())
+        raise SourceError(f"no row is left to train on ({reasons}): see {launch.run.rows / 'rejects.jsonl'}")
     return 0
 
 

@@ -284,3 +284,18 @@ def test_a_chain_is_trained_from_its_end() -> None:
     ring = tiny.make_recipe(Path("base"), a={"base": "students.b"}, b={"base": "students.a"})
     with pytest.raises(TrainingError, match="leads back to itself"):
         lineage(ring, "a")
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut", "changed"])
+def test_a_model_that_is_no_longer_what_it_was_is_trained_again(harm: str, base: Path, tmp_path: Path) -> None:
+    run = tiny.make_run(tmp_path, train=32, validation=8)
+    recipe = tiny.make_recipe(base, a={"epochs": 1})
+    train_student(recipe, "a", run)
+    weights = run.student("a", 42) / "model.safetensors"
+    before = weights.read_bytes()
+    if harm == "deleted":
+        weights.unlink()
+    else:
+        weights.write_bytes(before[:-4] if harm == "cut" else before + b"    ")
+    train_student(recipe, "a", run)
+    assert weights.read_bytes() == before

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -239,3 +240,16 @@ def test_the_quickstart_shows_repaired_asked_again_and_rejected_rows(tmp_path):
     assert manifest.facts["reasons"] == {"refused": 1, "unknown_label": 1}
     assert (manifest.facts["outcomes"]["repaired"], manifest.facts["asked_again"]) == (10, 3)
     assert sum(manifest.facts["rows"]["test"].values()) in (149, 150)
+
+
+def test_a_run_that_keeps_no_row_does_not_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipes.errors import SourceError
+    from recipes.runs import Manifest
+    from synth import build
+    from synth.__main__ import main
+
+    facts = {"rows": {"train": {}}, "reasons": {"unknown_label": 64}}
+    empty = Manifest(stage="rows", inputs={}, outputs={}, facts=facts)
+    monkeypatch.setattr(build, "build_dataset", lambda recipe, run, yes: empty)
+    with pytest.raises(SourceError, match=r"no row is left to train on \(64 unknown_label\): see .*rejects\.jsonl"):
+        main(["recipes/quickstart.yaml", "--run", str(tmp_path / "run")])
