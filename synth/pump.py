@@ -28,7 +28,7 @@ from synth.interrupts import on_interrupt
 from synth.journal import Journal
 from synth.limits import LimitedModel, Limiter
 
-SYNC_SECONDS = 0.015
+SYNC_SECONDS = 0.02
 """Replies are synced to disk in groups of this long."""
 GRACE_SECONDS = 5.0
 """How long calls in flight may still come back after Ctrl-C or when the run cannot go on: they are paid for."""
@@ -86,6 +86,7 @@ class Pump(Generic[Item]):
         self.changed = asyncio.Event()
         self.written = asyncio.Event()
         self.wait: float | None = None
+        self.disk_lags = False
         self.error: BaseException | None = None
         self.limited = model if isinstance(model, LimitedModel) else None
         self.held: list[tuple[Call[Item], Failure]] = []
@@ -138,7 +139,8 @@ class Pump(Generic[Item]):
         self.wait = self.limiter.wait(call.tokens, now)
         if self.wait == 0.0:
             # what is not synced could be lost with the power: the disk must not lag far behind the teacher
-            if self.journal.unsynced <= 2 * self.teacher.concurrency and self._reserve(call, idle):
+            self.disk_lags = self.journal.unsynced > 2 * self.teacher.concurrency
+            if not self.disk_lags and self._reserve(call, idle):
                 call.epoch = self.limiter.sent(call.tokens)
                 return call
             self.wait = None
@@ -277,7 +279,8 @@ class Pump(Generic[Item]):
             except TutelageError as error:
                 self._stop(error)
                 return
-            self.changed.set()
+            if self.disk_lags:
+                self.changed.set()
 
 
 def _delay(call: Call[Item], fault: Fault) -> float:
