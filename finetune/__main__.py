@@ -19,12 +19,17 @@ def main(argv: list[str] | None = None) -> int:
     launch = open_launch(args)
 
     from finetune.train import lineage, train_students
+    from recipes.stages import rows_inputs
     from synth.build import build_dataset
 
     names = [args.student] if args.student else list(launch.recipe.students)
     for name in names:
         lineage(launch.recipe, name)  # a wrong name is found before the teacher is paid
     with launch.run.lock():
+        if launch.recipe.teacher.provider != "recorded" and launch.run.why_stale("rows", rows_inputs(launch.recipe)):
+            from finetune.bases import check_bases
+
+            check_bases(launch.recipe, names, launch.run)  # so is a base that is not there
         build_dataset(launch.recipe, launch.run, launch.yes)
         train_students(launch.recipe, names, launch.run)
     if args.no_eval or args.student:

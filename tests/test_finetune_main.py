@@ -60,3 +60,11 @@ def test_a_wrong_name_is_found_before_the_teacher_is_asked(steps: list[object], 
     with pytest.raises(TrainingError, match="has no student 'mini'; it has minilm, minilm-gold"):
         main([QUICKSTART, "--run", str(tmp_path), "--student", "mini"])
     assert steps == []
+
+
+def test_a_base_that_is_not_there_is_found_before_the_teacher_is_paid(steps: list[object], tmp_path: Path) -> None:
+    paid = ["teacher={provider: endpoint, base_url: 'http://127.0.0.1:9/v1', model: m}", "students.minilm.base=no/such"]
+    settings = [part for one in paid for part in ("--set", one)]
+    with pytest.raises(TrainingError, match="the base model no/such cannot be loaded"):
+        main([QUICKSTART, *settings, "--run", str(tmp_path / "run")])
+    assert steps == []

@@ -201,6 +201,12 @@ def test_a_text_column_that_the_teacher_wrote_is_refused_by_name(tmp_path, name)
     assert told.startswith(f"r.yaml:6: source.text: the column '{name}' is by its name what a teacher wrote")
 
 
+def test_a_label_that_is_nearly_one_of_the_file_is_misspelt(tmp_path):
+    changes = [("[negative, neutral, positive]", "[negative, neutral, positve]")]
+    (told,) = mistakes(write_recipe(tmp_path, *changes))
+    assert "labels: 'positve' stands nowhere at the head of the column 'label', but 'positive' does" in told
+
+
 def test_labels_that_fit_no_value_want_label_names(tmp_path):
     (tmp_path / "t.csv").write_text("text,label\nx,0\ny,2\n", encoding="utf-8")
     changes = [("texts.jsonl", "t.csv")]
