@@ -39,7 +39,9 @@ class Account:
         out, lease = add(self.budget.reserved, self._unwritten), self.journal.lease
         if out.prompt > lease.prompt or out.completion > lease.completion:
             prompt, completion = int(out.prompt * _LEASE_STEP), int(out.completion * _LEASE_STEP)
-            self.journal.hold(Usage(prompt, prompt if most.cached else 0, completion))
+            larger = Usage(prompt, prompt if most.cached else 0, completion)
+            within = self.budget.price.cost(add(self.budget.spent, larger)) <= self.budget.usd
+            self.journal.hold(larger if within else out)
             self.journal.sync()
 
     def answered(self, most: Usage, usage: Usage) -> Usage:
@@ -71,7 +73,8 @@ class Account:
         budget = self.budget
         spent, next_one = budget.spent_usd(), budget.price.cost(most)
         return (
-            f"budget_usd {budget.usd:g} is reached: {spent:.4f} USD are spent and the next call could cost "
+            f"budget_usd {budget.usd:g} is reached: {spent:.4f} USD are spent, or may be (calls that broke off or were "
+            f"on their way at a kill count at their most), and the next call could cost "
             f"{next_one:.4f}; {unasked:,} rows are not asked. Raise synthesis.budget_usd to go on from here"
         )
 
