@@ -6,13 +6,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from synth.journal import Failure
 
 from recipes.chat import ChatRequest, Message, Reply, TokenLogprobs
 from recipes.prompts import AnswerFormat, Prompt
 from recipes.rows import Example, LabelRow, Reject
 from recipes.schema import ClassifierStudent, Recipe, Source, Synthesis, Teacher
 from synth.filters import unfit_row
+from synth.journal import Failure
 from synth.tasks.labels import LabelTask
 
 LABELS = ("negative", "neutral", "positive")
