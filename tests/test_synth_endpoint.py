@@ -296,6 +296,7 @@ def test_a_key_is_found_nowhere_after_a_dozen_failures(
     monkeypatch.setattr(pump, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(pump, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(breaker, "NEVER_WELL", 0.05)
+    monkeypatch.setattr(breaker, "BUSY", 0.05)
     monkeypatch.setattr(breaker, "PROBE", 0.01)
     caplog.set_level(logging.DEBUG)
     said = []
