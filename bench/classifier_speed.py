@@ -37,7 +37,7 @@ from finetune.lessons import Lesson
 from finetune.silence import quiet
 from finetune.student import load_student
 from recipes.console import say
-from recipes.schema import ClassifierStudent
+from recipes.students import ClassifierStudent
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ("negative", "neutral", "positive")

@@ -69,7 +69,7 @@ def about(recipe: Recipe, name: str) -> str:
         return recipe.teacher.model
     if name in ABOUT:
         return ABOUT[name]
-    student = recipe.students[name]
+    student = recipe.classifier(name)
     labels = "gold labels" if student.rows == "gold" else f"the teacher's {student.targets} labels"
     return f"{student.base}, trained on {labels}"
 

@@ -35,7 +35,7 @@ def student_card(recipe: Recipe, record: StudentRecord, base: Base, seed: SeedRe
 
 
 def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[str]:
-    student = recipe.students[record.name]
+    student = recipe.classifier(record.name)
     labels = "human labels" if student.rows == "gold" else f"{student.targets} labels by {recipe.teacher.model}"
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in record.skipped.items()) or "none"
     told = [f"`{name}`: {value}" for name, value in record.hyperparameters.items()]

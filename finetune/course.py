@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from finetune.bases import Base
 from finetune.hardware import Machine
 from finetune.lessons import Lesson
-from recipes.schema import Student
+from recipes.students import ClassifierStudent
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Course:
     """
 
     name: str
-    student: Student
+    student: ClassifierStudent
     labels: tuple[str, ...]
     seed: int
     base: Base

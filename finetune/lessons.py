@@ -11,7 +11,8 @@ import numpy.typing as npt
 from recipes.errors import RunError, TrainingError
 from recipes.rows import LabelRow, Split, read_rows
 from recipes.runs import RunFolder
-from recipes.schema import Recipe, Student
+from recipes.schema import Recipe
+from recipes.students import ClassifierStudent
 from synth.splits import apportion, rank
 
 Floats = npt.NDArray[np.float32]
@@ -43,7 +44,7 @@ class Lesson:
 
 def training_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
     """What `name` trains on. Raises TrainingError where no row can be used."""
-    student = recipe.students[name]
+    student = recipe.classifier(name)
     lesson = _read(recipe, student, run, "train")
     if not len(lesson):
         whose = "a gold label (name source.label, or use rows: teacher)" if student.rows == "gold" else "a usable label"
@@ -60,7 +61,7 @@ def validation_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
     Rows without a majority have no right answer and are left out. With `rows: gold` and a limit, human labels are what
     is scarce: GOLD_VALIDATION of the limit are used, and the training rows are so many fewer.
     """
-    student = recipe.students[name]
+    student = recipe.classifier(name)
     lesson = _read(recipe, student, run, "validation", need_label=True)
     if student.rows == "gold" and student.limit is not None:
         return draw(lesson, int(student.limit * GOLD_VALIDATION), recipe.source.seed)
@@ -82,7 +83,7 @@ def draw(lesson: Lesson, limit: int, seed: int) -> Lesson:
     return Lesson(ids, texts, lesson.targets[chosen], lesson.skipped)
 
 
-def _read(recipe: Recipe, student: Student, run: RunFolder, split: Split, need_label: bool = False) -> Lesson:
+def _read(recipe: Recipe, student: ClassifierStudent, run: RunFolder, split: Split, need_label: bool = False) -> Lesson:
     path = run.rows / f"{split}.jsonl"
     if not path.exists():
         raise RunError(f"{path} is missing: run python -m synth on the recipe first")
@@ -100,7 +101,7 @@ def _read(recipe: Recipe, student: Student, run: RunFolder, split: Split, need_l
     return Lesson(ids, texts, shaped, dict(skipped))
 
 
-def _target(row: LabelRow, student: Student, labels: tuple[str, ...], need_label: bool) -> list[float] | str:
+def _target(row: LabelRow, student: ClassifierStudent, labels: tuple[str, ...], need_label: bool) -> list[float] | str:
     """The probabilities to learn from a row, or why there are none."""
     label = row.gold if student.rows == "gold" else row.label
     if label not in labels and (need_label or student.targets == "hard"):

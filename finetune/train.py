@@ -93,7 +93,7 @@ def _bring_up_to_date(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
 
 
 def _train(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> StudentRecord:
-    student = recipe.students[name]
+    student = recipe.classifier(name)
     training, validation = training_lesson(recipe, name, run), validation_lesson(recipe, name, run)
     machine = find_machine(student.precision)
     _introduce(recipe, name, training, validation, machine)

@@ -13,8 +13,10 @@ from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.mistakes import did_you_mean
 from recipes.prompts import FIELDS, SHIPPED, is_prompt_file, read_prompt
-from recipes.schema import BASELINES, Evaluation, Recipe, Source, Student, Synthesis, Teacher, beside
+from recipes.schema import BASELINES, TEACHERLESS, Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.section import beside
 from recipes.source_checks import source_mistakes
+from recipes.students import ClassifierStudent, Student
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -35,6 +37,8 @@ class Parts:
     synthesis: Synthesis | None = None
     students: dict[str, Student | None] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    teacher_unread: bool = False
+    """Whether there is a section `teacher` that could not be read."""
 
 
 def parts_of(recipe: Recipe, folder: Path) -> Parts:
@@ -54,8 +58,9 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
 
 def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
     """Every disagreement, as (path, message). Mistakes inside a prompt file go to `elsewhere`, with its own lines."""
+    yield from _task(parts)
     if parts.source is not None:
-        yield from source_mistakes(parts.source, parts.folder, parts.labels)
+        yield from source_mistakes(parts.source, parts.folder, parts.labels or None)
     if parts.synthesis is not None:
         yield from _prompt(parts, parts.synthesis, elsewhere)
     if parts.teacher is not None:
@@ -68,8 +73,52 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
         yield from _evaluation(parts, parts.evaluation)
 
 
+_NEEDS = {
+    "classify": "the column that the student reads",
+    "reasoning": "fields, such as {title: title, description: description}",
+    "description": "fields: {title: <column>, description: <column>}",
+    "chat": "messages: <column>, or fields: {question: <column>, response: <column>}",
+}
+
+
+def _task(parts: Parts) -> Found:
+    """What a task needs from the other sections, and what has no place beside it."""
+    task, source = parts.task, parts.source
+    if task not in _NEEDS:
+        return
+    if source is not None and not _has_source(task, source):
+        where = ("source", "text") if task == "classify" else ("source",)
+        yield where, f"is missing: task: {task} needs {_NEEDS[task]}"
+    if task == "classify" and parts.labels is not None and len(parts.labels) < 2:
+        yield ("labels",), f"must have at least 2, has {len(parts.labels)}" if parts.labels else "is missing"
+    if task != "classify" and parts.labels:
+        yield ("labels",), f"labels go with task: classify, not with task: {task}"
+    asks = parts.teacher is not None and parts.teacher.provider != "none"
+    if task in TEACHERLESS and asks:
+        yield ("teacher",), f"task: {task} asks no teacher: its rows come from the source alone"
+    if task not in TEACHERLESS and not asks and not parts.teacher_unread:
+        yield ("teacher",), f"is missing: task: {task} needs one"
+    if task not in TEACHERLESS and parts.synthesis is not None and parts.synthesis.prompt is None:
+        yield ("synthesis", "prompt"), "is missing: a shipped prompt's name, or a file"
+    for name, student in parts.students.items():
+        if student is not None and (student.kind == "classifier") != (task == "classify"):
+            wanted = "classifier" if task == "classify" else "causal"
+            yield ("students", name, "kind"), f"task: {task} trains students of kind: {wanted}"
+
+
+def _has_source(task: str, source: Source) -> bool:
+    fields = set(source.fields or ())
+    if task == "classify":
+        return source.text is not None
+    if task == "chat":
+        return source.messages is not None or {"question", "response"} <= fields
+    return {"title", "description"} <= fields if task == "description" else bool(fields)
+
+
 def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
     name, where = synthesis.prompt, ("synthesis", "prompt")
+    if name is None:
+        return
     path = beside(parts.folder, name) if is_prompt_file(name) else SHIPPED / f"{name}.yaml"
     if not path.is_file():
         if is_prompt_file(name):
@@ -77,7 +126,7 @@ def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
         else:
             shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
             yield where, f"there is no shipped prompt {name}; {did_you_mean(name, shipped)} (or name a .yaml file)"
-    elif parts.labels is not None and parts.task in FIELDS:
+    elif parts.labels and parts.task in FIELDS:
         try:
             read_prompt(path, parts.task, parts.labels)
         except RecipeError as error:
@@ -125,6 +174,11 @@ def _student(parts: Parts, name: str, student: Student) -> Found:
         yield from _base(parts, name, base)
     elif re.match(r"[.~/\\]|[A-Za-z]:\\", base) and not beside(parts.folder, base).is_dir():
         yield ("students", name, "base"), f"there is no folder {beside(parts.folder, base)}"
+    if isinstance(student, ClassifierStudent):
+        yield from _classifier(parts, name, student)
+
+
+def _classifier(parts: Parts, name: str, student: ClassifierStudent) -> Found:
     if student.rows == "gold":
         if parts.source is not None and parts.source.label is None:
             message = "gold needs human labels: name their column in source.label"

@@ -71,7 +71,7 @@ def open_launch(args: argparse.Namespace) -> Launch:
 def open_run(recipe: Recipe, folder: str | None) -> RunFolder:
     """The run folder named by --run, or runs/<recipe> in the working directory. Nothing is written yet."""
     from recipes.runs import RunFolder
-    from recipes.schema import beside
+    from recipes.section import beside
 
     path = beside(Path(), folder) if folder else Path("runs") / recipe.name
     if path.exists() and not path.is_dir():

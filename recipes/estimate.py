@@ -112,7 +112,7 @@ def call_size(recipe: Recipe, prompt: Prompt, spent: Spent) -> CallSize:
 
 
 def _texts(recipe: Recipe) -> Iterator[str]:
-    if recipe.source.path is not None:
+    if recipe.source.path is not None and recipe.source.text is not None:
         path: Path = recipe.resolve(recipe.source.path)
         for _, record in islice(read_table(path), _SAMPLED):
             yield str(record.get(recipe.source.text) or "")

@@ -14,7 +14,8 @@ from recipes.checks import Parts, file_mistakes, parts_of
 from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
-from recipes.schema import ClassifierStudent, Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.schema import Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
 
 SectionType = TypeVar("SectionType", bound=BaseModel)
@@ -96,20 +97,27 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
             )
             return None
 
+    def student(name: str) -> Student | None:
+        inner = students.get(name) if isinstance(students, dict) else None
+        kind = inner.get("kind") if isinstance(inner, dict) else None
+        if kind == "causal":
+            return section(CausalStudent, "students", name)
+        return section(ClassifierStudent, "students", name)
+
     students = value.get("students")
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    teacher = section(Teacher, "teacher") if "teacher" in value else None
     return Parts(
         folder=folder,
         name=str(value.get("name", "")),
         task=value.get("task") if isinstance(value.get("task"), str) else None,
-        labels=tuple(labels or ()) if good else None,
+        labels=tuple(labels or ()) if good or "labels" not in value else None,
         source=section(Source, "source"),
-        teacher=section(Teacher, "teacher"),
-        synthesis=section(Synthesis, "synthesis"),
-        students={name: section(ClassifierStudent, "students", name) for name in students}
-        if isinstance(students, dict)
-        else {},
+        teacher=teacher,
+        teacher_unread="teacher" in value and teacher is None,
+        synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
+        students={name: student(name) for name in students} if isinstance(students, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),
     )
 

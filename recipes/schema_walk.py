@@ -12,23 +12,44 @@ from pydantic import BaseModel
 from recipes.documents import KeyPath
 
 
-def options_at(model: type[BaseModel], path: KeyPath) -> list[Any]:
-    """The types that a value at `path` may have, members of unions apart; empty where the schema has no such place."""
+def options_at(model: type[BaseModel], path: KeyPath, document: Any = None) -> list[Any]:
+    """The types that a value at `path` may have, members of unions apart; empty where the schema has no such place.
+
+    Of a union of sections by `kind`, only the member of the kind that stands in `document`, where one does.
+    """
     options: list[Any] = [model]
     for part in path:
         inner = [annotation for option in options for annotation in _inside(option, part)]
         options = [member for annotation in inner for member in _members(annotation)]
+        document = _part(document, part)
+        kind = document.get("kind") if isinstance(document, dict) else None
+        options = [option for option in options if _is_kind(option, kind)] or options
     return options
 
 
-def keys_at(model: type[BaseModel], path: KeyPath) -> list[str]:
+def _part(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    return value[part] if isinstance(value, list) and isinstance(part, int) and part < len(value) else None
+
+
+def _is_kind(option: Any, kind: Any) -> bool:
+    return _is_model(option) and "kind" in option.model_fields and kind in get_args(_annotation(option, "kind"))
+
+
+def _annotation(option: Any, name: str | int) -> Any:
+    return option.model_fields[name].annotation
+
+
+def keys_at(model: type[BaseModel], path: KeyPath, document: Any = None) -> list[str]:
     """The keys a section at `path` may have."""
-    return [key for option in options_at(model, path) if _is_model(option) for key in option.model_fields]
+    options = options_at(model, path, document)
+    return list(dict.fromkeys(key for option in options if _is_model(option) for key in option.model_fields))
 
 
-def nearest_key(model: type[BaseModel], path: KeyPath) -> str | None:
+def nearest_key(model: type[BaseModel], path: KeyPath, document: Any = None) -> str | None:
     """The key that an unknown one was meant to be: one beside it, or the dotted path of one of the same name."""
-    word, beside = str(path[-1]), keys_at(model, path[:-1])
+    word, beside = str(path[-1]), keys_at(model, path[:-1], document)
     same = next((dotted for dotted in _all_keys(model, "") if dotted.rpartition(".")[2] == word), None)
     return nearest(word, beside, 0.8) or same or nearest(word, beside)
 
@@ -48,7 +69,7 @@ def _inside(option: Any, part: str | int) -> list[Any]:
     if origin in (tuple, list) and isinstance(part, int):
         return [inner[0]]
     if _is_model(option) and part in option.model_fields:
-        return [option.model_fields[part].annotation]
+        return [_annotation(option, part)]
     return []
 
 

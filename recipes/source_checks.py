@@ -12,7 +12,8 @@ from typing import Any
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
-from recipes.schema import Source, beside
+from recipes.schema import Source
+from recipes.section import beside
 from recipes.tables import read_table, table_kind
 
 Found = Iterator[tuple[KeyPath, str]]
@@ -26,7 +27,7 @@ _LOOKED_AT = 200
 
 def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None) -> Found:
     """Every mistake of the section `source` as (path, message)."""
-    if _is_teachers(source.text):
+    if source.text is not None and _is_teachers(source.text):
         message = (
             f"the column {source.text!r} is by its name what a teacher wrote about the text (leakage): a student that "
             "reads it needs the teacher for every answer; name the text's own column (rename it if a person wrote it)"

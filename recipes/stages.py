@@ -23,7 +23,7 @@ _TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "k
 
 def keeps_ties(recipe: Recipe) -> bool:
     """Whether a row without a majority is kept for its soft label: only if a student learns from soft labels."""
-    return any(student.targets == "soft" for student in recipe.students.values())
+    return any(getattr(student, "targets", None) == "soft" for student in recipe.students.values())
 
 
 def rows_inputs(recipe: Recipe) -> dict[str, str]:

@@ -49,7 +49,7 @@ def _made(recipe: Recipe, prompt: Prompt) -> str:
     lines = [
         f"- Source: {where}{tested}; split with seed {source.seed}.",
         f"- Teacher: {_code(teacher.model)} ({teacher.provider}), {drawn}, up to {teacher.max_tokens} tokens a reply.",
-        f"- Prompt: {_code(synthesis.prompt)}, version {prompt.version}; {synthesis.votes} "
+        f"- Prompt: {_code(synthesis.prompt or 'none')}, version {prompt.version}; {synthesis.votes} "
         + ("reply per text." if synthesis.votes == 1 else "replies per text, label by strict majority."),
         f"- Soft labels from {synthesis.soft_labels}. Replies that could not be read were asked for again up to "
         f"{synthesis.reask} times, then rejected.",

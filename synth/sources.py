@@ -55,6 +55,7 @@ def read_source(recipe: Recipe, side: Side) -> Iterator[SourceRow]:
     records = _hub_records(source, side) if source.hub is not None else read_table(recipe.resolve(_path(source, side)))
     to_gold = _gold_reader(recipe)
     limit = recipe.synthesis.max_text_chars
+    assert source.text is not None
     for place, (number, record) in enumerate(records):
         if not place:
             _check_columns(source, record, where)

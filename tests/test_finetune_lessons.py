@@ -14,7 +14,8 @@ from recipes.errors import RecipeError, RunError, TrainingError
 from recipes.load import load_recipe
 from recipes.rows import LabelRow, write_rows
 from recipes.runs import RunFolder
-from recipes.schema import ClassifierStudent, Recipe
+from recipes.schema import Recipe
+from recipes.students import ClassifierStudent
 
 BASE = Path("base")
 

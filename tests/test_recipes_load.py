@@ -50,12 +50,12 @@ ONE_MISTAKE = [
      "r.yaml:1: name: a name has lower-case letters, digits, - and _ only (it becomes a folder), got 'Small One'"),
     ("name: small", "name: con", "r.yaml:1: name: Windows keeps the name con for a device: choose another"),
     ("name: small", "name: on", "r.yaml:1: name: YAML reads on as true: write 'on' in quotes"),
-    ("task: classify", "task: clasify", "r.yaml:2: task: must be classify, got 'clasify'"),
-    ("  text: text\n", "  text:\n", "r.yaml:6: source.text: has no value: write one after the colon"),
+    ("task: classify", "task: clasify", "r.yaml:2: task: must be classify, reasoning, description or chat, got 'clasify'; did you mean classify?"),
+    ("  text: text\n", "  text:\n", "r.yaml:6: source.text: is missing: task: classify needs the column that the student reads"),
     ("  path: texts.jsonl", "  path: text.jsonl",
      "r.yaml:5: source.path: there is no file DIR/text.jsonl; did you mean texts.jsonl?"),
     ("  path: texts.jsonl", "  pth: texts.jsonl", "r.yaml:5: source.pth: unknown key; did you mean path?"),
-    ("  text: text\n", "", "r.yaml:4: source.text: is missing"),
+    ("  text: text\n", "", "r.yaml:4: source.text: is missing: task: classify needs the column that the student reads"),
     ("  text: text\n", "  text: tex\n",
      "r.yaml:6: source.text: there is no column 'tex' in texts.jsonl; did you mean text?"),
     ("  label: label\n", "  label: label\n  train: yes\n", "r.yaml:8: source.train: must be a whole number, got yes"),
@@ -70,14 +70,14 @@ ONE_MISTAKE = [
      "r.yaml:4: source: name either hub (a dataset id) or path (a file), not both and not neither"),
     ("  label: label\n", "  label: label\n  colour: x\n",
      "r.yaml:8: source.colour: unknown key; known here: hub, config, revision, split, test_split, path, test_path, text, "
-     "label, label_names, id, train, validation, test, seed, near_duplicate"),
+     "fields, messages, label, label_names, id, train, validation, test, seed, near_duplicate"),
     ("  label: label\n", "  label: label\n  votes: 3\n", "r.yaml:8: source.votes: unknown key; did you mean synthesis.votes?"),
     ("  label: label\n", "  label: label\n  label: label\n",
      "r.yaml:8: source.label: the key stands twice, first on line 7"),
     ("  label: label\n", "  label: text\n",
      "r.yaml:7: source.label: the text and its label cannot be the same column 'text'"),
     ("provider: fireworks", "provider: firework",
-     "r.yaml:9: teacher.provider: must be openai, deepseek, fireworks, endpoint or recorded, got 'firework'; "
+     "r.yaml:9: teacher.provider: must be openai, deepseek, fireworks, endpoint, recorded or none, got 'firework'; "
      "did you mean fireworks?"),
     ("  model: m\n", "  model: ''\n", "r.yaml:10: teacher.model: must not be empty"),
     ("  model: m\n", "  model: 3\n", "r.yaml:10: teacher.model: YAML reads 3 as a number: write '3' in quotes"),
@@ -249,7 +249,7 @@ OVERRIDES = [
     ("about=!!python/object:os.system x", "--set about=!!python/object:os.system x: about: tags (!...) are not allowed: "
      "write the plain value, in quotes if it is text"),
     ("evaluation.seeds=1", "--set evaluation.seeds=1: evaluation.seeds: unknown key; did you mean seed?"),
-    ("students.new.base=minilm", "--set students.new.base=minilm: students.new.kind: is missing"),
+    ("students.new.base=minilm", "--set students.new.base=minilm: students.new.kind: is missing: it is classifier or causal"),
     ("source.path=x.jsonl", "--set source.path=x.jsonl: source.path: there is no file DIR/x.jsonl; did you mean texts.jsonl?"),
 ]  # fmt: skip
 
@@ -302,7 +302,7 @@ def test_a_missing_file_says_what_there_is(tmp_path):
 def test_an_empty_file_lacks_every_section(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("", encoding="utf-8")
-    names = ["name", "task", "labels", "source", "teacher", "synthesis", "students"]
+    names = ["name", "task", "source", "students"]
     assert mistakes(path) == [f"r.yaml:1: {name}: is missing" for name in names]
     path.write_text("- a\n", encoding="utf-8")
     assert mistakes(path) == ["r.yaml:1: must be a section of `key: value` lines, got a list"]

@@ -10,7 +10,8 @@ import pytest
 from recipes.chat import ChatRequest, Message, Reply, TokenLogprobs
 from recipes.prompts import AnswerFormat, Prompt
 from recipes.rows import Example, LabelRow, Reject
-from recipes.schema import ClassifierStudent, Recipe, Source, Synthesis, Teacher
+from recipes.schema import Recipe, Source, Synthesis, Teacher
+from recipes.students import ClassifierStudent
 from synth.filters import unfit_row
 from synth.journal import Failure
 from synth.tasks.labels import LabelTask

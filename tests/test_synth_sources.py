@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.errors import SourceError
-from recipes.schema import ClassifierStudent, Recipe, Source, Synthesis, Teacher
+from recipes.schema import Recipe, Source, Synthesis, Teacher
+from recipes.students import ClassifierStudent
 from synth.cleaning import clean_text
 from synth.examples import Examples
 from synth.sources import read_source
