@@ -19,6 +19,7 @@ from eval.scores import Compared, score_model
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
 from recipes.console import say
+from recipes.evaluation import CLASSIFY_METRICS
 from recipes.runs import RunFolder
 from recipes.schema import BASELINES, Recipe
 from recipes.stages import report_inputs
@@ -75,7 +76,7 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         gold_rows=gold_rows,
         confidence=how.confidence,
         resamples=how.resamples,
-        metrics=how.metrics,
+        metrics=how.metrics or CLASSIFY_METRICS,
         verdicts=tuple(verdicts(scores, pairs, how.confidence)),
         warnings=tuple(warnings(scores, pairs, len(scored.ids), gold_rows, complete)),
         models=scores,

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 
 Role = Literal["teacher", "student", "baseline"]
 Family = Literal["question", "students", "other"]
-METRICS = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
 
 
 class Part(BaseModel):

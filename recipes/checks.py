@@ -11,6 +11,7 @@ from recipes import keys
 from recipes.addresses import address_problem
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
+from recipes.evaluation_checks import evaluation_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.prompts import FIELDS, SHIPPED, is_prompt_file, read_prompt
 from recipes.schema import BASELINES, TEACHERLESS, Evaluation, Recipe, Source, Synthesis, Teacher
@@ -70,7 +71,7 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
         if student is not None:
             yield from _student(parts, name, student)
     if parts.evaluation is not None:
-        yield from _evaluation(parts, parts.evaluation)
+        yield from evaluation_mistakes(parts, parts.evaluation)
 
 
 _NEEDS = {
@@ -208,22 +209,3 @@ def _base(parts: Parts, name: str, base: str) -> Found:
             return
         chain.append(other)
         base = student.base
-
-
-def _evaluation(parts: Parts, evaluation: Evaluation) -> Found:
-    known = ["teacher", *parts.students, *BASELINES]
-    has_gold = parts.source is None or parts.source.label is not None
-    for place, model in enumerate(evaluation.models or ()):
-        where = ("evaluation", "models", place)
-        if model not in known:
-            yield where, f"there is no model {model}; {did_you_mean(model, known)}"
-        elif model == "tfidf_gold" and not has_gold:
-            yield where, "tfidf_gold learns from human labels: name their column in source.label"
-        elif model == "vader" and not _is_sentiment(parts.labels):
-            yield where, "vader knows the labels negative, neutral and positive only"
-        elif model in (evaluation.models or ())[:place]:
-            yield where, f"{model} stands twice"
-
-
-def _is_sentiment(labels: tuple[str, ...] | None) -> bool:
-    return labels is None or sorted(label.casefold() for label in labels) == ["negative", "neutral", "positive"]

@@ -19,6 +19,7 @@ SECTIONS = {
     "Answering": "answering of a causal student",
     "Filters": "filters",
     "Evaluation": "evaluation",
+    "Judge": "evaluation.judge",
     "PromptFile": "A prompt file",
     "FewShot": "examples of a prompt file",
     "AnswerFormat": "answer of a prompt file",
@@ -30,7 +31,7 @@ def reference() -> str:
     folder = Path(__file__).parent
     trees = [
         ast.parse((folder / name).read_text(encoding="utf-8"))
-        for name in ("schema.py", "students.py", "chat.py", "prompts.py")
+        for name in ("schema.py", "teachers.py", "students.py", "evaluation.py", "chat.py", "prompts.py")
     ]
     classes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
     parts = ["# The keys of a recipe\n"]

@@ -1,8 +1,8 @@
 """A recipe: which teacher writes which rows, which students learn them, and how all of them are scored.
 
 One frozen model per section; unknown keys are refused. Hyperparameters have defaults, each with its source; models and
-datasets never do. The kinds of students are in `students.py`. Checks that need a file (does it exist? does the prompt
-fit?) live in `checks.py` and `source_checks.py`.
+datasets never do. Teachers are in `teachers.py`, the kinds of students in `students.py`, what is scored in
+`evaluation.py`. Checks that need a file (does it exist? does the prompt fit?) live in `checks.py` and its kin.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from recipes.chat import Price
+from recipes.evaluation import Evaluation as Evaluation
+from recipes.evaluation import Judge as Judge
 from recipes.section import Name, Section, beside
 from recipes.students import CausalStudent, ClassifierStudent, Student
+from recipes.teachers import PROVIDERS as PROVIDERS
+from recipes.teachers import Teacher as Teacher
 
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """Names of fields stand in prompts as {name}."""
@@ -75,74 +78,11 @@ class Source(Section):
             raise ValueError("test_path belongs to a file; for a Hub dataset name test_split")
         return self
 
-
-PROVIDERS: dict[str, tuple[str | None, str | None]] = {
-    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "deepseek": ("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    "fireworks": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    "endpoint": (None, None),
-    "recorded": (None, None),
-    "none": (None, None),
-}
-"""provider -> (base URL, name of the environment variable that holds its key)."""
-
-
-class Teacher(Section):
-    """The model that writes the labels, or the reasoning and the answers."""
-
-    provider: Literal["openai", "deepseek", "fireworks", "endpoint", "recorded", "none"]
-    """fireworks goes through langchain-fireworks; endpoint is any OpenAI-compatible base_url (vLLM, Ollama, llama.cpp);
-    recorded plays a reply journal with no network; none: nobody is asked (task: description or chat)."""
-    model: str = Field(min_length=1)
-    """The model's name at the provider."""
-    base_url: str | None = None
-    """Address of an endpoint, up to and with /v1; the other providers know theirs."""
-    key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """NAME of the environment variable with the API key, never the key itself."""
-    journal: str | None = None
-    """The recorded replies to play, relative to the recipe (provider: recorded)."""
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    """0.7: the published DeepSeek-V3 run."""
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    """Nucleus sampling; not sent where not given."""
-    max_tokens: int = Field(default=1024, ge=1)
-    """Also what the budget reserves for a reply before it is sent."""
-    seed: int | None = None
-    """Sent to the provider, plus the number of the vote; not sent where not given."""
-    price: Price | None = None
-    """USD per million tokens: {input, cached_input, output}, from the provider's list. A paid teacher needs it."""
-    concurrency: int = Field(default=64, ge=1, le=4096)
-    """Most requests in flight; the engine goes lower while the provider answers 429."""
-    rpm: int | None = Field(default=None, ge=1)
-    """Requests per minute; read from the provider's headers where not given."""
-    tpm: int | None = Field(default=None, ge=1)
-    """Tokens per minute, likewise."""
-    timeout: float = Field(default=120.0, gt=0)
-    """Seconds one request may take."""
-    retries: int = Field(default=6, ge=0, le=20)
-    """Times one request is sent again after 429, 5xx, a reset or a time-out."""
-
-    @model_validator(mode="after")
-    def _address(self) -> Teacher:
-        if self.provider == "endpoint" and not self.base_url:
-            raise ValueError("an endpoint needs base_url, e.g. http://localhost:11434/v1")
-        if (self.provider == "recorded") != (self.journal is not None):
-            raise ValueError("journal goes with provider: recorded, and only with it")
-        return self
-
-    def address(self) -> str:
-        """The base URL requests go to, without a slash at the end; `recorded` where nothing is sent."""
-        return (self.base_url or PROVIDERS[self.provider][0] or "recorded").rstrip("/")
-
-    def key_variable(self) -> str | None:
-        """Name of the environment variable that holds the key."""
-        return self.key_env or PROVIDERS[self.provider][1]
-
-    def is_paid(self) -> bool:
-        """Whether a call may cost money: a price is named, or the provider charges. Replies on record are free."""
-        if self.provider in ("recorded", "none"):
-            return False
-        return self.price is not None or self.provider in ("openai", "deepseek", "fireworks")
+    def columns(self) -> list[tuple[str, str]]:
+        """(setting, column) of every column that is named, e.g. ("fields.title", "title")."""
+        named = [("text", self.text), ("messages", self.messages), ("label", self.label), ("id", self.id)]
+        named += [(f"fields.{field}", column) for field, column in (self.fields or {}).items()]
+        return [(setting, column) for setting, column in named if column is not None]
 
 
 class Synthesis(Section):
@@ -183,25 +123,6 @@ class Filters(Section):
     """Two letters (ISO 639-1): rows whose response is plainly of another language are rejected."""
     near_duplicate: float = Field(default=0.9, gt=0, le=1)
     """Estimated Jaccard similarity of word 3-grams from which a second response is a duplicate."""
-
-
-class Evaluation(Section):
-    """Who is compared on the test rows, and what is shown."""
-
-    models: tuple[str, ...] | None = None
-    """teacher, names of students, baselines (majority, vader, tfidf, tfidf_gold); all that apply where not given."""
-    metrics: tuple[
-        Literal["accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed"], ...
-    ] = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
-    """Columns of the tables; report.json always holds all."""
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-    """Of the intervals and tests."""
-    resamples: int = Field(default=2000, ge=100)
-    """Bootstrap draws for the intervals."""
-    seed: int = 42
-    """Of those draws."""
-    machine_usd_per_hour: float | None = Field(default=None, ge=0)
-    """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""
 
 
 class Recipe(Section):

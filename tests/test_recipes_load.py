@@ -117,8 +117,8 @@ ONE_MISTAKE = [
     ("students:", "evaluation: {models: [teacher, tony]}\nstudents:",
      "r.yaml:15: evaluation.models.1: there is no model tony; did you mean tiny?"),
     ("students:", "evaluation: {metrics: [f1]}\nstudents:",
-     "r.yaml:15: evaluation.metrics.0: must be accuracy, macro_f1, agreement, kappa, coverage, calibration, cost or speed, "
-     "got 'f1'"),
+     "r.yaml:15: evaluation.metrics.0: must be accuracy, macro_f1, agreement, kappa, coverage, calibration, rouge_l, chrf, "
+     "bits_per_char, perplexity, answered, stopped, valid, grounded, meta_talk, repeats, words, cost or speed, got 'f1'"),
     ("prompt: sentiment-word", "prompt: sentiment-wrod",
      "r.yaml:13: synthesis.prompt: there is no shipped prompt sentiment-wrod; did you mean sentiment-word? "
      "(or name a .yaml file)"),

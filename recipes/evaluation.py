@@ -1,0 +1,74 @@
+"""How models are compared: on which rows, by which figures, and by which judge."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from recipes.section import Section
+from recipes.teachers import Teacher
+
+CLASSIFY_METRICS = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
+GENERATIVE_METRICS = (
+    "rouge_l", "chrf", "bits_per_char", "perplexity", "answered", "stopped", "valid", "grounded", "meta_talk",
+    "repeats", "words", "cost", "speed",
+)  # fmt: skip
+
+
+class Judge(Teacher):
+    """A model that compares two answers to the same question (generative tasks). Its keys are those of teacher, with
+    these."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """0: the same verdict every time, as far as the provider keeps to it."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Also what the budget reserves for a verdict before it is asked for."""
+    prompt: str = Field(default="judge-pairwise", min_length=1)
+    """A shipped prompt's name (recipes/prompts), or a file relative to the recipe."""
+    against: tuple[Literal["teacher", "base"], ...] = Field(default=("teacher", "base"), min_length=1)
+    """Whose answers a student's are compared with, each pair in both orders."""
+    reask: int = Field(default=2, ge=0, le=10)
+    """Times a verdict that cannot be read is asked for again with the error shown."""
+    budget_usd: float | None = Field(default=None, gt=0)
+    """All that judging may ever cost in this run folder."""
+
+    @field_validator("provider")
+    @classmethod
+    def _somebody(cls, provider: str) -> str:
+        if provider == "none":
+            raise ValueError("a judge must be somebody: take the section out where nobody judges")
+        return provider
+
+
+class Evaluation(Section):
+    """Who is compared on the test rows, and what is shown."""
+
+    models: tuple[str, ...] | None = None
+    """teacher, names of students, and for task: classify baselines (majority, vader, tfidf, tfidf_gold), for generative
+    tasks `base of <student>`: the student's base before it was trained; all that apply where not given."""
+    metrics: (
+        tuple[
+            Literal[
+                "accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration",
+                "rouge_l", "chrf", "bits_per_char", "perplexity", "answered", "stopped", "valid", "grounded",
+                "meta_talk", "repeats", "words", "cost", "speed",
+            ],
+            ...,
+        ]
+        | None
+    ) = None  # fmt: skip
+    """Columns of the tables, all that apply where not given: from accuracy to calibration for task: classify, from
+    rouge_l to words for generative tasks, cost and speed for both. report.json always holds all."""
+    questions: int = Field(default=200, ge=1)
+    """Most test rows that answers are generated for, a seeded draw (generative tasks)."""
+    judge: Judge | None = None
+    """A model that compares the students' answers with the teacher's (generative tasks)."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Of the intervals and tests."""
+    resamples: int = Field(default=2000, ge=100)
+    """Bootstrap draws for the intervals."""
+    seed: int = 42
+    """Of those draws, of the questions drawn, and of the answers."""
+    machine_usd_per_hour: float | None = Field(default=None, ge=0)
+    """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""

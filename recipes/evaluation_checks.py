@@ -1,0 +1,96 @@
+"""A recipe's section `evaluation` against its other sections: who can be compared, by what, and judged by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipes import keys
+from recipes.addresses import address_problem
+from recipes.documents import KeyPath
+from recipes.evaluation import CLASSIFY_METRICS, GENERATIVE_METRICS, Evaluation, Judge
+from recipes.mistakes import did_you_mean
+from recipes.schema import BASELINES, TEACHERLESS
+from recipes.section import beside
+
+if TYPE_CHECKING:
+    from recipes.checks import Parts
+
+Found = Iterator[tuple[KeyPath, str]]
+
+BASE_OF = "base of "
+"""`base of <student>`: a student's base before it was trained, as it is named in `evaluation.models` and the report."""
+
+
+def evaluation_mistakes(parts: Parts, evaluation: Evaluation) -> Found:
+    """Every mistake of the section as (path, message)."""
+    named = evaluation.models or ()
+    for place, model in enumerate(named):
+        problem = f"{model} stands twice" if model in named[:place] else _model(parts, model)
+        if problem:
+            yield ("evaluation", "models", place), problem
+    yield from _metrics(parts, evaluation)
+    if evaluation.judge is not None:
+        if parts.task == "classify":
+            yield ("evaluation", "judge"), "a judge compares generated answers: it does not go with task: classify"
+        yield from _judge(parts.folder, evaluation.judge)
+
+
+def reference_name(task: str) -> str:
+    """What the report calls the responses that students learn from: the teacher's, or those of the source."""
+    return "reference" if task in TEACHERLESS else "teacher"
+
+
+def _model(parts: Parts, model: str) -> str | None:
+    """Why a name in `evaluation.models` is nobody to compare here, or None."""
+    if parts.task is None or parts.task == "classify":
+        return _classifying(parts, model)
+    scratch = [name for name, student in parts.students.items() if student is not None and student.base == "scratch"]
+    bases = [f"{BASE_OF}{name}" for name in parts.students if name not in scratch]
+    known = [reference_name(parts.task), *parts.students, *bases]
+    if model in [f"{BASE_OF}{name}" for name in scratch]:
+        return "a student with base: scratch has no base to compare with"
+    return None if model in known else f"there is no model {model}; {did_you_mean(model, known)}"
+
+
+def _classifying(parts: Parts, model: str) -> str | None:
+    known = ["teacher", *parts.students, *BASELINES]
+    if model not in known:
+        return f"there is no model {model}; {did_you_mean(model, known)}"
+    if model == "tfidf_gold" and parts.source is not None and parts.source.label is None:
+        return "tfidf_gold learns from human labels: name their column in source.label"
+    if model == "vader" and not _is_sentiment(parts.labels):
+        return "vader knows the labels negative, neutral and positive only"
+    return None
+
+
+def _is_sentiment(labels: tuple[str, ...] | None) -> bool:
+    return labels is None or sorted(label.casefold() for label in labels) == ["negative", "neutral", "positive"]
+
+
+def _metrics(parts: Parts, evaluation: Evaluation) -> Found:
+    if parts.task is None:
+        return
+    known = CLASSIFY_METRICS if parts.task == "classify" else GENERATIVE_METRICS
+    for place, metric in enumerate(evaluation.metrics or ()):
+        if metric not in known:
+            there = ", ".join(known)
+            yield ("evaluation", "metrics", place), f"{metric} cannot be had for task: {parts.task}; there is {there}"
+
+
+def _judge(folder: Path, judge: Judge) -> Found:
+    where = ("evaluation", "judge")
+    if judge.journal is not None and not beside(folder, judge.journal).is_file():
+        yield (*where, "journal"), f"there is no file {beside(folder, judge.journal)}"
+    problem = address_problem(judge.base_url) if judge.base_url is not None else None
+    if problem:
+        yield (*where, "base_url"), problem
+    if judge.key_env is not None and keys.is_long_token(judge.key_env):
+        message = "must be the NAME of an environment variable; this looks like the key itself: take it out of the file"
+        yield (*where, "key_env"), message
+    if judge.is_paid() and judge.price is None:
+        message = "is missing: a paid judge needs its price in USD per million tokens: {input: ..., output: ...}"
+        yield (*where, "price"), message
+    if judge.is_paid() and judge.budget_usd is None:
+        yield (*where, "budget_usd"), "is missing: a paid judge needs a cap on what judging may cost, in USD"
