@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eval.metrics import MISSING, Codes, Floats, macro_f1
 
-_CELLS = 4_000_000
+CELLS = 4_000_000
 """Most numbers held at once while drawing: 32 MB."""
 
 
@@ -38,8 +38,8 @@ def wilson(right: int, rows: int, confidence: float) -> Interval:
 def bootstrap_mean(values: Floats, confidence: float, resamples: int, seed: int) -> Interval:
     """Percentile interval of a mean over rows. `values`: one number per row, not empty."""
     patterns, counts = np.unique(values, return_counts=True)
-    drawn = np.concatenate([weights @ patterns for weights in _draws(counts, resamples, seed, len(counts))])
-    return _percentiles(drawn / len(values), confidence)
+    drawn = np.concatenate([weights @ patterns for weights in draws(counts, resamples, seed, len(counts))])
+    return percentiles(drawn / len(values), confidence)
 
 
 def bootstrap_macro_f1(
@@ -55,7 +55,7 @@ def bootstrap_macro_f1(
         return np.asarray(np.mean([macro_f1(stack) for stack in stacks], axis=0), dtype=np.float64)
 
     width = max(len(counts), size)
-    return _percentiles(np.concatenate([score(some) for some in _draws(counts, resamples, seed, width)]), confidence)
+    return percentiles(np.concatenate([score(some) for some in draws(counts, resamples, seed, width)]), confidence)
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ def detectable(rows: int, apart: int, confidence: float, power: float = 0.8) -> 
     return float(min(1.0, (norm.ppf(0.5 + confidence / 2) + norm.ppf(power)) * spread))
 
 
-def _draws(counts: Codes, resamples: int, seed: int, width: int) -> Iterator[Codes]:
+def draws(counts: Codes, resamples: int, seed: int, width: int) -> Iterator[Codes]:
     """Counts of each pattern in each resample, (some resamples, patterns) at a time; `width`: numbers held for one."""
     rng = np.random.default_rng(seed)
     rows = int(counts.sum())
-    batch = max(1, _CELLS // width)
+    batch = max(1, CELLS // width)
     for start in range(0, resamples, batch):
         yield rng.multinomial(rows, counts / rows, size=min(batch, resamples - start))
 
@@ -125,7 +125,7 @@ def _gather(weights: Codes, homes: Codes, size: int) -> Codes:
     return total
 
 
-def _percentiles(drawn: Floats, confidence: float) -> Interval:
+def percentiles(drawn: Floats, confidence: float) -> Interval:
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high))
