@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from finetune.base_weights import find_base_folder, merged_shapes, open_base, read_config
 from finetune.lora_files import LoraLayer, read_lora
 from finetune.shards import SHARD_BYTES, write_weights
+from finetune.tokenizer_files import name_whole_class
 from recipes.errors import TrainingError
 from recipes.runs import write_atomic
 
@@ -126,6 +127,7 @@ def _copy_rest(base: Path, adapter: Path, out: Path) -> None:
         (out / name).unlink(missing_ok=True)
         if (home / name).is_file():
             shutil.copyfile(home / name, out / name)
+    name_whole_class(out)
     for place in (adapter, base):
         if (place / "generation_config.json").is_file():
             shutil.copyfile(place / "generation_config.json", out / "generation_config.json")
