@@ -12,18 +12,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer import SCALER_NAME
 
 from finetune.course import Course
 from finetune.encoding import encode, grouped_order, pad
 from finetune.lessons import Lesson
 from finetune.losses import distillation_loss
+from finetune.student import BATCH_TOKENS
 from finetune.watch import SCORE, Narrator, Patience
+from recipes.console import say
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EVAL_BATCH = 64
+"""Rows validated at once, where their tokens are no more than a batch of answers may have."""
 
 
 class ClassifierTrainer(Trainer):
@@ -43,8 +47,8 @@ class ClassifierTrainer(Trainer):
         self.steps_per_epoch = math.ceil(len(training) / course.student.batch_size)
         super().__init__(
             model=model,
-            args=_arguments(course, work, bool(validation)),
-            data_collator=lambda batch: _collate(tokenizer, batch),
+            args=_arguments(course, work, [len(example["input_ids"]) for example in validation]),
+            data_collator=lambda batch: _collate(tokenizer, batch, course.student.max_length),
             train_dataset=training,
             eval_dataset=validation or None,
             processing_class=tokenizer,
@@ -75,7 +79,14 @@ class ClassifierTrainer(Trainer):
                 f"{self.course.title}: the loss is {loss.item()} at step {self.state.global_step + 1} (rows {ids}): "
                 f"lower learning_rate ({student.learning_rate:g}) or set precision: fp32"
             )
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """What scaled the losses of fp16; on a machine that trains in another precision there is none to be set."""
+        if self.accelerator.scaler is not None:
+            super()._load_scaler(checkpoint)
+        elif checkpoint is not None and (Path(checkpoint) / SCALER_NAME).exists():
+            say(f"{self.course.title}: begun in fp16, goes on in {self.course.machine.precision}")
 
     def take_up(self, checkpoint: Path) -> None:
         """Weights and state of a checkpoint, without training on."""
@@ -99,13 +110,14 @@ class GroupedSampler(Sampler[int]):
         return iter(grouped_order(self.lengths, self.batch_size, self.seed, self.epoch))
 
 
-def _arguments(course: Course, work: Path, validated: bool) -> TrainingArguments:
+def _arguments(course: Course, work: Path, validated: list[int]) -> TrainingArguments:
+    """validated: tokens of each validation row."""
     student, machine = course.student, course.machine
     arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=student.epochs,
         per_device_train_batch_size=student.batch_size,
-        per_device_eval_batch_size=EVAL_BATCH,
+        per_device_eval_batch_size=max(1, min(EVAL_BATCH, BATCH_TOKENS[machine.device] // max(validated, default=1))),
         learning_rate=student.learning_rate,
         weight_decay=student.weight_decay,
         lr_scheduler_type="linear",
@@ -141,9 +153,9 @@ def examples(tokenizer: PreTrainedTokenizerBase, lesson: Lesson, max_length: int
     ], truncated
 
 
-def _collate(tokenizer: PreTrainedTokenizerBase, batch: list[dict[str, Any]]) -> dict[str, Tensor]:
+def _collate(tokenizer: PreTrainedTokenizerBase, batch: list[dict[str, Any]], most: int) -> dict[str, Tensor]:
     texts = [{name: one[name] for name in one if name not in ("labels", "places")} for one in batch]
-    return pad(tokenizer, texts) | {
+    return pad(tokenizer, texts, most) | {
         "labels": torch.from_numpy(np.stack([one["labels"] for one in batch])),
         "places": torch.tensor([one["places"] for one in batch]),
     }

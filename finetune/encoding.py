@@ -32,10 +32,12 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length:
     return encoded, cut
 
 
-def pad(tokenizer: PreTrainedTokenizerBase, batch: Sequence[Encoded]) -> dict[str, Tensor]:
-    """A batch as tensors (n, longest), padded at its end to a multiple of PAD_TO."""
+def pad(tokenizer: PreTrainedTokenizerBase, batch: Sequence[Encoded], most: int) -> dict[str, Tensor]:
+    """A batch as tensors (n, longest), padded at its end to a multiple of PAD_TO, or to `most`: a base may have no
+    positions beyond max_length.
+    """
     fills = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    width = -(-max(len(one["input_ids"]) for one in batch) // PAD_TO) * PAD_TO
+    width = min(-(-max(len(one["input_ids"]) for one in batch) // PAD_TO) * PAD_TO, most)
     return {name: _filled([one[name] for one in batch], width, fills.get(name, 0)) for name in batch[0]}
 
 

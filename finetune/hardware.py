@@ -43,6 +43,12 @@ def find_machine(precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto") ->
     return Machine(device, chosen, f"{_name(device)} in {chosen}")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch has a class of its own for this on a GPU alone."""
+    signs = ("out of memory", "can't allocate memory", "Cannot allocate memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
+
+
 def _device() -> Device:
     import torch
 

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from finetune.encoding import PAD_TO, Encoded, encode, pad
-from finetune.hardware import Machine, find_machine
+from finetune.hardware import Machine, find_machine, is_out_of_memory
 from finetune.record import read_record
 from finetune.silence import quiet
 from recipes.errors import TrainingError
+from recipes.keys import redact
 from recipes.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -28,33 +29,58 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 32768, "mps": 8192}
 
 
 class Student:
-    """A classifier that was trained here. `labels` names the columns of what `predict` returns."""
+    """A classifier that was trained here. `labels` names the columns of what `predict` returns; `cut` is how many texts
+    of the last call were cut at max_length.
+    """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, machine: Machine
     ) -> None:
         self.labels: tuple[str, ...] = tuple(name for _, name in sorted((model.config.id2label or {}).items()))
+        self.cut = 0
         self.machine = machine
         self._model = cast(Any, model).to(device=machine.device, dtype=machine.dtype).eval()
         self._tokenizer = tokenizer
         self._max_length = max_length
 
     def predict(self, texts: Sequence[str]) -> Floats:
-        """Probability of each label for each text: (n, labels) float32, in the order of the texts."""
+        """Probability of each label for each text: (n, labels) float32, in the order of the texts.
+
+        Raises TrainingError where a text's probabilities are no numbers, and where memory runs out.
+        """
         answers = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
+        self.cut = 0
         for start in range(0, len(texts), WINDOW):
-            encoded, _ = encode(self._tokenizer, texts[start : start + WINDOW], self._max_length)
+            encoded, cut = encode(self._tokenizer, texts[start : start + WINDOW], self._max_length)
+            self.cut += cut
             for places in batches([len(one["input_ids"]) for one in encoded], BATCH_TOKENS[self.machine.device]):
                 answers[[start + place for place in places]] = self._answer([encoded[place] for place in places])
+        broken = np.flatnonzero(~np.isfinite(answers).all(axis=1))
+        if len(broken):
+            raise TrainingError(
+                f"the student's probabilities are no numbers in {self.machine.precision} for {len(broken):,} of "
+                f"{len(texts):,} texts, first {texts[broken[0]][:60]!r}: train it again with precision: fp32 or a lower "
+                "learning_rate"
+            )
         return answers
 
     def _answer(self, batch: list[Encoded]) -> Floats:
         import torch
 
-        with torch.inference_mode():
-            features = {name: ids.to(self.machine.device) for name, ids in pad(self._tokenizer, batch).items()}
-            logits = self._model(**features).logits.float()
-            probabilities: Floats = logits.softmax(dim=-1).cpu().numpy()
+        padded = pad(self._tokenizer, batch, self._max_length)
+        try:
+            with torch.inference_mode():
+                features = {name: ids.to(self.machine.device) for name, ids in padded.items()}
+                logits = self._model(**features).logits.float()
+                logits[~logits.isfinite().all(dim=-1)] = float("nan")  # softmax would make a plain 0 of -inf
+                probabilities: Floats = logits.softmax(dim=-1).cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                f"out of memory on the {self.machine.device} while answering {len(batch)} texts of up to "
+                f"{padded['input_ids'].shape[1]} tokens: make room, or take a machine with more"
+            ) from None
         return probabilities
 
 
@@ -72,14 +98,16 @@ def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
 def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student:
     """A trained student of a run: the seed asked for, else the one with the best validation score.
 
-    Raises TrainingError where it is not trained or its files are damaged.
+    What was trained in fp32 answers in it: its weights may be beyond what fp16 holds. Raises TrainingError where the
+    student is not trained or its files are damaged.
     """
     record = read_record(run, name)
     chosen = record.best_seed if seed is None else seed
     if chosen not in record.seeds:
         known = ", ".join(str(one) for one in record.seeds)
         raise TrainingError(f"the student {name} has no seed {chosen}; it was trained with {known}")
-    return load_student(run.student(name, chosen), record.max_length)
+    precise = record.hyperparameters.get("precision") == "fp32"
+    return load_student(run.student(name, chosen), record.max_length, find_machine("fp32" if precise else "auto"))
 
 
 def load_student(folder: Path, max_length: int, machine: Machine | None = None) -> Student:
@@ -92,7 +120,16 @@ def load_student(folder: Path, max_length: int, machine: Machine | None = None) 
             model = AutoModelForSequenceClassification.from_pretrained(
                 str(folder), trust_remote_code=False, use_safetensors=True
             )
-    except Exception as error:
-        first = str(error).strip().split("\n")[0]
-        raise TrainingError(f"the student in {folder} cannot be opened ({first}): train it again") from None
+    except Exception as error:  # no less: it is what tokenizers raises for a damaged file
+        raise TrainingError(_why_shut(folder, error)) from None
     return Student(model, tokenizer, max_length, machine or find_machine())
+
+
+def _why_shut(folder: Path, error: Exception) -> str:
+    """Why a model folder cannot be opened, and what to do."""
+    if is_out_of_memory(error):
+        return f"out of memory while opening the student in {folder}: make room, or take a machine with more"
+    first = redact(str(error).strip().split("\n")[0])
+    if isinstance(error, ImportError):
+        return f"the student in {folder} needs a package that is not installed: {first}"
+    return f"the student in {folder} cannot be opened ({first}): train it again"

@@ -70,7 +70,8 @@ def test_truncated_texts_are_counted(tokenizer: PreTrainedTokenizerBase) -> None
 
 def test_padding_is_masked_and_to_a_multiple_of_eight(tokenizer: PreTrainedTokenizerBase) -> None:
     encoded, _ = encode(tokenizer, ["warm", "warm " * 9], max_length=32)
-    batch = pad(tokenizer, encoded)
+    batch = pad(tokenizer, encoded, 32)
     assert batch["input_ids"].shape == batch["attention_mask"].shape == (2, 16)
     assert batch["attention_mask"].sum(dim=1).tolist() == [3, 11]
     assert set(batch["input_ids"][0, 3:].tolist()) == {tokenizer.pad_token_id}
+    assert pad(tokenizer, encoded, 11)["input_ids"].shape == (2, 11), "no further than the base has positions"
