@@ -25,6 +25,7 @@ from finetune.rendering import (
     fill,
     hide_first,
     hide_tags,
+    hole,
     show_first,
     show_tags,
     think_frame,
@@ -98,6 +99,15 @@ class Renderer:
         ids = self._codec.encode(prompt)
         return Encoded(ids + self._codec.encode(completion, goes_on=True), len(ids))
 
+    def encode_response(self, row: ResponseRow) -> Encoded:
+        """As `encode`, with `start` at the response: what counts when a student's answers are scored."""
+        frame, contents = self._fillings(row)
+        before = self._codec.encode(fill(frame.completion.partition(hole(RESPONSE))[0], contents), goes_on=True)
+        encoded = self.encode(row)
+        completion = encoded.input_ids[encoded.start :]
+        same = next((n for n, (one, other) in enumerate(zip(before, completion, strict=False)) if one != other), None)
+        return Encoded(encoded.input_ids, encoded.start + (len(before) if same is None else same))
+
     def encode_prompt(self, question: str, history: Sequence[Turn] = ()) -> list[int]:
         """The tokens that an answer to `question` is generated after."""
         roles, contents = self._turns(question, history)
@@ -119,13 +129,17 @@ class Renderer:
         return Parsed(show_tags(thought.strip()) or None, response.strip(), bool(closed and response.strip()))
 
     def _pieces(self, row: ResponseRow) -> tuple[list[Piece], list[Piece]]:
+        frame, contents = self._fillings(row)
+        return fill(frame.prompt, contents), fill(frame.completion, contents)
+
+    def _fillings(self, row: ResponseRow) -> tuple[Frame, dict[str, str]]:
+        """The frame of a row, and what goes into its holes."""
         roles, contents = self._turns(row.question, row.history)
         thought, response = (row.reasoning or "").strip(), row.response.strip()
         frame = self._frame(roles, bool(thought))
         if self._student.format != "alpaca":
             thought, response = hide_tags(thought), hide_first(response) if frame.bare else response
-        contents |= {REASONING: thought, RESPONSE: response}
-        return fill(frame.prompt, contents), fill(frame.completion, contents)
+        return frame, contents | {REASONING: thought, RESPONSE: response}
 
     def _turns(self, question: str, history: Sequence[Turn]) -> tuple[tuple[str, ...], dict[str, str]]:
         """Roles of a conversation, and what is said by number; the instruction is its system message if it has none."""

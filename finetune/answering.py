@@ -1,0 +1,188 @@
+"""A generative student that answers: questions in, texts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from finetune.decoding import Decoding, batches, pad_left
+from finetune.formats import Renderer, open_renderer
+from finetune.streaming import text_pieces
+from recipes.errors import TrainingError
+from recipes.rows import ResponseRow, Turn
+from recipes.students import Answering, CausalStudent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MEMORY = 1 << 30
+"""Bytes for what a batch needs beside the model, where nobody can say how many are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a student is asked, and what was said before."""
+
+    question: str
+    history: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer.
+
+    text: as generated, without the end token. reasoning, response, valid: what the format reads in it.
+    stopped: whether it ended by itself; False where it was cut at max_new_tokens or at the model's last position.
+    tokens: how many were generated, the end token included; 0 where the question alone is too long for the model.
+    """
+
+    text: str
+    reasoning: str | None
+    response: str
+    valid: bool
+    stopped: bool
+    tokens: int
+
+
+class GenerativeStudent:
+    """A student of kind causal, or its base. `student` says its format and how it answers.
+
+    Raises TrainingError where the tokenizer does not fit the format.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, student: CausalStudent) -> None:
+        self.renderer: Renderer = open_renderer(student, tokenizer)
+        self.answering = student.answering
+        self._model: Any = cast(Any, model).eval()
+        self._tokens = len(tokenizer)
+        self._stops = {*self.renderer.stops, *_generation_stops(model)}
+        self._positions: int = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+
+    def answer(
+        self, questions: Sequence[Question], answering: Answering | None = None, seed: int = 0
+    ) -> list[Generated]:
+        """Answers in the order of the questions. A question's answer depends on `seed` and not on its neighbours, but
+        for the last bits of the model's sums.
+        """
+        answering = answering or self.answering
+        prompts = [self.renderer.encode_prompt(one.question, one.history) for one in questions]
+        answers: list[list[int]] = [[] for _ in prompts]
+        short = [place for place, ids in enumerate(prompts) if len(ids) < self._positions]
+        lengths = [len(prompts[place]) for place in short]
+        for batch in batches(lengths, answering.max_new_tokens, self._cache_tokens()):
+            self._answer([short[place] for place in batch], prompts, answers, answering, seed)
+        return [self._generated(ids) for ids in answers]
+
+    def stream(self, question: Question, answering: Answering | None = None, seed: int = 0) -> Iterator[str]:
+        """The generated text as it comes, in pieces of whole letters; together they are `text` of the same answer.
+
+        Raises TrainingError for a question that is too long for the model.
+        """
+        prompt = self.renderer.encode_prompt(question.question, question.history)
+        if len(prompt) >= self._positions:
+            raise TrainingError(
+                f"the question has {len(prompt):,} tokens and the model takes {self._positions:,}: ask a shorter one"
+            )
+        tokens = (token for _, token in self._generate([prompt], answering or self.answering, seed))
+        yield from text_pieces((token for token in tokens if token not in self._stops), self.renderer.decode)
+
+    def losses(self, rows: Sequence[ResponseRow]) -> list[tuple[float, int]]:
+        """For each row the summed negative log-likelihood (nats) of its response and the end token, given its question
+        and reasoning; and how many tokens that is: 0 where the row is too long for the model.
+        """
+        encoded = [self.renderer.encode_response(row) for row in rows]
+        found = [(0.0, 0)] * len(rows)
+        short = [place for place, one in enumerate(encoded) if len(one.input_ids) <= self._positions]
+        lengths = [len(encoded[place].input_ids) for place in short]
+        for batch in batches(lengths, 0, self._logit_tokens()):
+            places = [short[place] for place in batch]
+            parts = [(encoded[place].input_ids, encoded[place].start) for place in places]
+            for place, loss, (ids, start) in zip(places, self._losses(parts), parts, strict=True):
+                found[place] = (loss, len(ids) - start)
+        return found
+
+    def _answer(
+        self, places: list[int], prompts: list[list[int]], answers: list[list[int]], answering: Answering, seed: int
+    ) -> None:
+        """Fill in the answers of a batch; in halves where it turns out too large for the device."""
+        import torch
+
+        try:
+            for row, token in self._generate([prompts[place] for place in places], answering, seed):
+                answers[places[row]].append(token)
+        except torch.OutOfMemoryError:
+            if len(places) == 1:
+                raise TrainingError(
+                    "the device has no memory for one answer: lower answering.max_new_tokens or ask shorter questions"
+                ) from None
+            for place in places:
+                answers[place].clear()
+            torch.cuda.empty_cache()
+            for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+                self._answer(half, prompts, answers, answering, seed)
+
+    def _generate(self, prompts: list[list[int]], answering: Answering, seed: int) -> Iterator[tuple[int, int]]:
+        """(row, token), a token of every row at a step, until each has ended; the tokens that end it included."""
+        decoding = Decoding(self._model, prompts, answering, self._tokens, seed)
+        room = [min(answering.max_new_tokens, self._positions - len(ids)) for ids in prompts]
+        left = list(range(len(prompts)))
+        for taken in range(1, answering.max_new_tokens + 1):
+            tokens = decoding.step()
+            yield from zip(left, tokens, strict=True)
+            going = [place for place, row in enumerate(left) if tokens[place] not in self._stops and taken < room[row]]
+            if not going:
+                return
+            if len(going) < len(left):
+                decoding.keep(going)
+                left = [left[place] for place in going]
+
+    def _generated(self, ids: list[int]) -> Generated:
+        stopped = bool(ids) and ids[-1] in self._stops
+        text = self.renderer.decode(ids[:-1] if stopped else ids)
+        parsed = self.renderer.parse(text)
+        return Generated(text, parsed.reasoning, parsed.response, parsed.valid, stopped, len(ids))
+
+    def _losses(self, rows: Sequence[tuple[list[int], int]]) -> list[float]:
+        """Summed loss of ids[start:] of each (ids, start)."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        kept = max(len(ids) - start for ids, start in rows) + 1
+        with torch.inference_mode():
+            ids, mask = pad_left([ids for ids, _ in rows], self._model.device)
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            logits = self._model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=kept
+            ).logits
+            found = []
+            for row, (whole, start) in enumerate(rows):
+                count = len(whole) - start
+                found.append(cross_entropy(logits[row, -count - 1 : -1].float(), ids[row, -count:], reduction="sum"))
+            return [float(one) for one in torch.stack(found).tolist()]
+
+    def _cache_tokens(self) -> int:
+        """Tokens whose keys and values there is memory for."""
+        config: Any = self._model.config
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        each: int = 2 * config.num_hidden_layers * heads * width * self._model.dtype.itemsize
+        return self._memory() // each
+
+    def _logit_tokens(self) -> int:
+        """Tokens whose logits there is memory for, as the model gives them and in float32."""
+        return max(1, self._memory() // (self._tokens * 8))
+
+    def _memory(self) -> int:
+        """Bytes that a batch may use."""
+        import torch
+
+        if self._model.device.type != "cuda":
+            return MEMORY
+        return int(torch.cuda.mem_get_info(self._model.device)[0]) // 2
+
+
+def _generation_stops(model: PreTrainedModel) -> list[int]:
+    """The tokens that the model's own generation config ends an answer with."""
+    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return [found] if isinstance(found, int) else list(found or [])
