@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import orjson
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import set_seed
@@ -23,6 +22,7 @@ from finetune.bases import load_classifier, load_tokenizer, longest_input
 from finetune.checkpoints import Checkpoints, best_step
 from finetune.classifier_trainer import ClassifierTrainer, examples
 from finetune.course import Course, Saving
+from finetune.hardware import is_out_of_memory
 from finetune.record import EpochRecord, SeedRecord
 from finetune.silence import quiet
 from finetune.watch import CLOCK, SCORE, Saver, out_of_patience, scores
@@ -37,17 +37,18 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
     """Train one seed and write its model (safetensors, tokenizer, config) to `folder`; checkpoints go to `work`.
 
     Where `work` holds checkpoints of the same training, it goes on from the newest whole one. Raises TrainingError for
-    a base that cannot be loaded, a loss that is not finite, and too little memory.
+    a base that cannot be loaded, a loss or weights that are not finite, and too little memory.
     """
-    with quiet():
+    with quiet(), _said_plainly(course, work):
         set_seed(course.seed)  # a new head is drawn now
         tokenizer = load_tokenizer(course.base)
         model = load_classifier(course.base, course.labels)
         _check_length(course, tokenizer, model)
         training, truncated = examples(tokenizer, course.training, course.student.max_length)
-        validation, _ = examples(tokenizer, course.validation, course.student.max_length)
-        if truncated:
-            say(f"{course.title}: {truncated:,} texts are cut at {course.student.max_length} tokens (max_length)")
+        validation, also = examples(tokenizer, course.validation, course.student.max_length)
+        if truncated or also:
+            both = f"{truncated:,} training and {also:,} validation texts"
+            say(f"{course.title}: {both} are cut at {course.student.max_length} tokens (max_length)")
         checkpoints = Checkpoints(work, course.fingerprint)
         trainer = ClassifierTrainer(course, model, tokenizer, training, validation, work)
         seconds = _run(trainer, course, checkpoints, saving)
@@ -55,6 +56,7 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
         best = best_step({"best_global_step": trainer.state.best_global_step})
         if best is not None and best != trainer.state.global_step:
             model.load_state_dict(load_file(checkpoints.path(best) / "model.safetensors"))
+        _check_weights(course, model)
         tokenizer.model_max_length = course.student.max_length  # pipeline(..., truncation=True) then cuts where we do
         cast(Any, model).to("cpu").save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -74,33 +76,43 @@ def _run(trainer: ClassifierTrainer, course: Course, checkpoints: Checkpoints, s
     if start is not None and out_of_patience(scores(checkpoints.state(step)), course.student.patience):
         trainer.take_up(start)  # it had come to its end when it was stopped
         return spent
-    with _said_plainly(trainer, course, checkpoints):
-        trainer.train(resume_from_checkpoint=None if start is None else str(start))
-    return saver.seconds()
-
-
-@contextmanager
-def _said_plainly(trainer: ClassifierTrainer, course: Course, checkpoints: Checkpoints) -> Iterator[None]:
-    """What can stop a training from outside, as one sentence; Ctrl-C remains Ctrl-C."""
     try:
-        yield
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except KeyboardInterrupt:
         kept = checkpoints.newest()
         since = "the beginning" if kept is None else f"step {kept.name.removeprefix('checkpoint-')}"
         say(f"{course.title}: stopped at step {trainer.state.global_step}; the same command goes on from {since}")
         raise
-    except torch.OutOfMemoryError:
-        raise TrainingError(
-            f"{course.title}: out of memory on the {course.machine.device} with batch_size {course.student.batch_size} "
-            f"and max_length {course.student.max_length}: lower one of them in the recipe"
-        ) from None
-    except (RuntimeError, SafetensorError) as error:
+    return saver.seconds()
+
+
+@contextmanager
+def _said_plainly(course: Course, work: Path) -> Iterator[None]:
+    """What can stop a training from outside, from its first weight loaded to its last one written, as one sentence."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise TrainingError(
+                f"{course.title}: out of memory on the {course.machine.device} with batch_size "
+                f"{course.student.batch_size} and max_length {course.student.max_length}: lower one in the recipe"
+            ) from None
         if not any(sign in str(error) for sign in ("PytorchStreamWriter", "No space left")):
             raise
         raise RunError(
-            f"{checkpoints.folder}: a checkpoint cannot be written (is the disk full?): make room and run the same "
+            f"{work}: a checkpoint or the model cannot be written (is the disk full?): make room and run the same "
             "command again; it goes on from the checkpoint before"
         ) from None
+
+
+def _check_weights(course: Course, model: PreTrainedModel) -> None:
+    """Refuse weights that are no numbers: the loss does not show what the last step of all did to them."""
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
+        student = course.student
+        raise TrainingError(
+            f"{course.title}: the weights are no numbers at the end of training: lower learning_rate "
+            f"({student.learning_rate:g}) or set precision: fp32"
+        )
 
 
 def _check_length(course: Course, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:

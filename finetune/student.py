@@ -59,8 +59,8 @@ class Student:
         if len(broken):
             raise TrainingError(
                 f"the student's probabilities are no numbers in {self.machine.precision} for {len(broken):,} of "
-                f"{len(texts):,} texts, first {texts[broken[0]][:60]!r}: train it again with precision: fp32 or a lower "
-                "learning_rate"
+                f"{len(texts):,} texts, first {texts[broken[0]][:60]!r}: train it again with precision: fp32 or a "
+                "lower learning_rate"
             )
         return answers
 

@@ -23,6 +23,7 @@ from finetune.train import lineage, train_student, train_students
 from recipes.errors import RunError, TrainingError
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.stages import student_inputs
 
 TEXTS = ["this was so lovely and great", "the train on monday", "awful and broken", "it is the best"]
 STUDENTS = {
@@ -237,7 +238,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(
     with monkeypatch.context() as patch:
         real = torch.save
         patch.setattr(torch, "save", lambda *args: full() or real(*args))
-        with pytest.raises(RunError, match=r"a checkpoint cannot be written \(is the disk full\?\)"):
+        with pytest.raises(RunError, match=r"cannot be written \(is the disk full\?\)"):
             train_student(tiny.make_recipe(base, a={"epochs": 3}), "a", run)
     train_student(tiny.make_recipe(base, a={"epochs": 3}), "a", run)
     assert read_record(run, "a").seeds[42].steps == 6
@@ -269,13 +270,15 @@ def test_mistakes_are_one_sentence(trained: tuple[Recipe, RunFolder], base: Path
 
 
 def test_a_damaged_student_is_said_to_be_one(base: Path, tmp_path: Path) -> None:
-    run = tiny.make_run(tmp_path, train=8, validation=0)
-    train_student(tiny.make_recipe(base, a={"epochs": 1}), "a", run)
+    run, recipe = tiny.make_run(tmp_path, train=8, validation=0), tiny.make_recipe(base, a={"epochs": 1})
+    train_student(recipe, "a", run)
     weights = run.student("a", 42) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(TrainingError, match="cannot be opened"):
         open_student(run, "a")
-    assert run.why_stale("student-a", {}) != []
+    assert run.why_stale("student-a", student_inputs(recipe, "a", run)) == [
+        "students/a/seed-42/model.safetensors is changed"
+    ]
 
 
 def test_a_chain_is_trained_from_its_end() -> None:
