@@ -60,7 +60,7 @@ class Checkpoints:
             if fault is None and (best is None or best == step or self._fault(best) is None):
                 return self.path(step)
             fault = fault or f"its best epoch, checkpoint-{best}, is damaged"
-            say(f"{self.path(step)} cannot be used ({fault}): going on from the one before it")
+            say(f"{self.path(step)} cannot be used ({fault}) and is removed")
             self._remove(step)
         return None
 

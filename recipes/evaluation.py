@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from recipes.section import Section
+from recipes.section import Section, Seed
 from recipes.teachers import Teacher
 
 CLASSIFY_METRICS = ("accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration", "cost", "speed")
@@ -68,7 +68,7 @@ class Evaluation(Section):
     """Of the intervals and tests."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap draws for the intervals."""
-    seed: int = 42
+    seed: Seed = 42
     """Of those draws, of the questions drawn, and of the answers."""
     machine_usd_per_hour: float | None = Field(default=None, ge=0)
     """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""

@@ -143,7 +143,7 @@ def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
         return trap(written if written is not None else str(value), value)
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
-        return f"must be {words} {context[name]:g}{got}"
+        return f"must be {words} {context[name]:.12g}{got}"
     if kind == "literal_error":
         return _choice(context["expected"], value, got)
     if kind in ("tuple_type", "list_type"):

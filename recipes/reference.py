@@ -52,7 +52,7 @@ def _fields(section: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
 
 def _type(annotation: ast.expr) -> str:
     text = ast.unparse(annotation).replace("'", "").replace("Literal[", "one of [")
-    return text.replace(" | None", "").replace("tuple[", "list of [").replace(", ...", "")
+    return text.replace(" | None", "").replace("tuple[", "list of [").replace(", ...", "").replace("Seed", "int")
 
 
 def _default(value: ast.expr | None) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from recipes.evaluation import Evaluation as Evaluation
 from recipes.evaluation import Judge as Judge
-from recipes.section import Name, Section, beside
+from recipes.section import Name, Section, Seed, beside
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.teachers import PROVIDERS as PROVIDERS
 from recipes.teachers import Teacher as Teacher
@@ -63,7 +63,7 @@ class Source(Section):
     """Share of the train rows that is held out to choose the best epoch."""
     test: int | None = Field(default=None, ge=0)
     """How many rows to score on; all of test_path or test_split, or a fifth of a single file. 0: none at all."""
-    seed: int = 42
+    seed: Seed = 42
     """Of the split."""
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Estimated Jaccard similarity of word 3-grams from which two texts must stay on one side of the split."""

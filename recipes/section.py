@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """Names become folders: lower-case letters, digits, - and _."""
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What numpy, torch and transformers all take."""
+
 
 def beside(folder: Path, path: str) -> Path:
     """A path as it is written, seen from `folder`; `~` is the home folder, `~nobody` stays as it is."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from recipes.section import Section
+from recipes.section import Section, Seed
 
 TEACHER_WRITTEN = frozenset(
     {"label", "soft", "rationale", "votes", "outcome", "reply", "reason", "reasoning", "response"}
@@ -48,7 +48,7 @@ class ClassifierStudent(Section):
     """Share of the steps."""
     patience: int = Field(default=3, ge=1)
     """Epochs without a better validation score before training stops."""
-    seeds: tuple[int, ...] = Field(default=(42,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(42,), min_length=1)
     """One model per seed; scores are their mean and deviation."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 where the machine has it, fp16 on older GPUs, else fp32; weights stay in fp32."""
@@ -176,7 +176,7 @@ class CausalStudent(Section):
     """Times an epoch that the validation loss is taken."""
     patience: int = Field(default=3, ge=1)
     """Validations without a better loss before training stops."""
-    seeds: tuple[int, ...] = Field(default=(3407,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(3407,), min_length=1)
     """One model per seed."""
     report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that training writes to; their packages must be installed."""

@@ -73,12 +73,17 @@ def test_a_damaged_one_is_named_and_the_one_before_it_used(
     assert "checkpoint-20 cannot be used" in capsys.readouterr().err
 
 
-def test_one_whose_best_epoch_is_damaged_is_not_used(checkpoints: Checkpoints) -> None:
+def test_one_whose_best_epoch_is_damaged_is_not_used(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
     for step, best in [(10, 10), (20, 20), (30, 20)]:
         write(checkpoints, step, best)
     (checkpoints.path(20) / "model.safetensors").write_bytes(b"other")
     assert checkpoints.newest() is None  # 30 and 20 need 20; 10 was no longer needed
     assert checkpoints.steps() == []
+    said = capsys.readouterr().err
+    assert said.count(" and is removed") == 2
+    assert "the one before it" not in said, "there is none"
 
 
 def test_anothers_checkpoints_are_not_taken_up(checkpoints: Checkpoints, tmp_path: Path) -> None:
