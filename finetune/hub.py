@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finetune.record import read_record
+from finetune.causal_record import read_any_record
 from recipes.console import say
 from recipes.errors import TrainingError
 from recipes.keys import read_key, redact
@@ -33,7 +33,7 @@ def push_student(recipe: Recipe, name: str, run: RunFolder, trained: Manifest) -
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    folder = run.student(name, read_record(run, name).best_seed)
+    folder = run.student(name, read_any_record(run, name).best_seed)
     api = HfApi(token=token)
     try:
         api.create_repo(repository, private=True, exist_ok=True)

@@ -1,41 +1,41 @@
-"""The stage that makes a student: kind -> trainer, once per seed, then student.json and the manifest."""
+"""The stage that makes a student: kind -> trainer, then student.json and the manifest."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from finetune.bases import find_base
-from finetune.card import student_card
-from finetune.course import Course, Saving
-from finetune.hardware import Machine, find_machine
+from finetune import processes
+from finetune.causal_record import CausalRecord
+from finetune.course import Saving
 from finetune.hub import push_student
-from finetune.lessons import Lesson, training_lesson, validation_lesson
-from finetune.record import (
-    SEED_FILE,
-    SeedRecord,
-    StudentRecord,
-    best_seed,
-    mean_and_deviation,
-    read_seed,
-    write_record,
-)
+from finetune.record import StudentRecord, write_record
 from recipes.console import say
 from recipes.errors import RunError, TrainingError
-from recipes.runs import Manifest, RunFolder, digest, file_digest, write_atomic
+from recipes.runs import Manifest, RunFolder
 from recipes.schema import Recipe
 from recipes.stages import student_inputs
 
-
-def _classifier(course: Course, folder: Path, work: Path) -> SeedRecord:
-    from finetune.classifier import train_classifier  # torch and transformers: seconds that an up-to-date stage saves
-
-    return train_classifier(course, folder, work, Saving())
+AnyRecord = StudentRecord | CausalRecord
 
 
-TRAINERS: dict[str, Callable[[Course, Path, Path], SeedRecord]] = {"classifier": _classifier}
+def _classifier(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> StudentRecord:
+    from finetune.classifier_stage import train_classifiers
+
+    return train_classifiers(recipe, name, run, inputs, Saving())
+
+
+def _causal(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> CausalRecord:
+    from finetune.causal_stage import train_causals
+
+    return train_causals(recipe, name, run, inputs, Saving())
+
+
+TRAINERS: dict[str, Callable[[Recipe, str, RunFolder, dict[str, str]], AnyRecord]] = {
+    "classifier": _classifier,
+    "causal": _causal,
+}
 
 
 def train_student(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
@@ -53,7 +53,8 @@ def train_students(recipe: Recipe, names: Iterable[str], run: RunFolder) -> dict
         for one in lineage(recipe, name):
             if one not in done:
                 done[one] = _bring_up_to_date(recipe, one, run)
-                push_student(recipe, one, run, done[one])
+                if processes.leads():
+                    push_student(recipe, one, run, done[one])
     return done
 
 
@@ -76,108 +77,43 @@ def _bring_up_to_date(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
     if not (run.rows / "train.jsonl").exists():
         raise RunError(f"{run.rows / 'train.jsonl'} is missing: run python -m synth on the recipe first")
     stage, inputs = f"student-{name}", student_inputs(recipe, name, run)
-    stale, manifest = run.why_stale(stage, inputs), run.manifest(stage)
+    stale, manifest = processes.agree(lambda: (run.why_stale(stage, inputs), run.manifest(stage)))
     if not stale and manifest is not None:
         say(f"student {name}: up to date ({_score(manifest.facts)}, {run.student(name)})")
         return manifest
     say(f"student {name}: {'; '.join(stale)}")
-    run.begin(stage)
-    record = _train(recipe, name, run, inputs)
-    facts: dict[str, Any] = {
-        "macro_f1": record.macro_f1, "deviation": record.deviation, "best_seed": record.best_seed, "rows": record.rows,
-        "seconds": record.seconds, "device": record.device,
-    }  # fmt: skip
-    manifest = run.finish(stage, inputs, _outputs(run, name, record), facts)
-    say(f"student {name}: done, {_score(facts)}; best seed {record.best_seed} in {run.student(name, record.best_seed)}")
+    if processes.leads():
+        run.begin(stage)
+    record = TRAINERS[recipe.students[name].kind](recipe, name, run, inputs)
+    manifest = processes.agree(lambda: _finish(run, record, stage, inputs))
+    best = run.student(name, record.best_seed)
+    say(f"student {name}: done, {_score(manifest.facts)}; best seed {record.best_seed} in {best}")
     return manifest
 
 
-def _train(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> StudentRecord:
-    student = recipe.classifier(name)
-    training, validation = training_lesson(recipe, name, run), validation_lesson(recipe, name, run)
-    machine = find_machine(student.precision)
-    _introduce(recipe, name, training, validation, machine)
-    rest = {key: sha for key, sha in inputs.items() if key != "student"}
-    decides = digest([rest, student.model_dump(exclude={"seeds", "push_to_hub"})])
-    seeds: dict[int, SeedRecord] = {}
-    for seed in student.seeds:
-        title = f"student {name}" + (f", seed {seed}" if len(student.seeds) > 1 else "")
-        base, fingerprint = find_base(recipe, name, run, seed), digest([decides, seed])
-        course = Course(name, student, recipe.labels, seed, base, training, validation, machine, fingerprint, title)
-        seeds[seed] = _one_seed(course, run)
-    record = _student_record(recipe, name, training, validation, machine, seeds)
-    _write_cards(recipe, run, record)
-    write_record(run.student(name) / "student.json", record)
-    return record
+def _finish(run: RunFolder, record: AnyRecord, stage: str, inputs: dict[str, str]) -> Manifest:
+    write_record(run.student(record.name) / "student.json", record)
+    facts: dict[str, Any] = {
+        "deviation": record.deviation, "best_seed": record.best_seed, "rows": record.rows,
+        "seconds": record.seconds, "device": record.device,
+    }  # fmt: skip
+    if isinstance(record, CausalRecord):
+        facts |= {"validation_loss": record.validation_loss, "perplexity": record.perplexity}
+    else:
+        facts["macro_f1"] = record.macro_f1
+    return run.finish(stage, inputs, _outputs(run, record), facts)
 
 
-def _one_seed(course: Course, run: RunFolder) -> SeedRecord:
-    """Train one seed, unless it was finished before the process was stopped; its folder appears whole or not at all."""
-    folder = run.student(course.name, course.seed)
-    record = read_seed(folder, course.fingerprint)
-    if record is not None:
-        say(f"{course.title}: finished before")
-        return record
-    partial = folder.with_name(folder.name + ".partial")
-    work = run.student(course.name) / "checkpoints" / folder.name
-    shutil.rmtree(partial, ignore_errors=True)
-    record = TRAINERS[course.student.kind](course, partial, work)
-    record.files = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
-    write_record(partial / SEED_FILE, record)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
-    shutil.rmtree(work, ignore_errors=True)
-    if not any(work.parent.iterdir()):
-        work.parent.rmdir()
-    return record
-
-
-def _introduce(recipe: Recipe, name: str, training: Lesson, validation: Lesson, machine: Machine) -> None:
-    """Say what is about to be trained, on what, and what is left out."""
-    student = recipe.students[name]
-    seeds = f", {len(student.seeds)} seeds" if len(student.seeds) > 1 else ""
-    whose = "gold labels" if student.rows == "gold" else "the teacher's labels"
-    say(f"student {name}: {len(training):,} rows with {whose}, {len(validation):,} to validate{seeds}; {machine.about}")
-    for reason, count in training.skipped.items():
-        say(f"student {name}: {count:,} rows not used: {reason}")
-    seen = set(training.answers().tolist())
-    missing = [label for place, label in enumerate(recipe.labels) if place not in seen]
-    if missing:
-        say(f"student {name}: no training row has the label {', '.join(missing)}: it cannot learn to answer that")
-
-
-def _student_record(
-    recipe: Recipe, name: str, training: Lesson, validation: Lesson, machine: Machine, seeds: dict[int, SeedRecord]
-) -> StudentRecord:
-    student = recipe.students[name]
-    mean, deviation = mean_and_deviation(seeds)
-    return StudentRecord(
-        name=name, kind=student.kind, base=student.base, labels=list(recipe.labels), max_length=student.max_length,
-        rows={"train": len(training), "validation": len(validation)}, skipped=training.skipped,
-        truncated=max(one.truncated for one in seeds.values()),
-        human_labels=len(training) + len(validation) if student.rows == "gold" else 0,
-        best_seed=best_seed(seeds), macro_f1=mean, deviation=deviation,
-        seconds=round(sum(one.seconds for one in seeds.values()), 1), device=machine.about,
-        hyperparameters=student.model_dump(exclude={"kind", "base", "input", "seeds", "push_to_hub"}), seeds=seeds,
-    )  # fmt: skip
-
-
-def _write_cards(recipe: Recipe, run: RunFolder, record: StudentRecord) -> None:
-    base = find_base(recipe, record.name, run)
-    for seed, one in record.seeds.items():
-        write_atomic(run.student(record.name, seed) / "README.md", student_card(recipe, record, base, one).encode())
-    best = student_card(recipe, record, base, record.seeds[record.best_seed])
-    write_atomic(run.student(record.name) / "README.md", best.encode())
-
-
-def _outputs(run: RunFolder, name: str, record: StudentRecord) -> list[Path]:
+def _outputs(run: RunFolder, record: AnyRecord) -> list[Path]:
     """What must still be there for the student to be up to date; not the cards, which eval and people write to."""
-    inside = (path for seed in record.seeds for path in sorted(run.student(name, seed).iterdir()))
-    return [run.student(name) / "student.json", *(path for path in inside if path.name != "README.md")]
+    inside = (path for seed in record.seeds for path in sorted(run.student(record.name, seed).iterdir()))
+    return [run.student(record.name) / "student.json", *(path for path in inside if path.name != "README.md")]
 
 
 def _score(facts: dict[str, Any]) -> str:
-    score, deviation = facts["macro_f1"], facts["deviation"]
+    """The validation score in words."""
+    name, score = ("macro F1", facts["macro_f1"]) if "macro_f1" in facts else ("loss", facts["validation_loss"])
     if not isinstance(score, float):
         return "no validation rows"
-    return f"validation macro F1 {score:.3f}" + (f" +- {deviation:.3f}" if isinstance(deviation, float) else "")
+    deviation = facts["deviation"]
+    return f"validation {name} {score:.3f}" + (f" +- {deviation:.3f}" if isinstance(deviation, float) else "")

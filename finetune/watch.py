@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from finetune import processes
 from finetune.checkpoints import Checkpoints
 from recipes.console import say
 from recipes.runs import write_atomic
@@ -64,13 +65,15 @@ class Saver(TrainerCallback):
         if state.global_step % self.steps_per_epoch == 0:
             return  # saved once, after the epoch's validation
         due = self.every_steps > 0 and state.global_step % self.every_steps == 0
-        if due or time.monotonic() - self.saved >= self.every_seconds:
+        if due or processes.agree(lambda: time.monotonic() - self.saved >= self.every_seconds):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        clock = self.checkpoints.path(state.global_step) / CLOCK
-        write_atomic(clock, orjson.dumps(round(self.seconds(), 3)))
-        self.checkpoints.seal(state.global_step)
+        processes.wait()  # each of several processes writes its own random state
+        if processes.leads():
+            clock = self.checkpoints.path(state.global_step) / CLOCK
+            write_atomic(clock, orjson.dumps(round(self.seconds(), 3)))
+            self.checkpoints.seal(state.global_step)
         self.saved = time.monotonic()
 
 

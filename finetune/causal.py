@@ -1,0 +1,177 @@
+"""Train a causal language model on rows: one model for one seed, an adapter in 4 bits or all weights.
+
+A training which goes on after a stop is the training it would have been: on a CPU the weights are the same to the last
+bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+from safetensors import SafetensorError
+from transformers import set_seed
+
+from finetune import processes
+from finetune.adapters import save_student
+from finetune.causal_batches import Batching, counted
+from finetune.causal_model import add_lora, check_fit, load_causal, packs_exactly
+from finetune.causal_plan import Plan, plan_training
+from finetune.causal_record import CausalSeed, Validation
+from finetune.causal_trainer import CausalTrainer
+from finetune.causal_watch import LOSS, is_enough
+from finetune.checkpoints import Checkpoints, best_step
+from finetune.course import CausalCourse, Saving
+from finetune.scratch import make_model
+from finetune.silence import quiet
+from finetune.watch import CLOCK, Saver
+from recipes.console import say
+from recipes.errors import RunError, TrainingError
+
+TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
+"""Name in report_to -> packages that can write for it."""
+
+
+def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving) -> CausalSeed:
+    """Train one seed and write its adapter, or its whole model, and tokenizer to `folder`; checkpoints go to `work`.
+
+    Where `work` holds checkpoints of the same training, it goes on from the newest whole one. Raises TrainingError for
+    a base that cannot be loaded or used, a loss that is not finite, a tracker that is not installed, and too little
+    memory.
+    """
+    _check_trackers(course)
+    with quiet(), _said_plainly(course, work):
+        plan = plan_training(course)
+        model = _model(course)
+        batching = _batching(course, model, plan)
+        checkpoints = Checkpoints(work, course.fingerprint)
+        trainer = CausalTrainer(course, model, batching, plan.checkpointing, work)
+        seconds = _run(trainer, course, checkpoints, saving)
+        history = trainer.state.log_history
+        best = best_step({"best_global_step": trainer.state.best_global_step}) or trainer.state.global_step
+        if best != trainer.state.global_step:
+            trainer.take_weights(checkpoints.path(best))
+        if processes.leads():
+            save_student(trainer.model, course, folder)
+    return _record(course, trainer, plan, history, best, seconds)
+
+
+def _model(course: CausalCourse) -> Any:
+    """The model that is trained: the base with an adapter, or the base itself, or a new one."""
+    student = course.student
+    set_seed(course.seed)  # what is new is drawn now
+    if student.base == "scratch":
+        model: Any = make_model(student, course.tokenizer, course.seed)
+    else:
+        model = load_causal(course.base, course.machine, student.quantization == "nf4", whole=student.lora is None)
+    check_fit(course.base, model, course.tokenizer, student.max_length)
+    model.config.use_cache = False
+    return model if student.lora is None else add_lora(course.base, model, student.lora)
+
+
+def _batching(course: CausalCourse, model: Any, plan: Plan) -> Batching:
+    student, processes_ = course.student, processes.count()
+    if student.batch_size % processes_:
+        raise TrainingError(
+            f"{course.title}: batch_size {student.batch_size} cannot be shared by {processes_} processes: set it to a "
+            "multiple of their number"
+        )
+    packed = student.packing != "grouped" and packs_exactly(model, len(course.tokenizer))
+    if student.packing == "packed" and not packed:
+        raise TrainingError(
+            f"{course.title}: in {course.base.name} rows of a packed sequence see each other: set packing: grouped"
+        )
+    capacity = pack_capacity(model, student.max_length, plan.micro_batch) if packed else None
+    pad = course.tokenizer.pad_token_id or 0
+    return Batching(student.batch_size, plan.micro_batch, capacity, pad, processes.rank(), processes_)
+
+
+def pack_capacity(model: Any, max_length: int, micro_batch: int) -> int:
+    """Tokens of a packed sequence: what `micro_batch` rows of `max_length` would have, and no more than what attention
+    can look over cheaply.
+
+    Without flash-attention every token is compared with the whole sequence, other rows included: 4 * n * h operations a
+    layer, beside 2 * p for the layer's p weights. At n = p / (8 * h) that is a quarter more work.
+    """
+    layers = max(1, model.config.num_hidden_layers)
+    weights = sum(_size(weight) for name, weight in model.named_parameters() if ".layers." in name) / layers
+    return min(micro_batch * max_length, max(256, int(weights / (8 * model.config.hidden_size))))
+
+
+def _size(weight: Any) -> int:
+    """Values in a weight; 4-bit ones are packed two to a byte."""
+    return int(weight.numel()) * (2 if weight.dtype == torch.uint8 else 1)
+
+
+def _run(trainer: CausalTrainer, course: CausalCourse, checkpoints: Checkpoints, saving: Saving) -> float:
+    """Train to the end, from a checkpoint where there is one; return the seconds spent in all."""
+    start = processes.agree(checkpoints.newest)
+    spent = 0.0
+    if start is not None:
+        step = int(start.name.removeprefix("checkpoint-"))
+        spent = float(orjson.loads((start / CLOCK).read_bytes()))
+        say(f"{course.title}: going on from step {step}")
+    saver = Saver(checkpoints, trainer.steps_per_epoch, spent, saving.every_seconds, saving.every_steps)
+    trainer.add_callback(saver)
+    if start is not None and is_enough(checkpoints.state(step), course.student.patience):
+        trainer.take_up(start)  # it had come to its end when it was stopped
+        return spent
+    try:
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    except KeyboardInterrupt:
+        kept = checkpoints.newest()
+        since = "the beginning" if kept is None else f"step {kept.name.removeprefix('checkpoint-')}"
+        say(f"{course.title}: stopped at step {trainer.state.global_step}; the same command goes on from {since}")
+        raise
+    return saver.seconds()
+
+
+@contextmanager
+def _said_plainly(course: CausalCourse, work: Path) -> Iterator[None]:
+    """What can stop a training from outside, as one sentence."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingError(
+            f"{course.title}: out of memory on the {course.machine.device}: set micro_batch: 1 and "
+            "gradient_checkpointing: on in the recipe, then lower max_length, lora.rank or batch_size; finished steps "
+            "are kept"
+        ) from None
+    except (RuntimeError, SafetensorError) as error:
+        if not any(sign in str(error) for sign in ("PytorchStreamWriter", "No space left")):
+            raise
+        raise RunError(
+            f"{work}: a checkpoint cannot be written (is the disk full?): make room and run the same command again; it "
+            "goes on from the checkpoint before"
+        ) from None
+
+
+def _check_trackers(course: CausalCourse) -> None:
+    for tracker in course.student.report_to:
+        if not any(find_spec(package) for package in TRACKERS[tracker]):
+            raise TrainingError(
+                f"{course.title}: report_to names {tracker}, which is not installed: pip install {tracker}, or leave "
+                "it out"
+            )
+
+
+def _record(
+    course: CausalCourse, trainer: CausalTrainer, plan: Plan, history: list[dict[str, Any]], best: int, seconds: float
+) -> CausalSeed:
+    losses = [float(entry["loss"]) for entry in history if "loss" in entry]
+    validations = [Validation(step=int(entry["step"]), loss=float(entry[LOSS])) for entry in history if LOSS in entry]
+    seen = sum(trainer.steps.lengths) * len(losses) / trainer.steps_per_epoch
+    return CausalSeed(
+        fingerprint=course.fingerprint, seed=course.seed, best_step=best,
+        validation_loss=next((one.loss for one in validations if one.step == best), None), steps=len(losses),
+        steps_per_epoch=trainer.steps_per_epoch, seconds=round(seconds, 1),
+        tokens=sum(counted(row) for row in course.training.rows), tokens_per_second=round(seen / max(seconds, 1e-9), 1),
+        device=course.machine.device, precision=course.machine.precision, backend="plain",
+        packed=trainer.batching.capacity is not None, micro_batch=plan.micro_batch,
+        gradient_checkpointing=plan.checkpointing, validations=validations, losses=losses,
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""A generative student, from its rows to its record: rows as tokens, one model per seed, curve and cards."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finetune import processes
+from finetune.bases import Base, find_base
+from finetune.causal_card import causal_card
+from finetune.causal_lessons import CausalLesson, encode_rows, training_rows, validation_rows
+from finetune.causal_record import CausalRecord, CausalSeed, best_causal_seed, mean_loss
+from finetune.causal_watch import perplexity
+from finetune.course import CausalCourse, Saving
+from finetune.curve import curve_svg
+from finetune.formats import open_renderer
+from finetune.hardware import Machine, find_machine
+from finetune.record import SEED_FILE
+from finetune.seeds import one_seed
+from recipes.console import say
+from recipes.errors import TrainingError
+from recipes.rows import ResponseRow, write_rows
+from recipes.runs import RunFolder, digest, write_atomic
+from recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+REJECTED = "rejected.jsonl"
+_NO_MATTER = {
+    "seeds", "push_to_hub", "answering", "report_to", "micro_batch", "gradient_checkpointing",
+}  # fmt: skip
+"""Settings that a trained model does not depend on."""
+
+
+def train_causals(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str], saving: Saving) -> CausalRecord:
+    """Train a generative student with each of its seeds. Raises TrainingError where a row cannot be trained on."""
+    from finetune.causal import train_causal  # torch, transformers, peft and trl: seconds
+
+    student, machine = recipe.causal(name), find_machine(recipe.causal(name).precision)
+    rows = training_rows(recipe, name, run)
+    tokenizer = _tokenizer(recipe, name, find_base(recipe, name, run), rows)
+    renderer = open_renderer(student, tokenizer)
+    training = encode_rows(renderer, rows, student.max_length, "train", name)
+    checked = validation_rows(recipe, name, run)
+    validation = encode_rows(renderer, checked, student.max_length, "validation", name)
+    _introduce(recipe, name, training, validation, machine)
+    decides = _decides(recipe, name, inputs)
+    seeds: dict[int, CausalSeed] = {}
+    for seed in student.seeds:
+        title = f"student {name}" + (f", seed {seed}" if len(student.seeds) > 1 else "")
+        base = find_base(recipe, name, run, seed)
+        fingerprint = digest([decides, seed, _taught(base)])
+        course = CausalCourse(
+            name, student, seed, base, tokenizer, training, validation, machine, fingerprint, title
+        )  # fmt: skip
+        train = partial(train_causal, course, saving=saving)
+        seeds[seed] = one_seed(run, name, seed, fingerprint, title, CausalSeed, train)
+    record = _causal_record(recipe, name, training, validation, machine, seeds)
+    if processes.leads():
+        write_rows(run.student(name) / REJECTED, [*training.rejected, *validation.rejected])
+        _write_pages(recipe, run, record)
+    return record
+
+
+def _tokenizer(recipe: Recipe, name: str, base: Base, rows: list[ResponseRow]) -> PreTrainedTokenizerBase:
+    from finetune.causal_model import load_causal_tokenizer
+    from finetune.scratch import make_tokenizer
+    from finetune.silence import quiet
+
+    with quiet():
+        if recipe.students[name].base == "scratch":
+            return make_tokenizer(recipe.causal(name), rows)
+        return load_causal_tokenizer(base)
+
+
+def _decides(recipe: Recipe, name: str, inputs: dict[str, str]) -> str:
+    """What all seeds depend on. Of a student that this one is built on, it is its model that counts: see `_taught`."""
+    rest = {key: sha for key, sha in inputs.items() if key != "student" and not key.startswith("base students.")}
+    return digest([rest, recipe.causal(name).model_dump(exclude=_NO_MATTER)])
+
+
+def _taught(base: Base) -> str | None:
+    """The files of the student that this one is built on, as its training recorded them; None for any other base."""
+    if base.taught_length is None:
+        return None
+    return digest(json.loads((Path(base.place) / SEED_FILE).read_text(encoding="utf-8"))["files"])
+
+
+def _introduce(recipe: Recipe, name: str, training: CausalLesson, validation: CausalLesson, machine: Machine) -> None:
+    """Say what is about to be trained, on what, and what is left out. Raises TrainingError where nothing is left."""
+    student = recipe.causal(name)
+    rejected = len(training.rejected) + len(validation.rejected)
+    if rejected:
+        longest = max(one.tokens for one in [*training.rejected, *validation.rejected])
+        say(
+            f"student {name}: {rejected:,} rows not used: longer than max_length {student.max_length} tokens (the "
+            f"longest has {longest:,}); they are listed in students/{name}/{REJECTED}"
+        )
+    if not len(training):
+        raise TrainingError(f"students.{name}: all rows are longer than max_length {student.max_length}: raise it")
+    seeds = f", {len(student.seeds)} seeds" if len(student.seeds) > 1 else ""
+    tokens = sum(len(row.input_ids) for row in training.rows)
+    say(
+        f"student {name}: {len(training):,} rows of {tokens / len(training):,.0f} tokens, {len(validation):,} to "
+        f"validate{seeds}; {machine.about}"
+    )
+
+
+def _causal_record(
+    recipe: Recipe, name: str, training: CausalLesson, validation: CausalLesson, machine: Machine,
+    seeds: dict[int, CausalSeed],
+) -> CausalRecord:  # fmt: skip
+    student = recipe.causal(name)
+    mean, deviation = mean_loss(seeds)
+    shown = {"kind", "base", "revision", "format", "instruction", "quantization", "lora", "answering", "seeds",
+             "push_to_hub", "report_to"}  # fmt: skip
+    return CausalRecord(
+        name=name, kind="causal", base=student.base, revision=student.revision, format=student.format,
+        instruction=student.instruction, max_length=student.max_length, quantization=student.quantization,
+        lora=student.lora, answering=student.answering,
+        rows={"train": len(training), "validation": len(validation)},
+        rejected={"train": len(training.rejected), "validation": len(validation.rejected)},
+        best_seed=best_causal_seed(seeds), validation_loss=mean,
+        perplexity=None if mean is None else perplexity(mean), deviation=deviation,
+        seconds=round(sum(one.seconds for one in seeds.values()), 1), device=machine.about,
+        hyperparameters=student.model_dump(mode="json", exclude=shown), seeds=seeds,
+    )  # fmt: skip
+
+
+def _write_pages(recipe: Recipe, run: RunFolder, record: CausalRecord) -> None:
+    """The card and the curve of each seed, and those of the best one for the student."""
+    base = find_base(recipe, record.name, run)
+    for seed, one in record.seeds.items():
+        write_atomic(run.student(record.name, seed) / "README.md", causal_card(recipe, record, base, one).encode())
+    best = record.seeds[record.best_seed]
+    write_atomic(run.student(record.name) / "README.md", causal_card(recipe, record, base, best).encode())
+    write_atomic(run.student(record.name) / "curve.svg", curve_svg(record).encode())

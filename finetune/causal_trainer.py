@@ -1,0 +1,222 @@
+"""TRL's SFTTrainer with our tokens, our steps and our sentences.
+
+What is TRL's: the loss, computed in chunks of completion tokens so that the logits of a 128,000-word vocabulary are
+never whole in memory; and below it transformers' loop, optimizers, precision and checkpoints. What is ours: no template
+of TRL's touches a row; a step is split into micro-batches here, not by gradient_accumulation_steps, since their number
+varies with packing; and the validation loss is over tokens, where the Trainer's own is over batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from datasets import Dataset  # type: ignore[import-untyped]
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from finetune import processes
+from finetune.causal_batches import Batching, Steps, counted, labels, step_loader
+from finetune.causal_watch import CausalNarrator, Rhythm, validation_steps
+from finetune.course import CausalCourse
+from finetune.packing import pack
+from recipes.errors import TrainingError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+EVALUATION_TOKENS = 8192
+"""Tokens in a batch of validation rows, padding included."""
+
+
+class CausalTrainer(SFTTrainer):
+    """The SFTTrainer on rows that are tokens already."""
+
+    model: Any
+
+    def __init__(
+        self, course: CausalCourse, model: PreTrainedModel | PeftModel, batching: Batching, checkpointing: bool,
+        work: Path,
+    ) -> None:  # fmt: skip
+        self.course, self.batching = course, batching
+        self.steps = Steps(course.training.rows, batching, course.seed)
+        self.steps_per_epoch = len(self.steps)
+        student, validated = course.student, len(course.validation) > 0
+        self.narrator = CausalNarrator(course.title, self.steps_per_epoch, student.epochs, validated)
+        marks = validation_steps(self.steps_per_epoch, student.epochs, student.evaluations)
+        super().__init__(
+            model=model,
+            args=sft_config(course, checkpointing, work),
+            train_dataset=_dataset(course),
+            data_collator=_no_collator,
+            processing_class=course.tokenizer,
+            callbacks=[self.narrator, Rhythm(marks, student.patience, validated)],
+        )
+        self.remove_callback(PrinterCallback)
+        for weight in self.model.parameters():
+            if weight.requires_grad:  # TRL casts adapters on a 4-bit base to bf16: a T4's grad scaler would refuse them
+                weight.data = weight.data.float()
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        return step_loader(self.steps)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward over the micro-batches of one optimizer step; returns the loss per completion token."""
+        total = torch.zeros((), device=self.args.device)
+        last = len(inputs["micro"]) - 1
+        for number, micro in enumerate(inputs["micro"]):
+            with nullcontext() if number == last else self.accelerator.no_sync(model):
+                total += cast(Any, super()).training_step(model, micro, inputs["tokens"])
+            self.narrator.tokens += sum(self.steps.lengths[place] for place in micro["places"])
+        return total
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """A micro-batch's share of the step's loss. Raises TrainingError, with the rows, where it is not a number."""
+        places = inputs.pop("places")
+        outputs = model(**inputs, use_cache=False, num_items_in_batch=num_items_in_batch)
+        loss = outputs["loss"]
+        if not torch.isfinite(loss):
+            self._refuse(loss, places)
+        # several processes: their gradients are averaged, and the loss is already over the tokens of all of them
+        loss = loss * processes.count()
+        return (loss, outputs) if return_outputs else loss
+
+    def _refuse(self, loss: Tensor, places: tuple[int, ...]) -> None:
+        ids = ", ".join(self.course.training.ids[place] for place in places)
+        raise TrainingError(
+            f"{self.course.title}: the loss is {loss.item()} at step {self.state.global_step + 1} (rows {ids}): "
+            f"lower learning_rate ({self.course.student.learning_rate:g}) or set precision: fp32"
+        )
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The validation loss: nats per completion token, over all validation rows."""
+        sums = [0.0, 0.0]
+        self.model.eval()
+        with torch.no_grad():
+            for micro, tokens in self._validation():
+                outputs = self.model(**self._prepare_inputs(micro), use_cache=False, num_items_in_batch=1)
+                sums = [sums[0] + float(outputs["loss"]), sums[1] + tokens]
+        self.model.train()
+        nats, count = processes.add_up(sums)
+        metrics = {"eval_loss": nats / max(1.0, count)}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _validation(self) -> Iterator[tuple[dict[str, Tensor], int]]:
+        """The validation rows in batches: this process's."""
+        rows, batching = self.course.validation.rows, self.batching
+        lengths = [len(row.input_ids) for row in rows]
+        order = sorted(range(len(rows)), key=lambda place: (-lengths[place], place))
+        mine = order[batching.rank :: batching.processes]
+        if batching.capacity is not None:
+            batches = pack(mine, lengths, batching.capacity)
+        else:
+            batches = list(_of_tokens(mine, lengths, max(EVALUATION_TOKENS, max(lengths, default=0))))
+        for places in batches:
+            chosen = [rows[place] for place in places]
+            yield batching.tensors(chosen), sum(counted(row) for row in chosen)
+
+    def take_up(self, checkpoint: Path) -> None:
+        """Weights and state of a checkpoint, without training on."""
+        self.take_weights(checkpoint)
+        self.state = self.state.load_from_json(str(checkpoint / "trainer_state.json"))
+
+    def take_weights(self, checkpoint: Path) -> None:
+        """The weights of a checkpoint."""
+        self._load_from_checkpoint(str(checkpoint))
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Weights alone: no tokenizer, no pickled arguments, and no question to the Hub about the base's vocabulary."""
+        save_weights(self.model, Path(str(output_dir)))
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # nobody reads it
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """No card in a checkpoint: ours is written when the training is done."""
+
+    def _send_telemetry(self) -> None:
+        """TRL tells its makers which trainer is used; a recipe's user has not agreed to that."""
+
+
+def save_weights(model: Any, folder: Path) -> None:
+    """The adapter of a model that has one, else all of it."""
+    from peft import PeftModel
+
+    options = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
+    model.save_pretrained(str(folder), **options)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's own card
+
+
+def sft_config(course: CausalCourse, checkpointing: bool, work: Path) -> SFTConfig:
+    """The recipe in TRL's words."""
+    student, machine = course.student, course.machine
+    arguments = SFTConfig(
+        output_dir=str(work),
+        num_train_epochs=student.epochs,
+        per_device_train_batch_size=1,  # one item of ours is a whole step
+        gradient_accumulation_steps=1,
+        learning_rate=student.learning_rate,
+        weight_decay=student.weight_decay,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(student.schedule, student.schedule),
+        warmup_steps=student.warmup,  # below 1: a share of all steps
+        max_grad_norm=student.max_grad_norm,
+        optim="adamw_8bit" if student.optimizer == "adamw_8bit" else "adamw_torch",
+        bf16=machine.precision == "bf16",
+        fp16=machine.precision == "fp16",
+        use_cpu=machine.device == "cpu",
+        gradient_checkpointing=checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        # the head's own product would bypass an adapter on it
+        loss_type="nll" if student.lora is not None and "lm_head" in student.lora.targets else "chunked_nll",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        completion_only_loss=False,  # the labels say it already
+        seed=course.seed,
+        eval_strategy="no",  # Rhythm asks for it
+        save_strategy="steps",
+        save_steps=1_000_000_000,  # likewise
+        metric_for_best_model="eval_loss" if len(course.validation) else None,
+        greater_is_better=False if len(course.validation) else None,
+        logging_steps=1,  # each step's loss is on record, and so survives a kill
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        report_to=list(student.report_to) or "none",
+        run_name=f"{work.parent.parent.parent.parent.name}-{work.name}",
+        log_level="error",
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would multiply the batch size
+    return arguments
+
+
+def _dataset(course: CausalCourse) -> Dataset:
+    """The rows as TRL wants to see them; what is trained on comes from `Steps`."""
+    rows = course.training.rows[:1]
+    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [labels(row) for row in rows]})
+
+
+def _no_collator(items: Any) -> Any:
+    """A step is made of tensors already; with a collator of its own TRL would set the tokenizer's padding to EOS."""
+    raise NotImplementedError
+
+
+def _of_tokens(places: list[int], lengths: list[int], most: int) -> Iterator[list[int]]:
+    """Rows of like length, by at most so many tokens once padded; `places` are longest first."""
+    start = 0
+    while start < len(places):
+        count = max(1, most // lengths[places[start]])
+        yield places[start : start + count]
+        start += count

@@ -1,0 +1,42 @@
+"""One model per seed: trained once, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from finetune import processes
+from finetune.record import SEED_FILE, TrainedType, read_seed, write_record
+from recipes.console import say
+from recipes.runs import RunFolder, file_digest
+
+
+def one_seed(
+    run: RunFolder, name: str, seed: int, fingerprint: str, title: str, kind: type[TrainedType],
+    train: Callable[[Path, Path], TrainedType],
+) -> TrainedType:  # fmt: skip
+    """Train one seed, unless it was finished before the process was stopped; its folder appears whole or not at all.
+
+    train: writes the model to the first folder, its checkpoints to the second, and returns its record.
+    """
+    folder = run.student(name, seed)
+    record = processes.agree(lambda: read_seed(folder, fingerprint, kind))
+    if record is not None:
+        say(f"{title}: finished before")
+        return record
+    partial = folder.with_name(folder.name + ".partial")
+    work = run.student(name) / "checkpoints" / folder.name
+    if processes.leads():
+        shutil.rmtree(partial, ignore_errors=True)
+    record = train(partial, work)
+    if processes.leads():
+        record.files = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
+        write_record(partial / SEED_FILE, record)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+        shutil.rmtree(work, ignore_errors=True)
+        if work.parent.exists() and not any(work.parent.iterdir()):
+            work.parent.rmdir()
+    processes.wait()
+    return record
