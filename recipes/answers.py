@@ -16,23 +16,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from recipes.chat import Reply
+from recipes.objects import (
+    MOST_REPAIRED,
+    Problem,
+    json_repaired,
+    kind_of,
+    no_twins,
+    objects_in,
+    refused_by_provider,
+    why_nothing,
+)
 from recipes.rows import Outcome, storable
 
 if TYPE_CHECKING:
     from recipes.prompts import AnswerFormat
 
-MOST_REPAIRED = 20_000
-"""Characters: a longer reply is read if it is strict JSON, and not repaired."""
-MOST_NESTED = 64
-"""Opening brackets in one object that is worth a repair; json_repair is slow on thousands of them."""
-
-_REFUSAL = re.compile(
-    r"\W*(?:as an ai\b|(?:[^.\n]{0,80}?\b)?(?:i|we)(?: am|'m|’m| are|'re|’re)?(?: \w+)? ?"
-    r"(?:cannot|can not|can['’]t|won['’]t|will not|unable to|not able to|not comfortable|decline|refuse)\b[^.\n]{0,40}?"
-    r"\b(?:help|assist|provide|classify|label|rate|judge|comply|fulfil|answer|respond|process|analy[sz]e|engage|continue|"
-    r"generate|participate|comment|complete|offer|give|support|share|do (?:that|this)|with (?:that|this)|to)\b)",
-    re.IGNORECASE,
-)
 _NAMED = re.compile(r"[\s*_\"'`]*(?:final )?(?:label|sentiment|answer)[\s*_\"'`]*[:=](.*)", re.IGNORECASE | re.DOTALL)
 _EDGES = " \t\r\n.,;:!\"'`*_()[]<>“”‘’«»"
 
@@ -53,29 +51,19 @@ class Answer:
     unknown: str | None = None
 
 
-class _Problem(Exception):
-    """Why a reply is malformed."""
-
-    def __init__(self, sentence: str, unknown: str | None = None) -> None:
-        super().__init__(sentence)
-        self.unknown = unknown
-
-
 def parse_answer(reply: Reply, answer: AnswerFormat, labels: Sequence[str]) -> Answer:
     """Read `reply` as the prompt's answer format says; `labels` are the recipe's. Never raises, whatever the reply."""
-    if reply.refusal or reply.finish_reason == "content_filter":
-        return Answer(None, None, "refused", (reply.refusal or "the provider's content filter stopped the reply")[:500])
+    stopped = refused_by_provider(reply)
+    if stopped is not None:
+        return Answer(None, None, "refused", stopped)
     text = reply.text.rpartition("</think>")[2] if "</think>" in reply.text else reply.text
     try:
         if answer.kind == "json":
             return _read_json(text, answer, labels)
         return _read_word(text, labels, cut=reply.finish_reason == "length")
-    except _Problem as problem:
-        if reply.finish_reason == "length":
-            return Answer(None, None, "truncated", "the reply was cut off by max_tokens before the answer was complete")
-        if "{" not in text and _REFUSAL.match(text[:400]):
-            return Answer(None, None, "refused", storable(text.strip()[:300]))
-        return Answer(None, None, "malformed", str(problem), problem.unknown)
+    except Problem as problem:
+        outcome, sentence = why_nothing(reply, text, str(problem))
+        return Answer(None, None, outcome, sentence, problem.unknown if outcome == "malformed" else None)
 
 
 def _read_json(text: str, answer: AnswerFormat, labels: Sequence[str]) -> Answer:
@@ -83,11 +71,11 @@ def _read_json(text: str, answer: AnswerFormat, labels: Sequence[str]) -> Answer
     try:
         found = orjson.loads(text)
         if text.count(answer.label) > 1:
-            found = json.loads(text, object_pairs_hook=_no_twins)  # a key twice: orjson would keep the last
+            found = json.loads(text, object_pairs_hook=no_twins)  # a key twice: orjson would keep the last
     except (ValueError, RecursionError):
         found, outcome = _repaired(text, answer, labels), "repaired"
     if not isinstance(found, dict):
-        raise _Problem(f"expected one JSON object, got {_kind(found)}")
+        raise Problem(f"expected one JSON object, got {kind_of(found)}")
     label, exact = _label(_value(found, answer.label), labels)
     if not exact or answer.label not in found:
         outcome = "repaired"
@@ -95,7 +83,7 @@ def _read_json(text: str, answer: AnswerFormat, labels: Sequence[str]) -> Answer
     if answer.rationale is not None:
         rationale = _value(found, answer.rationale)
         if not isinstance(rationale, str):
-            raise _Problem(f'"{answer.rationale}" must be text, got {_kind(rationale)}')
+            raise Problem(f'"{answer.rationale}" must be text, got {kind_of(rationale)}')
         rationale = storable(rationale)
     return Answer(label, rationale, outcome)
 
@@ -108,10 +96,10 @@ def _read_word(text: str, labels: Sequence[str], cut: bool) -> Answer:
         named = _NAMED.fullmatch(bare) if len(bare) < 400 else None
         bare = named[1].strip(_EDGES) if named else bare
         if len(bare) > 2 * max(len(label) for label in labels) + 10:
-            raise _Problem(f"the whole reply must be one of {_listed(labels)}")
+            raise Problem(f"the whole reply must be one of {_listed(labels)}")
         label = _label(bare, labels)[0]
     if cut and any(other != label and other.casefold().startswith(label.casefold()) for other in labels):
-        raise _Problem("the reply may have been cut off inside a longer label")
+        raise Problem("the reply may have been cut off inside a longer label")
     return Answer(label, None, "clean" if text in labels else "repaired")
 
 
@@ -120,13 +108,13 @@ def _label(value: Any, labels: Sequence[str]) -> tuple[str, bool]:
     if isinstance(value, str) and value in labels:
         return value, True
     if not isinstance(value, str | int | float):
-        raise _Problem(f"the label must be one of {_listed(labels)}, got {_kind(value)}")
+        raise Problem(f"the label must be one of {_listed(labels)}, got {kind_of(value)}")
     seen = str(value).strip()
     for label in labels:
         if seen.casefold() == label.strip().casefold():
             return label, False
     shown = storable(seen[:60] + ("…" if len(seen) > 60 else ""))
-    raise _Problem(f"the label must be one of {_listed(labels)}, got {shown!r}", unknown=shown)
+    raise Problem(f"the label must be one of {_listed(labels)}, got {shown!r}", unknown=shown)
 
 
 def _value(found: dict[str, Any], key: str) -> Any:
@@ -135,86 +123,46 @@ def _value(found: dict[str, Any], key: str) -> Any:
         return found[key]
     alike = [name for name in found if name.strip().casefold() == key.casefold()]
     if len(alike) != 1:
-        raise _Problem(f'the JSON object has no key "{key}"')
+        raise Problem(f'the JSON object has no key "{key}"')
     return found[alike[0]]
 
 
 def _repaired(text: str, answer: AnswerFormat, labels: Sequence[str]) -> Any:
     """The one answer among the objects in `text`, each mended where it must be."""
     if not text.strip():
-        raise _Problem("the reply is empty")
+        raise Problem("the reply is empty")
     if len(text) > MOST_REPAIRED:
-        raise _Problem(f"the reply has {len(text)} characters and is not one JSON object")
+        raise Problem(f"the reply has {len(text)} characters and is not one JSON object")
     answers: list[dict[str, Any]] = []
-    problem = _Problem("the reply holds no JSON object")
-    for piece in _objects(text):
+    problem = Problem("the reply holds no JSON object")
+    for piece in objects_in(text):
         try:
             found = _mended(piece, answer.label)
             _label(_value(found, answer.label), labels)
             answers.append(found)
-        except _Problem as error:
+        except Problem as error:
             if error.unknown is not None:
                 raise
             problem = error
     if not answers:
         raise problem
     if len({_label(_value(found, answer.label), labels)[0] for found in answers}) > 1:
-        raise _Problem("the reply holds several JSON objects with different labels")
+        raise Problem("the reply holds several JSON objects with different labels")
     return answers[-1]
-
-
-def _objects(text: str) -> list[str]:
-    """The outermost {...} of a text; the last may lack its end. Braces in double-quoted strings do not count."""
-    pieces: list[str] = []
-    depth = start = 0
-    quoted = escaped = False
-    for at, char in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted and char == "\\":
-            escaped = True
-        elif char == '"' and depth:
-            quoted = not quoted
-        elif quoted or char not in "{}":
-            continue
-        elif char == "{":
-            start = start if depth else at
-            depth += 1
-        elif depth:
-            depth -= 1
-            if not depth:
-                pieces.append(text[start : at + 1])
-    if depth:
-        end = text.rfind("}", start)
-        if end < 0 and quoted:
-            raise _Problem("the JSON object breaks off inside a string")
-        pieces.append(text[start : end + 1] if end >= 0 else text[start:])
-    return pieces
 
 
 def _mended(piece: str, label_key: str) -> dict[str, Any]:
     """One object as a dict. A repair may change punctuation; it may not drop a word beside the label."""
     try:
-        found = json.loads(piece, object_pairs_hook=_no_twins)
+        found = json.loads(piece, object_pairs_hook=no_twins)
     except (ValueError, RecursionError):
-        found = _json_repair(piece)
+        found = json_repaired(piece)
         value = str(_value(found, label_key)) if isinstance(found, dict) else ""
         if len(value) < 100 and not _stands_alone(piece, label_key, value):
-            raise _Problem(f'the value of "{label_key}" is not clear') from None
+            raise Problem(f'the value of "{label_key}" is not clear') from None
     if not isinstance(found, dict):
-        raise _Problem("the reply holds no JSON object")
+        raise Problem("the reply holds no JSON object")
     return found
-
-
-def _json_repair(piece: str) -> Any:
-    from json_repair import repair_json  # 10 ms to import, and most runs never need it
-
-    if sum(piece.count(bracket) for bracket in "{[(") > MOST_NESTED:
-        raise _Problem("the JSON object is nested too deeply")
-    try:
-        return repair_json(piece, return_objects=True, skip_json_loads=True)
-    except Exception as error:  # heuristics of another library on text from anywhere: a bad reply must not end a run
-        raise _Problem(f"the reply is no JSON object ({type(error).__name__})") from None
 
 
 def _stands_alone(piece: str, key: str, value: str) -> bool:
@@ -228,18 +176,5 @@ def _stands_alone(piece: str, key: str, value: str) -> bool:
     return re.search(rf"{key_at}{quote}?\s*{re.escape(value)}\s*{quote}?{after}", piece, re.IGNORECASE) is not None
 
 
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if found.setdefault(key, value) != value:
-            raise _Problem(f'the JSON object has the key "{key[:60]}" twice with different values')
-    return found
-
-
 def _listed(labels: Sequence[str]) -> str:
     return ", ".join(labels)
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

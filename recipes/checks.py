@@ -13,7 +13,7 @@ from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.mistakes import did_you_mean
-from recipes.prompts import FIELDS, SHIPPED, is_prompt_file, read_prompt
+from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
 from recipes.schema import BASELINES, TEACHERLESS, Evaluation, Recipe, Source, Synthesis, Teacher
 from recipes.section import beside
 from recipes.source_checks import source_mistakes
@@ -127,9 +127,12 @@ def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
         else:
             shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
             yield where, f"there is no shipped prompt {name}; {did_you_mean(name, shipped)} (or name a .yaml file)"
-    elif parts.labels and parts.task in FIELDS:
+    elif parts.task == "reasoning" or (parts.task == "classify" and parts.labels):
+        fields = tuple(parts.source.fields or ()) if parts.source is not None else ()
+        if parts.task == "reasoning" and not fields:
+            return
         try:
-            read_prompt(path, parts.task, parts.labels)
+            read_prompt(path, parts.task, parts.labels or (), fields)
         except RecipeError as error:
             elsewhere += error.mistakes
 

@@ -1,14 +1,14 @@
 """Prompt file -> messages.
 
 A prompt file is YAML: version, system, examples (few-shot pairs), user, answer. Only `{name}` of a row's fields is
-replaced, in `user`, in one pass: a tweet that says `{text}` stays as it is, and JSON braces are plain text.
+replaced, in `user`, in one pass: a tweet that says `{text}` stays as it is, and JSON braces are plain text. The fields
+are `text` for task: classify, and else those that the recipe's source.fields names.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,17 +16,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from recipes.chat import Message
-from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.mistakes import shape_mistakes
+from recipes.prompt_checks import PLACEHOLDER, prompt_faults
 from recipes.schema import Recipe
 from recipes.yaml_files import read_document
 
 SHIPPED = Path(__file__).parent / "prompts"
-FIELDS: dict[str, tuple[str, ...]] = {"classify": ("text",)}
-"""task -> what a prompt of this task may name; all of it must be named."""
-
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class _Part(BaseModel):
@@ -36,21 +32,40 @@ class _Part(BaseModel):
 class AnswerFormat(_Part):
     """The form of the reply: one JSON object with these keys, or one word (the label, nothing else)."""
 
-    kind: Literal["json", "word"]
-    """json: one object, reason first; word: the label and nothing else."""
+    kind: Literal["json", "word", "reasoning"]
+    """json: one object, reason first; word: the label and nothing else; reasoning: one object with a question, the
+    reasoning and the response (task: reasoning)."""
     label: str = "label"
     """JSON key of the label."""
     rationale: str | None = None
     """JSON key of the reason, where the prompt asks for one."""
+    question: str = "Question"
+    """JSON key of the question (kind: reasoning)."""
+    reasoning: str = "Complex_CoT"
+    """JSON key of the reasoning (kind: reasoning)."""
+    response: str = "Response"
+    """JSON key of the response (kind: reasoning)."""
+
+    def key_names(self) -> tuple[str, ...]:
+        """The keys of the object, in the order in which they are to be written."""
+        if self.kind == "reasoning":
+            return self.question, self.reasoning, self.response
+        return (self.label,) if self.rationale is None else (self.rationale, self.label)
 
 
 class FewShot(_Part):
-    """One example of a text and the reply it should get; a mapping is written as JSON."""
+    """One example of a row and the reply it should get; a mapping is written as JSON."""
 
-    text: str
-    """Stands in the user message's place for {text}."""
+    text: str | None = None
+    """Stands in the user message's place for {text} (task: classify)."""
+    fields: dict[str, str] | None = None
+    """Field -> what stands in its place in the user message (all other tasks)."""
     reply: str | dict[str, Any]
     """What the teacher should have answered."""
+
+    def values(self) -> dict[str, str]:
+        """What stands in the placeholders."""
+        return {**({} if self.text is None else {"text": self.text}), **(self.fields or {})}
 
 
 class PromptFile(_Part):
@@ -61,9 +76,9 @@ class PromptFile(_Part):
     system: str = ""
     """The task; name every label in it."""
     examples: tuple[FewShot, ...] = ()
-    """Few-shot pairs, each {text, reply}."""
+    """Few-shot pairs, each {text, reply} or {fields, reply}."""
     user: str = Field(min_length=1)
-    """The message for one row; {text} is replaced."""
+    """The message for one row; {text}, or each {field} of source.fields, is replaced."""
     answer: AnswerFormat
     """What the reply must look like."""
 
@@ -113,15 +128,16 @@ def is_prompt_file(name: str) -> bool:
 
 def load_prompt(recipe: Recipe) -> Prompt:
     """Read and check the recipe's prompt. Raises RecipeError with all mistakes, each file:line."""
-    return read_prompt(prompt_path(recipe), recipe.task, recipe.labels)
+    return read_prompt(prompt_path(recipe), recipe.task, recipe.labels, tuple(recipe.source.fields or ()))
 
 
-def read_prompt(path: Path, task: str, labels: tuple[str, ...]) -> Prompt:
-    """The prompt in the file `path`, checked against the fields of `task` and the recipe's labels."""
+def read_prompt(path: Path, task: str, labels: tuple[str, ...], fields: tuple[str, ...] = ()) -> Prompt:
+    """The prompt in the file `path`, checked against the recipe's task, labels and source.fields."""
     document = read_document(path)
     file, mistakes = shape_mistakes(document, PromptFile)
     if file is not None:
-        mistakes += [document.mistake(where, message) for where, message in _faults(file, task, labels)]
+        known = ("text",) if task == "classify" else fields
+        mistakes += [document.mistake(where, message) for where, message in prompt_faults(file, task, labels, known)]
     mistakes += document.mistakes
     if mistakes or file is None:
         raise RecipeError([str(mistake) for mistake in sorted(mistakes, key=lambda mistake: mistake.line)])
@@ -129,44 +145,14 @@ def read_prompt(path: Path, task: str, labels: tuple[str, ...]) -> Prompt:
 
 
 def _prompt(file: PromptFile) -> Prompt:
-    pieces = tuple(_PLACEHOLDER.split(file.user))
+    pieces = tuple(PLACEHOLDER.split(file.user))
     static = [Message("system", file.system)] if file.system else []
     for example in file.examples:
-        static.append(Message("user", _fill(pieces, {"text": example.text})))
-        static.append(Message("assistant", _reply_text(example)))
+        static.append(Message("user", _fill(pieces, example.values())))
+        static.append(Message("assistant", reply_text(example)))
     return Prompt(file.version, tuple(static), pieces, file.answer)
 
 
-def _reply_text(example: FewShot) -> str:
+def reply_text(example: FewShot) -> str:
+    """The reply of a few-shot pair as the teacher sees it."""
     return example.reply if isinstance(example.reply, str) else json.dumps(example.reply, ensure_ascii=False)
-
-
-def _faults(file: PromptFile, task: str, labels: tuple[str, ...]) -> Iterator[tuple[KeyPath, str]]:
-    known = FIELDS[task]
-    shown = ", ".join(f"{{{name}}}" for name in known)
-    named = _PLACEHOLDER.findall(file.user)
-    for name in dict.fromkeys(named):
-        if name not in known:
-            yield ("user",), f"there is no field {{{name}}} in a row; a {task} prompt may name {shown}"
-    for name in known:
-        if name not in named:
-            yield ("user",), f"{{{name}}} is missing: the teacher would never see the row's {name}"
-    for name in dict.fromkeys(_PLACEHOLDER.findall(file.system)):
-        yield (
-            ("system",),
-            f"{{{name}}} belongs in user: the system message is the same for every row",
-        )
-    if file.answer.kind == "word" and file.answer.rationale is not None:
-        yield ("answer", "rationale"), "a one-word reply holds no reason: use kind: json"
-    yield from _example_faults(file, labels)
-
-
-def _example_faults(file: PromptFile, labels: tuple[str, ...]) -> Iterator[tuple[KeyPath, str]]:
-    """A few-shot reply that we could not read ourselves would teach the teacher to answer wrongly."""
-    from recipes.answers import parse_answer
-    from recipes.chat import Reply
-
-    for place, example in enumerate(file.examples):
-        answer = parse_answer(Reply(_reply_text(example)), file.answer, labels)
-        if answer.outcome != "clean":
-            yield ("examples", place, "reply"), answer.problem or "it is not written exactly as the answer should be"

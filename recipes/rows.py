@@ -29,11 +29,22 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Turn(Row):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class Example(Row):
-    """One cleaned source row. `fields` are what prompts may name; `gold` is the human label, where there is one."""
+    """One cleaned source row. `fields` are what prompts may name; `gold` is the human label, where there is one.
+
+    history: what was said before the field `question` of a conversation (task: chat).
+    """
 
     id: str
     fields: dict[str, str]
+    history: tuple[Turn, ...] = ()
     gold: str | None = None
     split: Split
     group: str
@@ -59,13 +70,6 @@ class LabelRow(Row):
     rationale: str | None = None
     votes: tuple[str | None, ...]
     outcome: Outcome
-
-
-class Turn(Row):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class ResponseRow(Row):

@@ -70,10 +70,10 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
 
 
 def _columns(source: Source, path: Path, columns: list[str]) -> Found:
-    for setting, column in (("text", source.text), ("label", source.label), ("id", source.id)):
-        if column is not None and column not in columns:
+    for setting, column in source.columns():
+        if column not in columns:
             message = f"there is no column {column!r} in {path.name}; {did_you_mean(column, columns[:20])}"
-            yield ("source", setting), message
+            yield ("source", *setting.split(".")), message
 
 
 def _labels(source: Source, values: list[Any], labels: tuple[str, ...]) -> Found:
@@ -112,4 +112,4 @@ def _files_near(path: Path) -> str:
 
 
 def _is_table(name: str) -> bool:
-    return re.search(r"\.(jsonl|ndjson|csv|tsv|parquet)(\.gz)?$", name.lower()) is not None
+    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet)(\.gz)?$", name.lower()) is not None

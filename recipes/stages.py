@@ -11,12 +11,12 @@ from pathlib import Path
 
 from recipes.prompts import prompt_path
 from recipes.runs import RunFolder, digest, file_digest
-from recipes.schema import Recipe
+from recipes.schema import TEACHERLESS, Recipe
 
 ROWS_VERSION = 1
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 1
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 _TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
 
@@ -33,10 +33,13 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
         "source": digest(recipe.source),
         "teacher": digest(recipe.teacher.model_dump(exclude=_TEACHER_SPEED)),
         "synthesis": digest(recipe.synthesis.model_dump(exclude={"budget_usd"})),
-        "prompt file": file_digest(prompt_path(recipe)),
         "ties": digest(keeps_ties(recipe)),
         "tutelage's row code": digest(ROWS_VERSION),
     }
+    if recipe.task not in TEACHERLESS:
+        inputs["prompt file"] = file_digest(prompt_path(recipe))
+    if recipe.task != "classify":
+        inputs["filters"] = digest(recipe.filters)
     for name, value in (("source file", recipe.source.path), ("test file", recipe.source.test_path)):
         if value is not None:
             inputs[name] = file_digest(recipe.resolve(value))
@@ -84,6 +87,7 @@ def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
 def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
     """What report.html is made from."""
     inputs = {
+        "about": digest(recipe.about),
         "evaluation": digest(recipe.evaluation),
         "teacher's price": digest(recipe.teacher.price),
         "tutelage's report code": digest(REPORT_VERSION),

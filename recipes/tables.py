@@ -1,5 +1,7 @@
 """Tables on disk as a stream of (line number, record): .jsonl, .csv, .tsv (each also .gz) and .parquet.
 
+A file named .json is read as JSON lines, as AmazonTitles-1.3MM has them.
+
 Memory stays flat whatever the file's size. A spreadsheet formula in a cell is text like any other.
 """
 
@@ -23,6 +25,7 @@ MOST_TOLD = 20
 """Bad lines that are told of at once; the file is read no further after them."""
 
 KINDS = (".jsonl", ".csv", ".tsv", ".parquet")
+_NOT_LINES = "the file is one JSON value over several lines; write one JSON object on every line (jq -c '.[]' does it)"
 Record = dict[str, Any]
 Rows = Iterator[tuple[int, Record]]
 
@@ -30,9 +33,11 @@ Rows = Iterator[tuple[int, Record]]
 def table_kind(path: Path) -> str:
     """`.jsonl`, `.csv`, `.tsv` or `.parquet`, by the file's name. Raises SourceError for any other."""
     name = path.name.lower()
-    kind = "." + name.removesuffix(".gz").rpartition(".")[2].replace("ndjson", "jsonl")
+    ending = name.removesuffix(".gz").rpartition(".")[2]
+    kind = "." + ("jsonl" if ending in ("json", "ndjson") else ending)
     if kind not in KINDS or name.endswith(".parquet.gz"):
-        raise SourceError(f"{path}: a table is .jsonl, .csv or .tsv (each also .gz) or .parquet; convert the file")
+        known = ".jsonl, .csv or .tsv (each also .gz) or .parquet"
+        raise SourceError(f"{path}: a table is {known}; convert the file")
     return kind
 
 
@@ -90,6 +95,8 @@ def _jsonl(lines: Iterator[tuple[int, bytes]], path: Path) -> Rows:
     for number, line in lines:
         if line.isspace():
             continue
+        if number == 1 and line.strip() in (b"[", b"{"):
+            raise SourceError(f"{path}:1: {_NOT_LINES}")
         record = _object(line)
         if isinstance(record, str):
             problems.append(f"{path}:{number}: {record}")

@@ -12,11 +12,11 @@ from synth.examples import Examples
 from synth.journal import Journal
 from synth.progress import Progress
 from synth.pump import ask_all
-from synth.tasks.labels import LabelTask, Lookup
+from synth.tasks.asking import Lookup, Task
 from synth.teacher import open_teacher
 
 
-def ask_teacher(recipe: Recipe, task: LabelTask, examples: Examples, journal: Journal) -> None:
+def ask_teacher(recipe: Recipe, task: Task, examples: Examples, journal: Journal) -> None:
     """Send the requests that the journal does not answer yet, and show how it goes. Raises what `ask_all` raises."""
     price = recipe.teacher.price
     spend = None if price is None else lambda: price.cost(journal.usage)
@@ -24,18 +24,14 @@ def ask_teacher(recipe: Recipe, task: LabelTask, examples: Examples, journal: Jo
         asyncio.run(_ask(recipe, task, examples, journal, progress))
 
 
-async def _ask(recipe: Recipe, task: LabelTask, examples: Examples, journal: Journal, progress: Progress) -> None:
+async def _ask(recipe: Recipe, task: Task, examples: Examples, journal: Journal, progress: Progress) -> None:
     price, cap = recipe.teacher.price, recipe.synthesis.budget_usd
     budget = None if price is None or cap is None else Budget(price, cap, journal.usage)
     reason: str | None = None
 
     def missing(example: Example, lookup: Lookup) -> list[ChatRequest]:
         nonlocal reason
-        votes = task.votes(example, lookup)
-        requests = [vote.ask for vote in votes if vote.ask is not None]
-        if not requests:
-            problem = task.decide(votes)[1]
-            reason = problem[0] if problem is not None else None
+        requests, reason = task.advance(example, lookup)
         return requests
 
     def done(_: Example) -> None:

@@ -2,29 +2,34 @@
 
 Two passes over the examples. Asking streams them past the pump, which journals every reply at once; writing streams
 them again in source order and reads the journal only. A changed parser therefore costs no call, a changed prompt asks
-again, and a new row asks for itself alone.
+again, and a new row asks for itself alone. A task without a teacher has the second pass only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from recipes.console import say
 from recipes.plan import confirm_spend
 from recipes.prompts import Prompt, load_prompt
-from recipes.rows import SPLITS, LabelRow, Reject, row_writer
+from recipes.rows import SPLITS, Example, LabelRow, Reject, ResponseRow, row_writer
 from recipes.runs import Manifest, RunFolder, write_atomic
-from recipes.schema import Recipe
+from recipes.schema import TEACHERLESS, Recipe
 from recipes.stages import rows_inputs
 from synth.card import dataset_card
 from synth.examples import Examples
-from synth.filters import unfit_row
+from synth.filters import filter_reject
 from synth.funnel import Funnel, summary
 from synth.journal import Journal
+from synth.tasks.asking import Task
+from synth.tasks.given import given_row
 from synth.tasks.labels import LabelTask
+from synth.tasks.reasoning import ReasoningTask
 
 STAGE = "rows"
+Settled = LabelRow | ResponseRow | Reject
 
 
 def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest:
@@ -40,20 +45,37 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
         return manifest
     say(f"rows: {'; '.join(stale)}")
     confirm_spend(recipe, run, yes)
-    prompt = load_prompt(recipe)
-    task = LabelTask(recipe, prompt)
-    with Examples(recipe.source) as examples, _journal(recipe, run) as journal:
+    prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
+    with ExitStack() as opened:
+        examples = opened.enter_context(Examples(recipe.source))
         examples.read(recipe)
         for sentence in examples.shortfalls():
             say(sentence)
-        if recipe.teacher.provider != "recorded":
-            from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
-
-            ask_teacher(recipe, task, examples, journal)
-        run.begin(STAGE)
         funnel = Funnel(recipe, examples.counts())
-        outputs = _write(run, task, examples, journal, funnel)
+        if prompt is None:
+            settle = _given(recipe)
+        else:
+            settle = _asked(recipe, prompt, examples, opened.enter_context(_journal(recipe, run)), funnel)
+        run.begin(STAGE)
+        outputs = _write(recipe, run, settle, examples, funnel)
     return _finish(recipe, run, prompt, funnel, inputs, outputs)
+
+
+def _given(recipe: Recipe) -> Callable[[Example], Settled]:
+    return lambda example: given_row(recipe.task, example)
+
+
+def _asked(
+    recipe: Recipe, prompt: Prompt, examples: Examples, journal: Journal, funnel: Funnel
+) -> Callable[[Example], Settled]:
+    """Ask for what is not in the journal yet; then what makes a row of each example out of the journal."""
+    task: Task = LabelTask(recipe, prompt) if recipe.task == "classify" else ReasoningTask(recipe, prompt)
+    if recipe.teacher.provider != "recorded":
+        from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
+
+        ask_teacher(recipe, task, examples, journal)
+    lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
+    return lambda example: task.settle(example, lookup)
 
 
 def _journal(recipe: Recipe, run: RunFolder) -> Journal:
@@ -63,38 +85,32 @@ def _journal(recipe: Recipe, run: RunFolder) -> Journal:
     return Journal.open(recipe.resolve(recipe.teacher.journal), readonly=True)
 
 
-def _write(run: RunFolder, task: LabelTask, examples: Examples, journal: Journal, funnel: Funnel) -> list[Path]:
+def _write(
+    recipe: Recipe, run: RunFolder, settle: Callable[[Example], Settled], examples: Examples, funnel: Funnel
+) -> list[Path]:
     """Settle every example in source order; the files appear when all are written."""
     rejects = run.rows / "rejects.jsonl"
-    lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
     with ExitStack() as files:
         keep = {split: files.enter_context(row_writer(run.rows / f"{split}.jsonl")) for split in SPLITS}
         reject = files.enter_context(row_writer(rejects))
         for unfit in examples.rejects():
             reject(unfit)
         for example in examples.stream():
-            row = _filtered(task.settle(example, lookup), task)
-            if isinstance(row, LabelRow):
-                funnel.keep(row)
-                keep[row.split](row)
-            else:
+            row = settle(example)
+            if not isinstance(row, Reject):
+                row = filter_reject(row, recipe) or row
+            if isinstance(row, Reject):
                 funnel.reject(row)
                 reject(row)
+            else:
+                funnel.keep(row)
+                keep[row.split](row)
         funnel.check()
     return [*(run.rows / f"{split}.jsonl" for split in SPLITS), rejects]
 
 
-def _filtered(row: LabelRow | Reject, task: LabelTask) -> LabelRow | Reject:
-    unfit = unfit_row(row, task.synthesis) if isinstance(row, LabelRow) else None
-    if unfit is None or isinstance(row, Reject):
-        return row
-    reason, detail = unfit
-    where = {"id": row.id, "text": row.text, "gold": row.gold, "split": row.split}
-    return Reject(**where, stage="filter", reason=reason, detail=detail, reply=row.rationale)
-
-
 def _finish(
-    recipe: Recipe, run: RunFolder, prompt: Prompt, funnel: Funnel, inputs: dict[str, str], outputs: list[Path]
+    recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funnel, inputs: dict[str, str], outputs: list[Path]
 ) -> Manifest:
     facts = funnel.facts()
     card = run.rows / "README.md"

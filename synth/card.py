@@ -8,16 +8,23 @@ import yaml
 
 from recipes.prompts import Prompt
 from recipes.rows import SPLITS
-from recipes.schema import Recipe
+from recipes.schema import TEACHERLESS, Recipe
+
+_WHAT = {
+    "classify": "Texts labelled by a language model (silver labels)",
+    "reasoning": "Questions, reasoning and responses about products, written by a language model",
+    "description": "Titles of products, each with its description",
+    "chat": "Questions and responses of conversations",
+}
 
 
-def dataset_card(recipe: Recipe, prompt: Prompt, facts: dict[str, Any]) -> str:
-    """The card as Markdown with a YAML head. `facts` are those of the rows' manifest."""
+def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> str:
+    """The card as Markdown with a YAML head. `facts` are those of the rows' manifest; no prompt: no teacher."""
     splits = [split for split in SPLITS if facts["rows"][split]]
     head = {
         "pretty_name": recipe.name,
-        "task_categories": ["text-classification"],
-        "tags": ["synthetic", "distillation", "tutelage"],
+        "task_categories": ["text-classification" if recipe.task == "classify" else "text-generation"],
+        "tags": ["synthetic", "distillation", "tutelage"] if prompt is not None else ["tutelage"],
         "configs": [
             {
                 "config_name": "default",
@@ -25,51 +32,64 @@ def dataset_card(recipe: Recipe, prompt: Prompt, facts: dict[str, Any]) -> str:
             }
         ],
     }
-    parts = [_about(recipe), _made(recipe, prompt), _counts(recipe, facts), _columns(recipe), _licence(recipe)]
+    parts = [_about(recipe), _made(recipe, prompt), _counts(recipe, facts)]
+    parts += [_columns(recipe) if recipe.task == "classify" else _response_columns(prompt), _licence(recipe, prompt)]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n" + "\n".join(parts)
 
 
 def _about(recipe: Recipe) -> str:
     about = f"{_plain(recipe.about)}\n\n" if recipe.about else ""
+    labels = f" Labels: {', '.join(map(_code, recipe.labels))}." if recipe.labels else ""
     return (
-        f"# Rows of `{recipe.name}`\n\n{about}Texts labelled by a language model (silver labels), made with tutelage "
-        f"for training a smaller model. Labels: {', '.join(map(_code, recipe.labels))}.\n"
+        f"# Rows of `{recipe.name}`\n\n{about}{_WHAT[recipe.task]}, made with tutelage for training a smaller model."
+        f"{labels}\n"
     )
 
 
-def _made(recipe: Recipe, prompt: Prompt) -> str:
-    source, teacher, synthesis = recipe.source, recipe.teacher, recipe.synthesis
+def _made(recipe: Recipe, prompt: Prompt | None) -> str:
+    source = recipe.source
     where = f"Hub data set {_code(source.hub)}" if source.hub else _code(source.path or "")
     where += f", revision {_code(source.revision)}" if source.revision else ""
     test = source.test_split or source.test_path
     tested = f"; test rows from {_code(test)}" if test else ""
-    drawn = f"sampling temperature {teacher.temperature:g}"
-    drawn += f", top_p {teacher.top_p:g}" if teacher.top_p is not None else ""
-    drawn += f", seed {teacher.seed}" if teacher.seed is not None else ""
     lines = [
         f"- Source: {where}{tested}; split with seed {source.seed}.",
-        f"- Teacher: {_code(teacher.model)} ({teacher.provider}), {drawn}, up to {teacher.max_tokens} tokens a reply.",
-        f"- Prompt: {_code(synthesis.prompt or 'none')}, version {prompt.version}; {synthesis.votes} "
-        + ("reply per text." if synthesis.votes == 1 else "replies per text, label by strict majority."),
-        f"- Soft labels from {synthesis.soft_labels}. Replies that could not be read were asked for again up to "
-        f"{synthesis.reask} times, then rejected.",
+        *(_asked(recipe, prompt) if prompt is not None else ["- No teacher was asked."]),
         "- Exact duplicates were dropped; near duplicates (word 3-grams, Jaccard similarity from "
         f"{source.near_duplicate:g}) stand on one side of the split.",
     ]
     return "## How it was made\n\n" + "\n".join(lines) + "\n"
 
 
+def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
+    teacher, synthesis = recipe.teacher, recipe.synthesis
+    drawn = f"sampling temperature {teacher.temperature:g}"
+    drawn += f", top_p {teacher.top_p:g}" if teacher.top_p is not None else ""
+    drawn += f", seed {teacher.seed}" if teacher.seed is not None else ""
+    each = "reply per text." if synthesis.votes == 1 else "replies per text, label by strict majority."
+    soft = f"Soft labels from {synthesis.soft_labels}. " if recipe.task == "classify" else ""
+    return [
+        f"- Teacher: {_code(teacher.model)} ({teacher.provider}), {drawn}, up to {teacher.max_tokens} tokens a reply.",
+        f"- Prompt: {_code(synthesis.prompt or 'none')}, version {prompt.version}; {synthesis.votes} {each}",
+        f"- {soft}Replies that could not be read were asked for again up to {synthesis.reask} times, then rejected.",
+    ]
+
+
 def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
-    names = [*recipe.labels, "(tie)"] if any("(tie)" in rows for rows in facts["rows"].values()) else [*recipe.labels]
-    table = ["| split | " + " | ".join(_plain(name) for name in names) + " | all |"]
-    table.append("|---|" + "---:|" * (len(names) + 1))
+    names = [*recipe.labels] or ["rows"]
+    names += ["(tie)"] if any("(tie)" in rows for rows in facts["rows"].values()) else []
+    total = ["all"] if recipe.labels else []
+    table = ["| split | " + " | ".join([*map(_plain, names), *total]) + " |"]
+    table.append("|---|" + "---:|" * len([*names, *total]))
     for split, labels in facts["rows"].items():
         counts = [labels.get(name, 0) for name in names]
-        table.append(f"| {split} | " + " | ".join(str(count) for count in [*counts, sum(counts)]) + " |")
+        counts += [sum(counts)] if total else []
+        table.append(f"| {split} | " + " | ".join(map(str, counts)) + " |")
+    taken = "taken" if recipe.task in TEACHERLESS else "asked about"
     lines = [
         "",
         f"Of {facts['read']:,} source rows {facts['not_drawn']:,} were not drawn, {facts['unfit']:,} were unfit and "
-        f"{facts['asked']:,} were asked about; {facts['kept']:,} were kept and {facts['rejected']:,} rejected. "
+        f"{facts['asked']:,} were {taken}; {facts['kept']:,} were kept and {facts['rejected']:,} rejected. "
         f"`rejects.jsonl` has each with its reason: "
         + (", ".join(f"{reason} {count:,}" for reason, count in facts["reasons"].items()) or "none")
         + ".",
@@ -90,9 +110,23 @@ def _columns(recipe: Recipe) -> str:
     )
 
 
-def _licence(recipe: Recipe) -> str:
+def _response_columns(prompt: Prompt | None) -> str:
+    written = " Written by the teacher: `question`, `reasoning` and `response`." if prompt is not None else ""
     return (
-        "## Licence\n\nThe texts keep the licence of their source; the labels and rationales fall under the terms of "
+        "## Columns\n\n"
+        "`question` is what a student is asked, after the turns of `history`, where there are any; `reasoning` and "
+        "`response` are what it is to answer; `fields` holds the cleaned source text that the response is checked "
+        f"against; `group` is shared by near duplicates; `outcome` is clean or repaired.{written} "
+        "A model that reads `fields` needs them for every answer.\n"
+    )
+
+
+def _licence(recipe: Recipe, prompt: Prompt | None) -> str:
+    if prompt is None:
+        return "## Licence\n\nThe texts keep the licence of their source. Check it before publishing.\n"
+    written = "labels and rationales fall" if recipe.task == "classify" else "questions and answers fall"
+    return (
+        f"## Licence\n\nThe texts keep the licence of their source; the {written} under the terms of "
         f"the teacher {_code(recipe.teacher.model)}. Check both before publishing; none is claimed here.\n"
     )
 

@@ -6,63 +6,26 @@ test set first). SQLite removes the file itself, also after a kill.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from types import TracebackType
 
 from recipes.errors import RunError, SourceError
 from recipes.rows import Example, Reject, Split
 from recipes.schema import Recipe, Source
+from synth import example_queries as sql
+from synth.content import decode
 from synth.duplicates import near_groups
 from synth.sources import Side, SourceRow, has_test_set, origin, read_source, text_digest
 from synth.splits import Dealer, Group, quotas, rank, wanted
 
-_TABLE = """CREATE TABLE example (
-    place INTEGER PRIMARY KEY, side TEXT, number INTEGER, id TEXT, text TEXT, gold TEXT,
-    name TEXT,      -- digest of the text
-    grp TEXT,       -- name of its group of near duplicates
-    rank INTEGER,   -- of the group
-    stratum TEXT,   -- of the group: a gold label, or empty
-    split TEXT,     -- NULL: not drawn
-    reason TEXT, detail TEXT)"""
 _BATCH = 1_000
-_INSERT = (
-    "INSERT INTO example (side, number, id, text, gold, name, grp, rank, stratum, reason, detail) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-# A test set is read in first: its copy of a text has the smaller place, and the one to train on is the duplicate.
-_MARK_DUPLICATES = """
-    UPDATE example SET reason = 'duplicate', detail = (
-        SELECT 'the same text as row ' || first.number ||
-        CASE first.side WHEN 'test' THEN ' of the test rows' ELSE '' END
-        FROM example first WHERE first.name = example.name
-        AND (first.reason IS NULL OR first.reason = 'duplicate') ORDER BY first.place LIMIT 1)
-    WHERE reason IS NULL AND EXISTS (
-        SELECT 1 FROM example first WHERE first.name = example.name AND first.place < example.place
-        AND (first.reason IS NULL OR first.reason = 'duplicate'))"""
-_MARK_NEAR_TEST = """
-    UPDATE example SET reason = 'near_duplicate_of_test', detail = (
-        SELECT 'near row ' || MIN(near.number) || ' of the test rows' FROM example near
-        WHERE near.side = 'test' AND near.reason IS NULL AND near.grp = example.grp)
-    WHERE side = 'pool' AND reason IS NULL
-    AND grp IN (SELECT grp FROM example WHERE side = 'test' AND reason IS NULL)"""
-_STRATA = "SELECT stratum, COUNT(*) FROM example WHERE side = ? AND reason IS NULL GROUP BY stratum"
-_GROUPS = """
-    SELECT grp, MIN(stratum), COUNT(*) FROM example WHERE side = ? AND reason IS NULL
-    GROUP BY grp ORDER BY MIN(rank), grp"""
-_GROUPS_LEFT = """
-    SELECT grp, MIN(stratum), COUNT(*) FROM example WHERE side = ? AND reason IS NULL
-    AND grp NOT IN (SELECT grp FROM dealt) GROUP BY grp ORDER BY MIN(rank), grp"""
-_TAKE_DEALT = """
-    UPDATE example SET split = (SELECT split FROM dealt WHERE dealt.grp = example.grp)
-    WHERE side = ? AND reason IS NULL"""
-_DRAWN = "SELECT id, text, gold, split, grp FROM example WHERE split IS NOT NULL ORDER BY place"
-_REJECTED = "SELECT id, text, gold, reason, detail FROM example WHERE reason IS NOT NULL ORDER BY place"
-_COUNTS = """
-    SELECT COALESCE(reason, CASE WHEN split IS NULL THEN 'not drawn' ELSE 'drawn' END) AS fate, COUNT(*)
-    FROM example GROUP BY fate"""
+COMPARED_PER_ROW = 4
+LEAST_COMPARED = 30_000
+"""Where few rows of many are drawn, only so many (those first in the draw) are compared with each other."""
 
 
 class Examples:
@@ -73,7 +36,8 @@ class Examples:
         self.base = sqlite3.connect("", isolation_level=None)  # "": a temporary file that deletes itself
         for setting in ("synchronous = OFF", "journal_mode = OFF", "cache_size = -500"):  # kB; little is read twice
             self.base.execute(f"PRAGMA {setting}")
-        self.base.execute(_TABLE)
+        self.base.executescript(sql.TABLES)
+        self._places = count(1)
 
     def __enter__(self) -> Examples:
         self.base.execute("BEGIN")
@@ -97,22 +61,22 @@ class Examples:
         """Read in one side. Raises SourceError where an id column holds one id twice."""
         stream = iter(rows)
         while batch := list(islice(stream, _BATCH)):
-            self.base.executemany(_INSERT, [self._values(side, row) for row in batch])
+            places = list(islice(self._places, len(batch)))
+            values = [self._values(place, side, row) for place, row in zip(places, batch, strict=True)]
+            self.base.executemany(sql.INSERT, values)
+            said = ((place, row.content.encode()) for place, row in zip(places, batch, strict=True))
+            self.base.executemany(sql.INSERT_CONTENT, said)
         if self.source.id is not None:
             self._check_ids(side)
 
-    def _values(self, side: Side, row: SourceRow) -> tuple[object, ...]:
-        name = text_digest(row.text)
+    def _values(self, place: int, side: Side, row: SourceRow) -> tuple[object, ...]:
+        name = text_digest(row.content.whole)
         reason, detail = row.unfit or (None, None)
         order = rank(self.source.seed, name)
-        return side, row.number, row.id, row.text, row.gold, name, name, order, row.gold or "", reason, detail
+        return place, side, row.number, row.id, row.gold, name, name, order, row.gold or "", reason, detail
 
     def _check_ids(self, side: Side) -> None:
-        found = self.base.execute(
-            "SELECT id, MIN(number), MAX(number) FROM example WHERE side = ? GROUP BY id HAVING COUNT(*) > 1 "
-            "ORDER BY MIN(number) LIMIT 1",
-            (side,),
-        ).fetchone()
+        found = self.base.execute(sql.ID_TWICE, (side,)).fetchone()
         if found:
             raise SourceError(
                 f"source.id: {found[0]!r} is the id of row {found[1]} and of row {found[2]} ({side} rows); an id must "
@@ -122,44 +86,64 @@ class Examples:
     def divide(self) -> None:
         """Mark duplicates, keep near ones on one side where there is more than one, and draw the splits."""
         self.base.execute("CREATE INDEX by_name ON example (name)")
-        self.base.execute(_MARK_DUPLICATES)
+        self.base.execute(sql.MARK_DUPLICATES)
+        times = 1
+        while not self._divide(times):
+            times *= 4
+
+    def _divide(self, times: int) -> bool:
+        """One try; False where too many of the rows that were compared are near test rows, and more are left.
+
+        Only rows that were compared are drawn, so that near ones never end on two sides. Which rows those are comes
+        from their ranks, so that the draw does not depend on the order of the rows.
+        """
         test_set = self._usable("test")
         from_pool = wanted(self.source, self._usable("pool"), with_test=not test_set)
+        drawn = sum(from_pool.values()) if self.source.train is not None else None
+        all_compared = self._compare("test", self.source.test, times) & self._compare("pool", drawn, times)
         if test_set or from_pool["test"] or from_pool["validation"]:
             self._group()
+        filled = True
         if test_set:
-            self.base.execute(_MARK_NEAR_TEST)
-            self._draw("test", {"test": min(test_set, self.source.test or test_set)})
+            self.base.execute(sql.MARK_NEAR_TEST)
+            filled = self._draw("test", {"test": min(test_set, self.source.test or test_set)})
             from_pool = wanted(self.source, self._usable("pool"), with_test=False)
-        self._draw("pool", from_pool)
+        return self._draw("pool", from_pool) & filled | all_compared
+
+    def _compare(self, side: Side, rows: int | None, times: int) -> bool:
+        """Choose the rows of a side that are compared, for `rows` to be drawn (None: all); whether those are all."""
+        most = None if rows is None else times * max(LEAST_COMPARED, COMPARED_PER_ROW * rows)
+        bound = None if most is None else self.base.execute(sql.RANK_AT, (side, most)).fetchone()
+        self.base.execute(sql.COMPARE, (side, math.inf if bound is None else bound[0]))
+        return bound is None
 
     def _usable(self, side: Side) -> int:
-        found = self.base.execute("SELECT COUNT(*) FROM example WHERE side = ? AND reason IS NULL", (side,)).fetchone()
-        return int(found[0])
+        return int(self.base.execute(sql.USABLE, (side,)).fetchone()[0])
 
     def _group(self) -> None:
-        texts = self.base.execute("SELECT name, text FROM example WHERE reason IS NULL")
+        texts = ((name, decode(said).text) for name, said in self.base.execute(sql.COMPARED))
         groups = near_groups(texts, self.source.near_duplicate, self.base)
-        self.base.execute("CREATE INDEX by_group ON example (grp)")
-        golds = "(SELECT gold FROM example first WHERE first.name = ? AND reason IS NULL)"
+        self.base.execute("CREATE INDEX IF NOT EXISTS by_group ON example (grp)")
         self.base.executemany(
-            f"UPDATE example SET grp = ?, rank = ?, stratum = COALESCE({golds}, '') WHERE name = ?",  # noqa: S608
+            sql.JOIN_GROUP,
             ((group, rank(self.source.seed, group), group, name) for name, group in groups.items()),
         )
 
-    def _draw(self, side: Side, totals: dict[Split, int]) -> None:
+    def _draw(self, side: Side, totals: dict[Split, int]) -> bool:
+        """Draw the splits of one side; whether there are as many rows as there should be."""
         if sum(totals.values()) == totals.get("train") == self._usable(side):
-            self.base.execute("UPDATE example SET split = 'train' WHERE side = ? AND reason IS NULL", (side,))
-            return
-        sizes = dict(self.base.execute(_STRATA, (side,)))
+            self.base.execute(sql.TAKE_ALL, (side,))
+            return True
+        sizes = dict(self.base.execute(sql.STRATA, (side,)))
         dealer = Dealer(quotas(totals, sizes))
         self.base.execute("CREATE TEMP TABLE dealt (grp TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID")
-        self.base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(self._groups(_GROUPS, side)))
+        self.base.executemany("INSERT INTO dealt VALUES (?, ?)", dealer.deal(self._groups(sql.GROUPS, side)))
         everything = side == "pool" and self.source.train is None
-        rest = list(dealer.deal_rest(self._groups(_GROUPS_LEFT, side), everything))
+        rest = list(dealer.deal_rest(self._groups(sql.GROUPS_LEFT, side), everything))
         self.base.executemany("INSERT INTO dealt VALUES (?, ?)", rest)
-        self.base.execute(_TAKE_DEALT, (side,))
+        self.base.execute(sql.TAKE_DEALT, (side,))
         self.base.execute("DROP TABLE dealt")
+        return int(self.base.execute(sql.DRAWN_OF, (side,)).fetchone()[0]) >= sum(totals.values())
 
     def _groups(self, query: str, side: Side) -> Iterator[Group]:
         return (Group(*found) for found in self.base.execute(query, (side,)))
@@ -167,18 +151,22 @@ class Examples:
     def stream(self) -> Iterator[Example]:
         """Yield the examples that were drawn."""
         make = Example.model_construct
-        for name, text, gold, split, group in self.base.execute(_DRAWN):
-            yield make(id=name, fields={"text": text}, gold=gold, split=split, group=group)
+        for name, said, gold, split, group in self.base.execute(sql.DRAWN):
+            content = decode(said)
+            yield make(
+                id=name, fields=content.fields, history=content.history, gold=gold, split=split, group=group
+            )  # fmt: skip
 
     def rejects(self) -> Iterator[Reject]:
         """Yield the source rows that cannot be examples, with the reason."""
         make = Reject.model_construct
-        for name, text, gold, reason, detail in self.base.execute(_REJECTED):
+        for name, said, gold, reason, detail in self.base.execute(sql.REJECTED):
+            text = decode(said).text
             yield make(id=name, text=text, gold=gold, split=None, stage="source", reason=reason, detail=detail)
 
     def shortfalls(self) -> list[str]:
         """Where the source has fewer usable rows than the recipe wants, in sentences."""
-        drawn = Counter(dict(self.base.execute("SELECT split, COUNT(*) FROM example GROUP BY split")))
+        drawn = Counter(dict(self.base.execute(sql.SPLIT_SIZES)))
         found = {"train": drawn["train"] + drawn["validation"], "test": drawn["test"]}
         wanted = {"train": self.source.train or 0, "test": self.source.test or 0}
         return [
@@ -189,5 +177,5 @@ class Examples:
 
     def counts(self) -> dict[str, int]:
         """Rows that were `read`, of these `drawn`, `not drawn`, and rejected (by reason)."""
-        found = Counter(dict(self.base.execute(_COUNTS)))
+        found = Counter(dict(self.base.execute(sql.FATES)))
         return {"read": found.total(), "drawn": found.pop("drawn", 0), "not drawn": found.pop("not drawn", 0), **found}

@@ -1,24 +1,40 @@
 """Why an example is not asked about, and why a labelled row is not kept: a reason and a sentence, or None.
 
 All reasons a row can be rejected for:
-    source   empty_text, too_long, unknown_gold, duplicate, near_duplicate_of_test
+    source   empty_<field>, too_long, unknown_gold, duplicate, near_duplicate_of_test;
+             of conversations: no_response, bad_roles, bad_messages, empty_turn
     teacher  malformed, unknown_label, refused, truncated, no_majority, teacher_failed, not_recorded
     filter   short_rationale
 """
 
 from __future__ import annotations
 
-from recipes.rows import LabelRow
-from recipes.schema import Synthesis
+from recipes.rows import LabelRow, Reject, ResponseRow
+from recipes.schema import Recipe, Synthesis
+from synth.content import Content
 
 
-def unfit_text(text: str, synthesis: Synthesis) -> tuple[str, str] | None:
-    """Why a cleaned text is not worth a call."""
-    if not text:
-        return "empty_text", "nothing is left of the text after cleaning"
-    if len(text) > synthesis.max_text_chars:
-        return "too_long", f"{len(text)} characters; synthesis.max_text_chars is {synthesis.max_text_chars}"
+def unfit_content(content: Content, synthesis: Synthesis) -> tuple[str, str] | None:
+    """Why a cleaned row is not worth a call."""
+    for name, value in content.fields.items():
+        if not value:
+            return f"empty_{name}", f"nothing is left of the {name} after cleaning"
+    size = content.size()
+    if size > synthesis.max_text_chars:
+        return "too_long", f"{size} characters; synthesis.max_text_chars is {synthesis.max_text_chars}"
     return None
+
+
+def filter_reject(row: LabelRow | ResponseRow, recipe: Recipe) -> Reject | None:
+    """The reject that a row becomes, or None where it is kept."""
+    if isinstance(row, ResponseRow):
+        return None
+    unfit = unfit_row(row, recipe.synthesis)
+    if unfit is None:
+        return None
+    reason, detail = unfit
+    where = {"id": row.id, "text": row.text, "gold": row.gold, "split": row.split}
+    return Reject(**where, stage="filter", reason=reason, detail=detail, reply=row.rationale)
 
 
 def unfit_row(row: LabelRow, synthesis: Synthesis) -> tuple[str, str] | None:

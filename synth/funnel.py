@@ -11,10 +11,10 @@ from collections import Counter
 from typing import Any
 
 from recipes.chat import ChatRequest, Price, Reply, Usage
-from recipes.rows import SPLITS, LabelRow, Reject
+from recipes.rows import SPLITS, LabelRow, Reject, ResponseRow
 from recipes.schema import Recipe
 from synth.journal import Failure
-from synth.tasks.labels import Lookup
+from synth.tasks.asking import Lookup
 
 
 class Funnel:
@@ -56,9 +56,12 @@ class Funnel:
 
         return watched
 
-    def keep(self, row: LabelRow) -> None:
-        self.labels[row.split]["(tie)" if row.label is None else row.label] += 1
+    def keep(self, row: LabelRow | ResponseRow) -> None:
         self.outcomes[row.outcome] += 1
+        if isinstance(row, ResponseRow):
+            self.labels[row.split]["rows"] += 1
+            return
+        self.labels[row.split]["(tie)" if row.label is None else row.label] += 1
         if row.gold is not None:
             self.judged[row.split] += 1
             self.right[row.split] += row.label == row.gold

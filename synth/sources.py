@@ -12,7 +12,8 @@ from recipes.errors import SourceError
 from recipes.schema import Recipe, Source
 from recipes.tables import read_table
 from synth.cleaning import clean_text
-from synth.filters import unfit_text
+from synth.content import Content
+from synth.records import content_reader
 
 Side = Literal["pool", "test"]
 """Where a row stands in the source: what train and validation (and maybe test) are drawn from, or a given test set."""
@@ -23,12 +24,12 @@ Records = Iterator[tuple[int, Mapping[str, Any]]]
 class SourceRow:
     """One row of the source. `number` is its line in a file, or its place in a Hub split from 1 on.
 
-    unfit: (reason, detail) where the row cannot become an example; its text may then be cut.
+    unfit: (reason, detail) where the row cannot become an example; its content may then be cut.
     """
 
     number: int
     id: str
-    text: str
+    content: Content
     gold: str | None
     unfit: tuple[str, str] | None = None
 
@@ -53,22 +54,21 @@ def read_source(recipe: Recipe, side: Side) -> Iterator[SourceRow]:
     """
     source, where = recipe.source, origin(recipe, side)
     records = _hub_records(source, side) if source.hub is not None else read_table(recipe.resolve(_path(source, side)))
-    to_gold = _gold_reader(recipe)
+    to_gold, to_content = _gold_reader(recipe), content_reader(recipe)
     limit = recipe.synthesis.max_text_chars
-    assert source.text is not None
     for place, (number, record) in enumerate(records):
         if not place:
             _check_columns(source, record, where)
-        text = clean_text(_text(record.get(source.text), f"{where}:{number}", source.text))
+        at = f"{where}:{number}"
+        content, unfit = to_content(record, at)
         gold, unknown = to_gold(record.get(source.label)) if source.label is not None else (None, None)
-        unfit = unfit_text(text, recipe.synthesis) or unknown
         if source.id is not None:
             identity = _value_text(record.get(source.id))
             if not identity:
-                raise SourceError(f"{where}:{number}: the id column {source.id!r} is empty")
+                raise SourceError(f"{at}: the id column {source.id!r} is empty")
         else:
-            identity = text_digest(text) if text else f"row-{number}"
-        yield SourceRow(number, identity, text[:limit], gold, unfit)
+            identity = text_digest(content.whole) if any(content.fields.values()) else f"row-{number}"
+        yield SourceRow(number, identity, content.cut(limit) if unfit else content, gold, unfit or unknown)
 
 
 def text_digest(text: str) -> str:
@@ -80,14 +80,6 @@ def _path(source: Source, side: Side) -> str:
     path = source.test_path if side == "test" else source.path
     assert path is not None
     return path
-
-
-def _text(value: Any, where: str, column: str) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, bool | int | float):
-        return str(value)
-    raise SourceError(f"{where}: the text column {column!r} holds {type(value).__name__}; it must hold text")
 
 
 def _value_text(value: Any) -> str:
@@ -116,7 +108,7 @@ def _gold_reader(recipe: Recipe) -> Callable[[Any], tuple[str | None, tuple[str,
 
 
 def _check_columns(source: Source, record: Mapping[str, Any], where: str) -> None:
-    for setting, column in (("text", source.text), ("label", source.label), ("id", source.id)):
+    for setting, column in source.columns():
         if column is not None and column not in record:
             near = get_close_matches(column, [str(name) for name in record], n=1, cutoff=0.6)
             hint = f", did you mean {near[0]!r}?" if near else ";"

@@ -43,10 +43,12 @@ def mistakes(folder: Path, text: str) -> list[str]:
     return [line.replace(str(folder / "p.yaml"), "p.yaml") for line in caught.value.mistakes]
 
 
-@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_prompt_checks(path):
-    prompt = read_prompt(path, "classify", LABELS)
-    assert prompt.placeholders == {"text"}
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("[!j]*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_prompt_of_a_teacher_checks(path):
+    products = path.stem.startswith("product")
+    task, fields = ("reasoning", ("title", "description")) if products else ("classify", ())
+    prompt = read_prompt(path, task, LABELS, fields)
+    assert prompt.placeholders == set(fields or ("text",))
     assert prompt.static[0].role == "system"
 
 
@@ -77,7 +79,7 @@ MISTAKES = [
     ("reason: \"a “quote”\", ", "", "p.yaml:6: examples.0.reply: the JSON object has no key \"reason\""),
     ("'{\"reason\": \"x\", \"label\": \"positive\"}'", "positive", "p.yaml:8: examples.1.reply: the reply holds no JSON object"),
     ("  - text: b\n", "  - txt: b\n", "p.yaml:7: examples.1.txt: unknown key; did you mean text?"),
-    ("kind: json", "kind: jsn", "p.yaml:10: answer.kind: must be json or word, got 'jsn'; did you mean json?"),
+    ("kind: json", "kind: jsn", "p.yaml:10: answer.kind: must be json, word or reasoning, got 'jsn'; did you mean json?"),
     ("version: 2", "version: two", "p.yaml:1: version: must be a whole number, got 'two'"),
     ("user: \"Tweet: {text} -- {\"", "user: \"\"", "p.yaml:9: user: must not be empty"),
     ("version: 2\n", "version: 2\nversion: 3\n", "p.yaml:2: version: the key stands twice, first on line 1"),
@@ -114,3 +116,61 @@ def test_few_shot_replies_keep_the_order_of_their_keys():
     replies = [json.loads(message.content) for message in prompt.static if message.role == "assistant"]
     assert len(replies) == 8
     assert all(list(reply) == ["reason", "label"] for reply in replies)
+
+
+REASONING = """\
+version: 1
+system: Write Question, Complex_CoT and Response.
+examples:
+  - fields: {title: "A {description}", description: d}
+    reply: {Question: q, Complex_CoT: c, Response: r}
+user: "Title: {title} Description: {description}"
+answer: {kind: reasoning}
+"""
+
+
+def reasoning_prompt(folder: Path, text: str, fields=("title", "description")):
+    (folder / "p.yaml").write_text(text, encoding="utf-8")
+    return read_prompt(folder / "p.yaml", "reasoning", (), fields)
+
+
+def test_a_reasoning_prompt_names_the_fields_of_the_source(tmp_path):
+    prompt = reasoning_prompt(tmp_path, REASONING)
+    assert prompt.answer.key_names() == ("Question", "Complex_CoT", "Response")
+    assert [message.content for message in prompt.render({"title": "{title}", "description": "x"})] == [
+        "Write Question, Complex_CoT and Response.",
+        "Title: A {description} Description: d",
+        '{"Question": "q", "Complex_CoT": "c", "Response": "r"}',
+        "Title: {title} Description: x",
+    ]
+
+
+REASONING_MISTAKES = [
+    ("Title: {title}", "Price: {price}", ["6: user: there is no field {price} in a row; a reasoning prompt may name {title}, {description}"]),
+    ("Title: {title} Description: {description}", "Go", ["6: user: names no field of the row ({title}, {description}): the teacher would answer every row alike"]),
+    (", description: d}", "}", ["4: examples.0.fields: description is missing: user names {description}"]),
+    (", description: d}", ", description: d, prise: x}", ["4: examples.0.fields.prise: there is no field prise in a row; there is title, description"]),
+    ("fields: {title: \"A {description}\", description: d}", "text: t", ["4: examples.0: an example of task: reasoning is {fields, reply}, with a value for each field"]),
+    ("Response: r", "Response: [r]", ['5: examples.0.reply: "Response" must be one text, got a list']),
+    ("Complex_CoT: c, ", "", ['5: examples.0.reply: the JSON object has no key "Complex_CoT"']),
+    ("Complex_CoT: c", "complex_cot: c", ["5: examples.0.reply: it is not written exactly as the answer should be"]),
+    ("kind: reasoning", "kind: json", ["7: answer.kind: task: reasoning reads answers of kind: reasoning"]),
+    ("kind: reasoning", "kind: reasoning, label: x", ["7: answer.label: goes with kind: json; a reasoning answer has question, reasoning and response"]),
+    ("kind: reasoning", "kind: reasoning, question: response", ["5: examples.0.reply: it is not written exactly as the answer should be", "7: answer: the three keys must differ by more than case: response, Complex_CoT, Response"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"), REASONING_MISTAKES, ids=[told[0][:30] for *_, told in REASONING_MISTAKES]
+)
+def test_each_mistake_of_a_reasoning_prompt_is_told_at_its_line(tmp_path, old, new, told):
+    assert old in REASONING
+    with pytest.raises(RecipeError) as caught:
+        reasoning_prompt(tmp_path, REASONING.replace(old, new))
+    assert [line.partition("p.yaml:")[2] for line in caught.value.mistakes] == told
+
+
+def test_reasoning_keys_have_no_place_in_a_label_prompt(tmp_path):
+    assert mistakes(tmp_path, GOOD.replace("kind: json,", "kind: json, response: x,")) == [
+        "p.yaml:10: answer.response: goes with kind: reasoning, not with kind: json"
+    ]

@@ -30,6 +30,7 @@ def told(path):
 
 GOOD = [
     ("t.jsonl", '{"a": "x"}\n\n  \n{"a": "y\\n"}', [(1, {"a": "x"}), (4, {"a": "y\n"})]),
+    ("trn.json", '{"uid": "1", "title": "é"}\n{"uid": "2"}\n', [(1, {"uid": "1", "title": "é"}), (2, {"uid": "2"})]),
     ("t.ndjson", b'\xef\xbb\xbf{"a": 1}\r\n', [(1, {"a": 1})]),
     ("t.jsonl", '{"a": "\\ud83d"}\n', [(1, {"a": "\ud83d"})]),
     ("t.csv", "a,b\r\nx,1\r\n", [(2, {"a": "x", "b": "1"})]),
@@ -54,6 +55,8 @@ def test_good_tables(tmp_path, name, content, rows):
 
 
 BAD = [
+    ("t.json", '[\n  {"a": 1}\n]', [
+        "DIR/t.json:1: the file is one JSON value over several lines; write one JSON object on every line (jq -c '.[]' does it)"]),
     ("t.jsonl", '{"a": 1}\nno\n{"a": 2}\n[1]\n3\n', [
         "DIR/t.jsonl:2: not JSON: invalid literal, expected 'null' (at place 1)",
         "DIR/t.jsonl:4: a line must hold one JSON object, this one holds an array; JSONL has one object on every line",

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.schema import Source
+from synth.content import Content
 from synth.duplicates import SKETCH, bucket_hashes, near_groups, similarity, sketch
 from synth.examples import Examples
 from synth.sources import SourceRow
@@ -75,7 +76,9 @@ def divided(texts, test_texts=(), **source):
     settings_ = {"path": "x", "text": "text", "test": 3, "validation": 0.3, **source}
     with Examples(Source(**settings_)) as examples:
         for side, rows in (("test", test_texts), ("pool", texts)):
-            examples.add(side, (SourceRow(n, f"{side}{n}", text, None) for n, text in enumerate(rows, 1)))
+            examples.add(
+                side, (SourceRow(n, f"{side}{n}", Content({"text": text}), None) for n, text in enumerate(rows, 1))
+            )
         examples.divide()
         return list(examples.stream()), list(examples.rejects())
 

@@ -244,7 +244,7 @@ def test_a_hub_data_set_is_read_by_split_and_its_classes_by_name(tmp_path, hub):
     source = {"path": None, "hub": "me/tweets", "revision": "v1", "label": "y", "test": None, "test_split": "test"}
     recipe = make_recipe(tmp_path, **source, label_names=names)
     rows = list(read_source(recipe, "test"))
-    assert [(row.number, row.text, row.gold) for row in rows] == [
+    assert [(row.number, row.content.text, row.gold) for row in rows] == [
         (1, "fine & well", "positive"),
         (2, "bad", "negative"),
         (3, "who knows", None),

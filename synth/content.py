@@ -1,0 +1,65 @@
+"""What a source row says: its fields, and what was said before the question of a conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from recipes.rows import Turn
+
+
+class Unfit(Exception):
+    """Why a row of the source cannot become an example."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The cleaned fields of a row and its history."""
+
+    fields: dict[str, str]
+    history: tuple[Turn, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What near duplicates are told by, and a reject shows: the fields, of an answered question the question.
+
+        With a question goes what was said before it, but not the system message: it may be the same in every row.
+        """
+        if self.fields.keys() >= {"question", "response"}:
+            said = [turn.content for turn in self.history if turn.role != "system"]
+            return "\n".join([*said, self.fields["question"]])
+        return "\n".join(self.fields.values())
+
+    @property
+    def whole(self) -> str:
+        """All of it: rows that agree in this are the same."""
+        return "\n".join([*(turn.content for turn in self.history), *self.fields.values()])
+
+    def size(self) -> int:
+        """Characters."""
+        return sum(map(len, self.fields.values())) + sum(len(turn.content) for turn in self.history)
+
+    def cut(self, limit: int) -> Content:
+        """The same with no field longer than `limit`: what is kept of a row that is too long."""
+        return Content({name: value[:limit] for name, value in self.fields.items()})
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return orjson.dumps([self.fields, [[turn.role, turn.content] for turn in self.history]])
+
+
+def decode(line: bytes) -> Content:
+    """The content that `Content.encode` wrote."""
+    fields, history = orjson.loads(line)
+    return Content(fields, tuple(_turn(*turn) for turn in history))
+
+
+def _turn(role: Any, content: str) -> Turn:
+    return Turn.model_construct(role=role, content=content)

@@ -1,0 +1,106 @@
+"""A conversation of a user's own file -> the question, its response and what was said before.
+
+Read are OpenAI's {role, content} and ShareGPT's {from, value}. The last turn of the assistant is the response; a turn
+of the user after it has no answer and is left out. A response that begins with <think> ... </think> (or whose turn has
+`reasoning_content`) brings its reasoning; that of earlier answers is dropped, as R1's and Qwen's templates do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from recipes.rows import Turn
+from synth.cleaning import clean_layout
+from synth.content import Content, Unfit
+
+_ROLES = {
+    "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
+    "gpt": "assistant",
+}  # fmt: skip
+
+
+def read_conversation(value: Any) -> Content:
+    """The fields question, response and maybe reasoning, with the history. Raises Unfit where it is no conversation."""
+    turns = [_turn(entry, place) for place, entry in enumerate(_entries(value), 1)]
+    answers = [place for place, (turn, _) in enumerate(turns) if turn.role == "assistant"]
+    if not answers:
+        raise Unfit("no_response", "no turn is the assistant's")
+    turns = turns[: answers[-1] + 1]
+    _check_order([turn for turn, _ in turns])
+    *before, (question, _), (response, reasoning) = turns
+    said, thought = split_thought(response.content)
+    fields = {"question": question.content, "response": said}
+    if reasoning or thought:
+        fields["reasoning"] = reasoning or thought
+    for name in ("question", "response"):
+        if not fields[name]:
+            raise Unfit(f"empty_{name}", f"the {name} is empty")
+    return Content(fields, tuple(_without_thought(turn) for turn, _ in before))
+
+
+def split_thought(text: str) -> tuple[str, str]:
+    """(answer, reasoning) of a text that begins with <think> ... </think>; of any other, the text and nothing."""
+    text = text.strip()
+    if text.startswith("<think>") and "</think>" in text:
+        thought, _, said = text.removeprefix("<think>").partition("</think>")
+        return said.strip(), thought.strip()
+    return text, ""
+
+
+def _entries(value: Any) -> list[Any]:
+    """The turns; a cell of a CSV file holds them as JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise Unfit("bad_messages", "the cell is text, and not a list of turns as JSON") from None
+    if not isinstance(value, list) or not value:
+        raise Unfit("bad_messages", "there is no list of turns" if value is None else "the list of turns is empty")
+    return value
+
+
+def _turn(entry: Any, place: int) -> tuple[Turn, str]:
+    """A turn and the reasoning that stands beside its content."""
+    if not isinstance(entry, Mapping):
+        raise Unfit("bad_messages", f"turn {place} is no object with role and content")
+    name = entry.get("role", entry.get("from"))
+    role = _ROLES.get(name.strip().lower()) if isinstance(name, str) else None
+    if role is None:
+        raise Unfit(
+            "bad_roles", f"turn {place} is by {str(name)[:40]!r}; known are system, user (human), assistant (gpt)"
+        )
+    content = _content(entry.get("content", entry.get("value")), place)
+    beside = entry.get("reasoning_content")
+    reasoning = clean_layout(beside) if isinstance(beside, str) else ""
+    known = cast(Literal["system", "user", "assistant"], role)
+    return Turn.model_construct(role=known, content=clean_layout(content)), reasoning
+
+
+def _content(value: Any, place: int) -> str:
+    """Text, or a list of parts that are all text."""
+    if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
+        return "\n".join(part["text"] for part in value)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unfit("bad_messages", f"the content of turn {place} is not text")
+    return value
+
+
+def _check_order(turns: list[Turn]) -> None:
+    """A system message first, if any; then user and assistant in turns."""
+    first = 1 if turns[0].role == "system" else 0
+    for place, turn in enumerate(turns[first:], first + 1):
+        wanted = "user" if (place - first) % 2 else "assistant"
+        if turn.role != wanted:
+            raise Unfit("bad_roles", f"turn {place} is the {turn.role}'s where the {wanted}'s should be")
+        if not turn.content and place < len(turns) - 1:
+            raise Unfit("empty_turn", f"turn {place} is empty")
+
+
+def _without_thought(turn: Turn) -> Turn:
+    if turn.role != "assistant":
+        return turn
+    return Turn.model_construct(role="assistant", content=split_thought(turn.content)[0])

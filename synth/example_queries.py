@@ -1,0 +1,70 @@
+"""The tables and queries of `examples.py`.
+
+`example` is narrow, so that it is scanned and sorted fast; what a row says lies apart in `content`.
+"""
+
+TABLES = """
+CREATE TABLE example (
+    place INTEGER PRIMARY KEY, side TEXT, number INTEGER, id TEXT, gold TEXT,
+    name TEXT,      -- digest of all that the row says
+    grp TEXT,       -- name of its group of near duplicates
+    rank INTEGER,   -- of the group
+    stratum TEXT,   -- of the group: a gold label, or empty
+    compared INTEGER NOT NULL DEFAULT 0,  -- whether it was compared with others, and can be drawn
+    split TEXT,     -- NULL: not drawn
+    reason TEXT, detail TEXT);
+CREATE TABLE content (place INTEGER PRIMARY KEY, said BLOB);
+"""
+INSERT = (
+    "INSERT INTO example (place, side, number, id, gold, name, grp, rank, stratum, reason, detail) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_CONTENT = "INSERT INTO content VALUES (?, ?)"
+ID_TWICE = """
+    SELECT id, MIN(number), MAX(number) FROM example WHERE side = ? GROUP BY id HAVING COUNT(*) > 1
+    ORDER BY MIN(number) LIMIT 1"""
+# A test set is read in first: its copy of a text has the smaller place, and the one to train on is the duplicate.
+MARK_DUPLICATES = """
+    UPDATE example SET reason = 'duplicate', detail = (
+        SELECT 'the same text as row ' || first.number ||
+        CASE first.side WHEN 'test' THEN ' of the test rows' ELSE '' END
+        FROM example first WHERE first.name = example.name
+        AND (first.reason IS NULL OR first.reason = 'duplicate') ORDER BY first.place LIMIT 1)
+    WHERE reason IS NULL AND EXISTS (
+        SELECT 1 FROM example first WHERE first.name = example.name AND first.place < example.place
+        AND (first.reason IS NULL OR first.reason = 'duplicate'))"""
+USABLE = "SELECT COUNT(*) FROM example WHERE side = ? AND reason IS NULL"
+RANK_AT = "SELECT rank FROM example WHERE side = ? AND reason IS NULL ORDER BY rank LIMIT 1 OFFSET ?"
+COMPARE = "UPDATE example SET compared = 1 WHERE side = ? AND reason IS NULL AND rank < ?"
+COMPARED = "SELECT name, said FROM example JOIN content USING (place) WHERE compared AND reason IS NULL"
+JOIN_GROUP = """
+    UPDATE example SET grp = ?, rank = ?,
+        stratum = COALESCE((SELECT gold FROM example first WHERE first.name = ? AND reason IS NULL), '')
+    WHERE name = ?"""
+MARK_NEAR_TEST = """
+    UPDATE example SET reason = 'near_duplicate_of_test', detail = (
+        SELECT 'near row ' || MIN(near.number) || ' of the test rows' FROM example near
+        WHERE near.side = 'test' AND near.reason IS NULL AND near.grp = example.grp)
+    WHERE side = 'pool' AND reason IS NULL AND compared
+    AND grp IN (SELECT grp FROM example WHERE side = 'test' AND reason IS NULL AND compared)"""
+STRATA = "SELECT stratum, COUNT(*) FROM example WHERE side = ? AND reason IS NULL GROUP BY stratum"
+GROUPS = """
+    SELECT grp, MIN(stratum), COUNT(*) FROM example WHERE side = ? AND reason IS NULL AND compared
+    GROUP BY grp ORDER BY MIN(rank), grp"""
+GROUPS_LEFT = """
+    SELECT grp, MIN(stratum), COUNT(*) FROM example WHERE side = ? AND reason IS NULL AND compared
+    AND grp NOT IN (SELECT grp FROM dealt) GROUP BY grp ORDER BY MIN(rank), grp"""
+DRAWN_OF = "SELECT COUNT(*) FROM example WHERE side = ? AND split IS NOT NULL"
+TAKE_ALL = "UPDATE example SET split = 'train' WHERE side = ? AND reason IS NULL"
+TAKE_DEALT = """
+    UPDATE example SET split = (SELECT split FROM dealt WHERE dealt.grp = example.grp)
+    WHERE side = ? AND reason IS NULL AND compared"""
+DRAWN = """
+    SELECT id, said, gold, split, grp FROM example JOIN content USING (place) WHERE split IS NOT NULL ORDER BY place"""
+REJECTED = """
+    SELECT id, said, gold, reason, detail FROM example JOIN content USING (place) WHERE reason IS NOT NULL
+    ORDER BY place"""
+SPLIT_SIZES = "SELECT split, COUNT(*) FROM example GROUP BY split"
+FATES = """
+    SELECT COALESCE(reason, CASE WHEN split IS NULL THEN 'not drawn' ELSE 'drawn' END) AS fate, COUNT(*)
+    FROM example GROUP BY fate"""
