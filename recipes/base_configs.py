@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from recipes.architecture import Architecture, read_architecture
 from recipes.keys import read_key, redact
@@ -68,7 +71,7 @@ def _hub_config(base: str, revision: str | None, download: bool) -> Path | str:
         cached = try_to_load_from_cache(base, "config.json", revision=revision)
         if isinstance(cached, str):
             return Path(cached)
-        if constants.HF_HUB_OFFLINE or not download:
+        if constants.HF_HUB_OFFLINE or not download or not _has_network(constants.ENDPOINT):
             return f"the config.json of {base} is not on this disk, and offline it cannot be had"
         token = read_key("HF_TOKEN")
         return Path(hf_hub_download(base, "config.json", revision=revision, token=token, etag_timeout=5))
@@ -77,3 +80,11 @@ def _hub_config(base: str, revision: str | None, download: bool) -> Path | str:
     except (HfHubHTTPError, OSError) as error:
         first = redact(str(error).strip().split("\n")[0])
         return f"the config.json of {base} cannot be had from the Hub ({first[:200]})"
+
+
+def _has_network(endpoint: str) -> bool:
+    """Whether the Hub's name can be looked up; without this, its client retries for 20 seconds. A proxy looks it up."""
+    try:
+        return bool(getproxies() or socket.getaddrinfo(urlsplit(endpoint).hostname, 443))
+    except OSError:
+        return False

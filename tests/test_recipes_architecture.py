@@ -152,5 +152,9 @@ def test_a_hub_that_refuses_is_said_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args, **kwargs: None)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    monkeypatch.setattr("recipes.base_configs.socket.getaddrinfo", refuse)
+    monkeypatch.setattr("recipes.base_configs.getproxies", dict)
+    assert "offline it cannot be had" in str(find_architecture("somebody/something", tmp_path))
+    monkeypatch.setattr("recipes.base_configs.getproxies", lambda: {"https": "http://127.0.0.1:1"})
     sentence = find_architecture("somebody/something", tmp_path)
     assert sentence == "the config.json of somebody/something cannot be had from the Hub (no route to host)"
