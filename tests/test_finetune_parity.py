@@ -1,0 +1,106 @@
+"""Parity figures: by hand on small logits, and of a real adapter, its merge and its GGUF files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_llama import TEXTS, load_nf4, load_plain, make_adapter, make_llama, make_tokenizer
+
+from finetune import parity_models
+from finetune.gguf_export import export_gguf
+from finetune.merge import merge_adapter
+from finetune.parity import Answers, Parity, answer, compare, write_parity
+from finetune.parity_models import check_exports
+from recipes.errors import TrainingError
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_figures_by_hand() -> None:
+    one = Answers((torch.tensor([[1.0, -4.0], [0.0, 2.0]]), torch.tensor([[3.0, 0.0]])), ((0, 1), (1, 1)))
+    two = Answers((torch.tensor([[1.0, -3.5], [0.5, 0.0]]), torch.tensor([[3.0, 0.25]])), ((0, 1), (1, 0)))
+    assert compare(one, two) == Parity(
+        texts=2, places=3, largest_difference=2.0, largest_logit=4.0, relative=0.5, same_top=2 / 3, new_tokens=2,
+        same_tokens=3 / 4,
+    )  # fmt: skip
+    assert compare(one, one).relative == 0 and compare(one, one).same_tokens == 1
+    with pytest.raises(ValueError, match="did not answer the same"):
+        compare(one, Answers(two.logits[:1], two.tokens[:1]))
+
+
+def test_greedy_tokens_are_those_of_generate(tmp_path: Path) -> None:
+    model = load_plain(make_llama(tmp_path / "model"))
+    prompt = make_tokenizer()(TEXTS[0]).input_ids
+    expected = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=8, eos_token_id=None)
+    assert answer(model, [prompt], 8).tokens == (tuple(expected[0, len(prompt) :].tolist()),)
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A base in bfloat16, an adapter trained in NF4, the merged folder, two GGUF files."""
+    place = tmp_path_factory.mktemp("exports")
+    base = make_llama(place / "base", "bfloat16")
+    make_adapter(load_nf4(base), place / "adapter")
+    merge_adapter(base, place / "adapter", place / "merged", "float16")
+    for kind in ("f16", "q8_0"):
+        export_gguf(place / "merged", place / "gguf" / f"{kind}.gguf", kind)  # type: ignore[arg-type]
+    return {name: place / name for name in ("base", "adapter", "merged", "gguf")}
+
+
+def check(exports: dict[str, Path]) -> dict[str, Any]:
+    files = [exports["gguf"] / "f16.gguf", exports["gguf"] / "q8_0.gguf"]
+    return check_exports(exports["base"], exports["adapter"], exports["merged"], files, TEXTS, new_tokens=4)
+
+
+def test_every_export_is_compared_with_the_adapter(exports: dict[str, Path]) -> None:
+    found = check(exports)
+    assert list(found) == ["merged", "f16.gguf", "q8_0.gguf"]
+    merged, f16, q8_0 = found.values()
+    assert merged.relative <= 0.005 and merged.same_tokens == 1.0
+    assert abs(f16.largest_difference - merged.largest_difference) <= 1e-3
+    assert 0.005 < q8_0.relative <= 0.1
+    beside = json.loads((exports["gguf"] / "parity.json").read_text())
+    assert set(beside) == {"f16.gguf", "q8_0.gguf"} and beside["f16.gguf"]["relative"] == f16.relative
+    assert json.loads((exports["merged"] / "parity.json").read_text())["safetensors"]["texts"] == 4
+
+
+def test_rope_scaling_is_part_of_what_is_compared(tmp_path: Path) -> None:
+    rope = {
+        "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    }  # fmt: skip
+    base = make_llama(tmp_path / "base", rope_parameters=rope)
+    make_adapter(load_plain(base), tmp_path / "adapter")
+    merge_adapter(base, tmp_path / "adapter", tmp_path / "merged", "float16", quantised=False)
+    file = export_gguf(tmp_path / "merged", tmp_path / "m.gguf", "f16").path
+    found = check_exports(base, tmp_path / "adapter", tmp_path / "merged", [file], TEXTS[:2], quantised=False)
+    assert all(isinstance(one, Parity) and one.relative <= 0.005 for one in found.values())
+
+
+def test_short_of_memory(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity_models, "free_memory", lambda: 450_000)  # the adapter's model fits, the merged does not
+    merged, f16, _ = check(exports).values()
+    assert merged.relative <= 0.005  # layers from the disk
+    assert f16 == "not measured: 0.0 GB of memory are needed, 0.0 GB are free"
+    monkeypatch.setattr(parity_models, "free_memory", lambda: 100_000)
+    assert all(str(one).startswith("not measured") for one in check(exports).values())
+    assert json.loads((exports["gguf"] / "parity.json").read_text())["f16.gguf"]["left_out"].startswith("not measured")
+
+
+def test_damaged_parity_file_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "parity.json").write_text("{half")
+    write_parity(tmp_path / "a.gguf", "why")
+    write_parity(tmp_path / "b.gguf", "why not")
+    assert json.loads((tmp_path / "parity.json").read_text()) == {
+        "a.gguf": {"left_out": "why"},
+        "b.gguf": {"left_out": "why not"},
+    }
+
+
+def test_adapter_that_does_not_open(exports: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="cannot be opened on its base"):
+        check_exports(exports["base"], tmp_path, exports["merged"], [], TEXTS)
