@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,8 +74,11 @@ class GenerativeStudent:
             self._answer([short[place] for place in batch], prompts, answers, answering, seed)
         return [self._generated(ids) for ids in answers]
 
-    def stream(self, question: Question, answering: Answering | None = None, seed: int = 0) -> Iterator[str]:
-        """The generated text as it comes, in pieces of whole letters; together they are `text` of the same answer.
+    def stream(
+        self, question: Question, answering: Answering | None = None, seed: int = 0
+    ) -> Generator[str, None, Generated]:
+        """The generated text as it comes, in pieces of whole letters; together they are `text` of the same answer,
+        which is the generator's value in the end.
 
         Raises TrainingError for a question that is too long for the model.
         """
@@ -84,8 +87,16 @@ class GenerativeStudent:
             raise TrainingError(
                 f"the question has {len(prompt):,} tokens and the model takes {self._positions:,}: ask a shorter one"
             )
-        tokens = (token for _, token in self._generate([prompt], answering or self.answering, seed))
-        yield from text_pieces((token for token in tokens if token not in self._stops), self.renderer.decode)
+        said: list[int] = []
+
+        def words() -> Iterator[int]:
+            for _, token in self._generate([prompt], answering or self.answering, seed):
+                said.append(token)
+                if token not in self._stops:
+                    yield token
+
+        yield from text_pieces(words(), self.renderer.decode)
+        return self._generated(said)
 
     def losses(self, rows: Sequence[ResponseRow]) -> list[tuple[float, int]]:
         """For each row the summed negative log-likelihood (nats) of its response and the end token, given its question

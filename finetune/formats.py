@@ -72,7 +72,8 @@ class Parsed:
 class Renderer:
     """Rows to text and tokens, and answers back.
 
-    stops: ids of the tokens that end an answer. end: text of the one that training teaches.
+    stops: ids of the tokens that end an answer. end: text of the one that training teaches. opened: the prompt ends
+    with `<think>`, so that what is generated begins with the reasoning.
     """
 
     def __init__(self, student: CausalStudent, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -81,7 +82,7 @@ class Renderer:
         self._frames: dict[tuple[tuple[str, ...], bool], Frame] = {}
         plain = self._frame(("system", "user") if student.instruction else ("user",), False)
         self.end = plain.end
-        self._opened = plain.opened
+        self.opened = plain.opened
         last = self._codec.encode([Piece(plain.end, True)], goes_on=True)[-1]
         eos = tokenizer.eos_token_id
         self.stops: tuple[int, ...] = (last,) if eos is None or eos == last else (last, int(eos))
@@ -123,7 +124,7 @@ class Renderer:
         body = text.strip()
         if self._student.format == "alpaca":
             return Parsed(None, body, bool(body))
-        if not self._opened and not body.startswith(OPEN):
+        if not self.opened and not body.startswith(OPEN):
             return Parsed(None, show_first(body), bool(body))
         thought, closed, response = body.removeprefix(OPEN).partition(CLOSE)
         return Parsed(show_tags(thought.strip()) or None, response.strip(), bool(closed and response.strip()))

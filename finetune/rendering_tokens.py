@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Codec:
-    """A tokenizer that knows which parts of a text are ours.
+    """A tokenizer that knows which parts of a text are ours. added: ids of its added tokens.
 
     A text is tokenised whole, as any other program would do it, but where somebody's words spell one of the
     tokenizer's added tokens (`<|eot_id|>`, `<think>`): there it is cut after the first character, and the two sides are
@@ -24,6 +24,7 @@ class Codec:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+        self.added = frozenset(tokenizer.get_added_vocab().values())
         self.marks = _pattern([text for text in tokenizer.get_added_vocab() if text.strip()])
         self._anchor = self._ids("\n")
         start, rest = self._ids("\nx")[: len(self._anchor)], self._ids("\nx")[len(self._anchor) :]

@@ -43,10 +43,10 @@ def thought_pieces(pieces: Iterable[str], opened: bool) -> Iterator[tuple[bool, 
             if OPEN.startswith(held):
                 continue
             state = "thought" if held.startswith(OPEN) else "answer"
-            held = held.removeprefix(OPEN)
+            held = held.removeprefix(OPEN).lstrip()
         if state == "thought":
             thought, closed, rest = held.partition(CLOSE)
-            safe = thought if closed else thought[: len(thought) - _overlap(thought, CLOSE)]
+            safe = (thought if closed else thought[: len(thought) - _overlap(thought, CLOSE)]).rstrip()
             if safe:
                 yield True, safe
             held = rest if closed else thought[len(safe) :]
@@ -57,7 +57,7 @@ def thought_pieces(pieces: Iterable[str], opened: bool) -> Iterator[tuple[bool, 
         if state == "answer" and held:
             yield False, held
             held = ""
-    if held:
+    if held.strip():
         yield state == "thought", held
 
 

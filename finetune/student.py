@@ -1,4 +1,4 @@
-"""A trained student that answers: texts in, probabilities out."""
+"""A trained student that answers: a classifier, texts in and probabilities out; or a generative one (answering.py)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from finetune.causal_record import CausalRecord, read_any_record
 from finetune.encoding import PAD_TO, Encoded, encode, pad
 from finetune.hardware import Machine, find_machine, is_out_of_memory
-from finetune.record import read_record
 from finetune.silence import quiet
 from recipes.errors import TrainingError
 from recipes.keys import redact
 from recipes.runs import RunFolder
+from recipes.students import CausalStudent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from finetune.answering import GenerativeStudent
 
 Floats = npt.NDArray[np.float32]
 
@@ -95,19 +98,32 @@ def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         start += count
 
 
-def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student:
-    """A trained student of a run: the seed asked for, else the one with the best validation score.
+def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student | GenerativeStudent:
+    """A trained student of a run: the seed asked for, else the one with the best validation score or loss.
 
     What was trained in fp32 answers in it: its weights may be beyond what fp16 holds. Raises TrainingError where the
     student is not trained or its files are damaged.
     """
-    record = read_record(run, name)
+    record = read_any_record(run, name)
     chosen = record.best_seed if seed is None else seed
     if chosen not in record.seeds:
         known = ", ".join(str(one) for one in record.seeds)
         raise TrainingError(f"the student {name} has no seed {chosen}; it was trained with {known}")
     precise = record.hyperparameters.get("precision") == "fp32"
-    return load_student(run.student(name, chosen), record.max_length, find_machine("fp32" if precise else "auto"))
+    folder, machine = run.student(name, chosen), find_machine("fp32" if precise else "auto")
+    if isinstance(record, CausalRecord):
+        return _open_generative(record, folder, machine)
+    return load_student(folder, record.max_length, machine)
+
+
+def _open_generative(record: CausalRecord, folder: Path, machine: Machine) -> GenerativeStudent:
+    """A generative student as it was trained, whatever the recipe says by now."""
+    from finetune.adapters import load_model
+    from finetune.answering import GenerativeStudent
+
+    fields = {"kind", "base", "format", "instruction", "max_length", "quantization", "lora", "answering"}
+    model, tokenizer = load_model(folder, machine)
+    return GenerativeStudent(model, tokenizer, CausalStudent.model_validate(record.model_dump(include=fields)))
 
 
 def load_student(folder: Path, max_length: int, machine: Machine | None = None) -> Student:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 _CONTROL = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
 """A provider's message or a data file must not move the cursor or colour the terminal."""
 
 
+def printable(text: str) -> str:
+    """`text` with what would steer the terminal replaced."""
+    return text.translate(_CONTROL)
+
+
 def say(sentence: str) -> None:
-    """One line to the user."""
-    print(sentence.translate(_CONTROL), file=sys.stderr, flush=True)
+    """One line to the user; of several processes that do one work the first alone speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        warn(sentence)
+
+
+def warn(sentence: str) -> None:
+    """One line to the user, whichever process this is."""
+    print(printable(sentence), file=sys.stderr, flush=True)
 
 
 def is_terminal() -> bool:
@@ -20,4 +32,4 @@ def is_terminal() -> bool:
 
 def show(line: str) -> None:
     """One line of a result, on stdout."""
-    print(line.translate(_CONTROL))
+    print(printable(line))

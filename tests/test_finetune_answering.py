@@ -234,8 +234,8 @@ def test_streamed_text_is_never_broken(text: str, cut: int) -> None:
 @pytest.mark.parametrize(
     ("text", "opened", "thought", "answer"),
     [
-        ("Why?\n</think>\n\nSo.", True, "Why?\n", "So."),
-        ("<think>\nWhy? </thin\n</think>\nSo </think> <think>.", False, "\nWhy? </thin\n", "So </think> <think>."),
+        ("Why?\n\nSo.\n</think>\n\nSo.", True, "Why?\n\nSo.", "So."),
+        ("<think>\nWhy? </thin\n</think>\nSo </think> <think>.", False, "Why? </thin", "So </think> <think>."),
         ("The <think> one", False, "", "The <think> one"),
         ("never done </thi", True, "never done </thi", ""),
         ("<thi", False, "", "<thi"),

@@ -1,0 +1,64 @@
+"""A question to a trained student, and its answer as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from finetune.answering import Generated, GenerativeStudent, Question
+from finetune.streaming import thought_pieces
+from finetune.student import open_student
+from recipes.console import printable, say
+from recipes.rows import storable
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+
+
+class Asking:
+    """A student, opened once, that answers on stdout. thinking: show its reasoning too, dimmed.
+
+    draw: which of the answers that its temperature allows. Raises TrainingError where it is not trained.
+    """
+
+    def __init__(self, recipe: Recipe, run: RunFolder, name: str, seed: int | None, thinking: bool, draw: int) -> None:
+        self._recipe, self._name, self._thinking, self._draw = recipe, name, thinking, draw
+        self._student = open_student(run, name, seed)
+        self._console = Console(highlight=False)
+
+    def ask(self, question: str) -> None:
+        """Print the answer, and on stderr whether it was cut."""
+        question = storable(question)
+        if isinstance(self._student, GenerativeStudent):
+            self._stream(self._student, question)
+            return
+        shares = self._student.predict([question])[0].tolist()
+        ranked = sorted(zip(self._student.labels, shares, strict=True), key=lambda pair: -pair[1])
+        self._console.print(Text(", ".join(f"{label} {share:.2f}" for label, share in ranked)))
+
+    def _stream(self, student: GenerativeStudent, question: str) -> None:
+        answering, ended = self._recipe.causal(self._name).answering, _Ended()
+        pieces = ended.watch(student.stream(Question(question), answering, self._draw))
+        thought = False
+        for is_thought, piece in thought_pieces(pieces, student.renderer.opened):
+            if is_thought and not self._thinking:
+                continue
+            if thought and not is_thought:
+                self._console.print("\n")
+            thought = is_thought
+            self._console.print(Text(printable(piece), style="dim" if is_thought else ""), end="", soft_wrap=True)
+        self._console.print()
+        if not ended.answer.stopped:
+            say(f"cut after {ended.answer.tokens:,} tokens: raise students.{self._name}.answering.max_new_tokens")
+        elif not ended.answer.valid:
+            say("the student gave no answer in the form of its format" + ("" if self._thinking else ": see --thinking"))
+
+
+class _Ended:
+    """Keeps what a stream was, once it has ended."""
+
+    answer: Generated
+
+    def watch(self, stream: Generator[str, None, Generated]) -> Iterator[str]:
+        self.answer = yield from stream

@@ -1,0 +1,101 @@
+"""python -m finetune preview|ask|merge|export: what is done with a student besides training it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from recipes.cli import Launch, add_launch_options, open_launch, stage_parser
+from recipes.console import is_terminal
+from recipes.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def preview(argv: list[str]) -> int:
+    """Show rows as a student will see them."""
+    parser = stage_parser("finetune preview", "Show rows as a student will see them; train nothing.")
+    _add_student(parser, "show this student's rows only")
+    parser.add_argument("--rows", metavar="N", type=_count, default=3, help="rows of each student to show; default 3")
+    args = parser.parse_args(argv)
+    launch = open_launch(args)
+    names = [args.student] if args.student else list(launch.recipe.students)
+
+    from finetune.train import lineage
+    from synth.build import build_dataset
+
+    for name in names:
+        lineage(launch.recipe, name)  # a wrong name is found before the teacher is paid
+    with launch.run.lock():
+        build_dataset(launch.recipe, launch.run, launch.yes)
+
+    from rich.console import Console
+
+    from finetune.preview import preview_student
+
+    for name in names:
+        preview_student(launch.recipe, name, launch.run, args.rows, Console(highlight=False))
+    return 0
+
+
+def ask(argv: list[str]) -> int:
+    """Ask a trained student."""
+    parser = _parser("ask", "Ask a trained student a question; without one, each line of the input is a question.")
+    parser.add_argument("question", metavar="QUESTION", nargs="?", help="the question, in quotation marks")
+    parser.add_argument("--seed", type=int, metavar="N", help="the model of this training seed; default the best")
+    parser.add_argument("--draw", type=int, metavar="N", default=0, help="another number, another answer; default 0")
+    parser.add_argument("--thinking", action="store_true", help="show the reasoning before the answer too")
+    args = parser.parse_args(argv)
+    launch = open_launch(args)
+    name = _chosen(launch, args.student)
+    from finetune.ask import Asking
+
+    asking = Asking(launch.recipe, launch.run, name, args.seed, args.thinking, args.draw)
+    for question in [args.question] if args.question is not None else _lines():
+        asking.ask(question)
+    return 0
+
+
+def _lines() -> Iterator[str]:
+    """Questions from the input, a line each."""
+    while True:
+        if is_terminal():
+            print("> ", end="", file=sys.stderr, flush=True)  # noqa: T201 (input() would write it among the answers)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    """The parser of a command on one trained student."""
+    parser = argparse.ArgumentParser(prog=f"python -m finetune {command}", description=description)
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe file")
+    add_launch_options(parser)
+    _add_student(parser, "which student; default the last of the recipe")
+    return parser
+
+
+def _add_student(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--student", metavar="NAME", help=text)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return count
+
+
+def _chosen(launch: Launch, name: str | None) -> str:
+    """The student that is meant: the one named, else the last, which the others lead up to."""
+    students = launch.recipe.students
+    if name is not None and name not in students:
+        raise TrainingError(f"the recipe {launch.recipe.name} has no student {name!r}; it has {', '.join(students)}")
+    return name or list(students)[-1]
+
+
+COMMANDS = {"preview": preview, "ask": ask}

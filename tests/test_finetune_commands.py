@@ -1,0 +1,169 @@
+"""python -m finetune preview and ask, on a recipe that needs no teacher: from its source file to answers."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_causal
+from rich.console import Console
+
+from finetune.__main__ import main
+from finetune.answering import GenerativeStudent
+from finetune.preview import preview_student
+from finetune.student import open_student
+from recipes.errors import TrainingError
+from recipes.load import load_recipe
+from recipes.runs import RunFolder
+
+RECIPE = """\
+name: tiny
+task: description
+source: {path: products.jsonl, fields: {title: title, description: content}, test: 4, near_duplicate: 1}
+filters: {near_duplicate: 1}
+students:
+  plain: &plain
+    kind: causal
+    base: scratch
+    format: alpaca
+    instruction: Describe it.
+    quantization: none
+    lora: null
+    scratch: {vocabulary: 384, hidden: 32, intermediate: 64}
+    max_length: 256
+    epochs: 1
+    precision: fp32
+    answering: {temperature: 0, max_new_tokens: 20}
+  thinker:
+    kind: causal
+    base: students.plain
+    format: think
+    quantization: none
+    lora: {rank: 2}
+    max_length: 256
+    epochs: 1
+    precision: fp32
+    answering: {temperature: 0.9, max_new_tokens: 20}
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recipe")
+    pairs = itertools.product(tiny_causal.THINGS, tiny_causal.TRAITS)
+    products = [
+        {"title": f"The {trait} {thing} <|end|>", "content": f"A {trait} {thing} that is as {trait} as can be."}
+        for thing, trait in pairs
+    ]
+    (folder / "products.jsonl").write_text("".join(json.dumps(one) + "\n" for one in products), encoding="utf-8")
+    (folder / "tiny.yaml").write_text(RECIPE, encoding="utf-8")
+    return folder / "tiny.yaml"
+
+
+@pytest.fixture(scope="module")
+def trained(recipe: Path) -> list[str]:
+    """The recipe and its run folder as arguments; both students are trained."""
+    arguments = [str(recipe), "--run", str(recipe.parent / "run")]
+    assert main([*arguments, "--no-eval"]) == 0
+    return arguments
+
+
+def previewed(recipe: Path, run: Path, name: str, count: int, *settings: str, colour: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=colour, color_system="standard" if colour else None)
+    preview_student(load_recipe(recipe, list(settings)), name, RunFolder(run), count, console)
+    return out.getvalue()
+
+
+def test_preview_makes_rows_and_trains_nothing(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["preview", str(recipe), "--run", str(tmp_path), "--rows", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "student plain: 47 training rows, format alpaca, base scratch" in shown
+    assert "student thinker: 47 training rows, format think, base students.plain" in shown
+    assert "max_length 256: no row is longer" in shown
+    assert shown.count("\nrow ") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "manifests", "rows"]
+    with pytest.raises(TrainingError, match="has no student 'other'; it has plain, thinker"):
+        main(["preview", str(recipe), "--run", str(tmp_path), "--student", "other"])
+
+
+def test_preview_tells_prompt_and_completion_apart(recipe: Path, trained: list[str]) -> None:
+    shown = previewed(recipe, Path(trained[2]), "plain", 1)
+    first = json.loads((Path(trained[2]) / "rows" / "train.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    head, _, rest = shown.partition("--- prompt, not under the loss: ")
+    prompt, _, response = rest.partition("\n--- response and end: ")
+    assert f"row {first['id']}: " in head
+    assert prompt.endswith(f"### Input:\n{first['question']}\n\n### Response:\n")
+    assert "<|begin|>Below is" in prompt
+    assert response.rstrip().endswith(f"\n{first['response']}<|end|>")
+    counts = [int(part.split()[0]) for part in (prompt, response)]
+    assert f"{sum(counts)} tokens, {counts[1]} under the loss" in head
+
+
+def test_preview_shows_special_tokens_only_where_they_are(recipe: Path, trained: list[str]) -> None:
+    shown = previewed(recipe, Path(trained[2]), "plain", 1, colour=True)
+    assert shown.count("<|end|>") == 2  # one is spelt in the title
+    assert shown.count("\x1b[1;35m<|end|>") == 1
+    assert shown.count("\x1b[1;35m<|begin|>") == 1
+
+
+def test_preview_shows_where_max_length_cuts(recipe: Path, trained: list[str]) -> None:
+    shown = previewed(recipe, Path(trained[2]), "plain", 0, "students.plain.max_length=20")
+    assert "max_length 20: 47 rows are longer, and are rejected from training: " in shown
+    assert "and 42 more" in shown
+    shown = previewed(recipe, Path(trained[2]), "plain", 1, "students.plain.max_length=20")
+    assert shown.count("[max_length 20 ends here]") == 2  # the first row, and the longest
+    assert "rejected: over max_length 20" in shown
+
+
+def test_open_student_opens_generative_students(recipe: Path, trained: list[str]) -> None:
+    run = RunFolder(Path(trained[2]))
+    student = open_student(run, "thinker")
+    assert isinstance(student, GenerativeStudent)
+    assert student.renderer.opened
+    assert student.answering.max_new_tokens == 20
+    with pytest.raises(TrainingError, match="has no seed 1; it was trained with 3407"):
+        open_student(run, "plain", 1)
+
+
+def test_ask_streams_an_answer(trained: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", trained[0], "red kettle", "--student", "plain", *trained[1:]]) == 0
+    printed = capsys.readouterr()
+    student = open_student(RunFolder(Path(trained[2])), "plain")
+    assert isinstance(student, GenerativeStudent)
+    from finetune.answering import Question
+
+    answer = student.answer([Question("red kettle")])[0]
+    assert printed.out.strip() == answer.text.strip()
+    assert ("raise students.plain.answering.max_new_tokens" in printed.err) == (not answer.stopped)
+
+
+def test_ask_hides_thoughts_and_reads_lines(
+    trained: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Let me see.\n</think>\n\nA kettle."
+
+    def stream(self: GenerativeStudent, *asked: object) -> object:
+        yield from (said[start : start + 3] for start in range(0, len(said), 3))
+        parsed = self.renderer.parse(said)
+        from finetune.answering import Generated
+
+        return Generated(said, parsed.reasoning, parsed.response, True, True, 9)
+
+    monkeypatch.setattr(GenerativeStudent, "stream", stream)
+    assert main(["ask", trained[0], "q", "--thinking", *trained[1:]]) == 0
+    assert capsys.readouterr().out == "Let me see.\n\nA kettle.\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n\n two \n"))
+    assert main(["ask", *trained]) == 0
+    assert capsys.readouterr().out == "A kettle.\nA kettle.\n"
+
+
+def test_asking_an_untrained_student(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="the student thinker is not trained yet"):
+        main(["ask", str(recipe), "q", "--run", str(tmp_path)])
