@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +44,15 @@ def export_gguf(
     *,
     name: str | None = None,
     chat_template: str | None = None,
+    starts_with_bos: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> GgufFile:
     """Write the model folder `model` (16 or 32 bits, not quantised) to the file `out`.
 
     name: what programs show; the folder's name without it. chat_template: Jinja, in place of the tokenizer's own where
-    the model was trained with another format. progress: told tensors done and tensors in all.
+    the model was trained with another format. starts_with_bos: whether the prompts of its training begin with BOS, by
+    which llama.cpp and Ollama put one before every prompt or none; as the tokenizer does without it.
+    progress: told tensors done and tensors in all.
     Raises TrainingError for an architecture, tokenizer or scaling that is not known to read back right.
     """
     import gguf
@@ -57,6 +60,10 @@ def export_gguf(
     config = read_config(model)
     arch = _check(model, config)
     tokenizer = read_tokenizer(model, config.vocab_size)
+    if chat_template is not None:
+        tokenizer = replace(tokenizer, chat_template=chat_template)
+    if starts_with_bos is not None:
+        tokenizer = replace(tokenizer, adds_bos=starts_with_bos)
     weights = open_weights(model)
     plans, notes = plan_tensors(weights, config, arch, kind)
     partial = out.with_name(out.name + ".partial")
@@ -65,8 +72,6 @@ def export_gguf(
     try:
         _write_settings(writer, config, name or model.resolve().name, kind)
         tokenizer.write(writer)
-        if chat_template is not None:
-            writer.add_chat_template(chat_template)
         factors = rope_factors(config)
         if factors is not None:
             writer.add_tensor_info("rope_freqs.weight", factors.shape, factors.dtype, factors.nbytes)
