@@ -8,6 +8,7 @@ tfidf_gold   the same on the human train labels
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 
 from eval.metrics import Codes, Floats
 from eval.scored import to_codes
+from recipes.console import say
 from recipes.errors import RunError
 from recipes.rows import LabelRow, read_rows
 from recipes.runs import RunFolder
@@ -23,6 +25,8 @@ from recipes.schema import BASELINES, Recipe
 
 VADER_LABELS = ("negative", "neutral", "positive")
 VADER_EDGE = 0.05
+_WORD = re.compile(r"\w\w")
+"""What scikit-learn's TF-IDF needs at least one of."""
 
 ABOUT = {
     "majority": "always the teacher's most frequent label",
@@ -34,10 +38,14 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers to n texts: (n,) places in the recipe's labels, and (n, labels) probabilities where there are any."""
+    """Answers to n texts: (n,) places in the recipe's labels, and (n, labels) probabilities where there are any.
+
+    cut: texts that were longer than the model reads.
+    """
 
     predicted: Codes
     probabilities: Floats | None = None
+    cut: int = 0
 
 
 Answerer = Callable[[Sequence[str]], Answers]
@@ -48,16 +56,23 @@ def why_not(recipe: Recipe, run: RunFolder, name: str) -> str | None:
     if name == "vader":
         folded = sorted(label.casefold() for label in recipe.labels)
         return None if folded == list(VADER_LABELS) else "it knows the labels negative, neutral and positive only"
-    seen = {label for _, label in _train(run, gold=name == "tfidf_gold")}
+    rows = list(_train(run, gold=name == "tfidf_gold"))
+    seen = {label for _, label in rows}
     if name == "majority":
         return None if seen else "no train row has a label by the teacher"
-    whose = "human" if name == "tfidf_gold" else "teacher's"
-    return None if len(seen) > 1 else f"it needs train rows of two labels, and they have {len(seen)} {whose} label(s)"
+    if len(seen) < 2:
+        whose = "human" if name == "tfidf_gold" else "teacher's"
+        return f"it needs train rows of two labels, and they have {len(seen)} {whose} label(s)"
+    return None if any(_WORD.search(text) for text, _ in rows) else "no train row has a word of two letters"
 
 
 def applicable(recipe: Recipe, run: RunFolder) -> list[str]:
-    """The baselines that apply, in their fixed order."""
-    return [name for name in BASELINES if why_not(recipe, run, name) is None]
+    """The baselines that apply, in their fixed order; says why the others do not."""
+    reasons = {name: why_not(recipe, run, name) for name in BASELINES}
+    for name, reason in reasons.items():
+        if reason is not None:
+            say(f"report: without the baseline {name}: {reason}")
+    return [name for name, reason in reasons.items() if reason is None]
 
 
 def open_baseline(recipe: Recipe, run: RunFolder, name: str) -> Answerer:

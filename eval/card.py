@@ -34,12 +34,14 @@ def update_cards(recipe: Recipe, run: RunFolder, comparison: Comparison) -> None
 def _update(path: Path, recipe: Recipe, comparison: Comparison, model: ModelScores, seed: SeedScore) -> None:
     if not path.exists():
         return
+    before = path.read_text(encoding="utf-8")
     try:
-        text = scored_card(path.read_text(encoding="utf-8"), recipe, comparison, model, seed)
+        text = scored_card(before, recipe, comparison, model, seed)
     except (ValueError, yaml.YAMLError):
         say(f"{path}: its head is not valid YAML; the scores are not put on it")
         return
-    write_atomic(path, text.encode())
+    if text != before:
+        write_atomic(path, text.encode())
 
 
 def scored_card(text: str, recipe: Recipe, comparison: Comparison, model: ModelScores, seed: SeedScore) -> str:
@@ -83,6 +85,8 @@ def _section(comparison: Comparison, model: ModelScores, seed: SeedScore) -> str
         others = [percent(getattr(comparison.model(other), name).value) for other in names]
         lines.append([name.replace("_", " ").replace("f1", "F1"), *own, *others])
     said = [verdict.text() for verdict in comparison.verdicts if verdict.claim.startswith(f"{model.name} ")]
-    told = f"On {comparison.rows:,} test rows that no student was trained or chosen on; agreement is with the teacher."
+    rows, gold = comparison.rows, comparison.gold_rows
+    labelled = f" {gold:,} of them have a human label, for accuracy and F1." if gold < rows else ""
+    told = f"On {rows:,} test rows that no student was trained or chosen on; agreement is with the teacher.{labelled}"
     parts = [START, "## Scores", told, markdown_table(head, lines), *(said if seed.chosen else []), END]
     return "\n\n".join(parts)

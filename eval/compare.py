@@ -19,10 +19,11 @@ from eval.scores import Compared, score_model
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
 from recipes.console import say
+from recipes.errors import RunError
 from recipes.evaluation import CLASSIFY_METRICS
 from recipes.runs import RunFolder
 from recipes.schema import BASELINES, Recipe
-from recipes.stages import report_inputs
+from recipes.stages import report_inputs, student_inputs
 
 STAGE = "report"
 EXAMPLES = 9
@@ -32,7 +33,8 @@ EXAMPLES = 9
 def compare(recipe: Recipe, run: RunFolder) -> Comparison:
     """Bring predictions/ and the report up to date and return what it says.
 
-    Raises RunError where rows or students are missing, RecipeError where `evaluation.models` cannot be had.
+    Raises RunError where rows are missing or a student is not up to date, TrainingError where one is not trained,
+    RecipeError where `evaluation.models` cannot be had.
     """
     from eval.card import update_cards
     from eval.report import read_report, write_report
@@ -41,6 +43,7 @@ def compare(recipe: Recipe, run: RunFolder) -> Comparison:
     stale = run.why_stale(STAGE, inputs)
     known = None if stale else read_report(run)
     if known is not None:
+        update_cards(recipe, run, known)  # a card may have been written anew since
         say(f"report: up to date ({run.path / 'report.html'})")
         return known
     say(f"report: {'; '.join(stale) or 'report.json is damaged'}")
@@ -94,6 +97,11 @@ def _answers(recipe: Recipe, run: RunFolder, name: str, scored: ScoredRows) -> C
         entrant = baseline_entrant(recipe, run, name)
         return Compared((answers_of(entrant, run, scored, recipe.labels),))
     record = read_record(run, name)
+    stale = run.why_stale(f"student-{name}", student_inputs(recipe, name, run))
+    if stale:
+        raise RunError(
+            f"the student {name} is not what the recipe says ({'; '.join(stale)}): run python -m finetune first"
+        )
     entrants = student_entrants(recipe, run, record)
     sets = tuple(answers_of(entrant, run, scored, recipe.labels) for entrant in entrants)
     validation = tuple(one.macro_f1 for one in record.seeds.values())
@@ -104,7 +112,7 @@ def _usd(recipe: Recipe, run: RunFolder, one: Compared) -> float | None:
     if one.main.role == "teacher":
         manifest = run.manifest("rows")
         return teacher_usd_per_1000(recipe.teacher.price, manifest.facts if manifest else {})
-    return machine_usd_per_1000(recipe.evaluation.machine_usd_per_hour, one.main.rows_per_second)
+    return machine_usd_per_1000(recipe.evaluation.machine_usd_per_hour, one.rows_per_second)
 
 
 def _disagreements(

@@ -63,15 +63,16 @@ class SeedScore(Part):
 class ModelScores(Part):
     """One model. Figures are over its answered rows; of a student with several seeds, the mean over them.
 
-    accuracy_all: rows without an answer counted as wrong. agreement, kappa_teacher: with the teacher, on rows both
-    answered. calibration: expected calibration error, 15 bins. classes, confusion (gold x labels, then unanswered) and
-    bins are those of the chosen seed.
+    cut: texts longer than it reads. accuracy_all: rows without an answer counted as wrong. agreement, kappa_teacher:
+    with the teacher, on rows both answered. calibration: expected calibration error, 15 bins. classes, confusion (gold
+    x labels, then unanswered) and bins are those of the chosen seed.
     """
 
     name: str
     role: Role
     about: str
     answered: int
+    cut: int = 0
     accuracy: Figure
     accuracy_all: Figure
     macro_f1: Figure
@@ -93,8 +94,8 @@ class Pair(Part):
 
     difference: accuracy of `first` less that of `second`. p: exact McNemar; p_holm: corrected within `family`
     (question: a student and the teacher; students: a student and another or a baseline; other: no student).
-    detectable: the smallest difference such a test would have found 4 times in 5. all_seeds: the difference with each
-    student's seeds averaged, where one has several; the test itself is on the seed that validation chose.
+    detectable: the smallest difference such a test, corrected, would have found 4 times in 5. all_seeds: the difference
+    with each student's seeds averaged, where one has several; the test itself is on the seed that validation chose.
     """
 
     first: str

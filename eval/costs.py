@@ -29,7 +29,7 @@ def machine_usd_per_1000(usd_per_hour: float | None, rows_per_second: float | No
 
 
 def ratio_sentence(models: Sequence[ModelScores]) -> str:
-    """`roberta answers for a 57th of the teacher's price.` for each student with a cost; empty where none has one."""
+    """`roberta costs 57 times less than the teacher.` for each student with a cost; empty where none has one."""
     teacher = next((one.usd_per_1000 for one in models if one.role == "teacher"), None)
     said = [
         f"{one.name} costs {_times(teacher / one.usd_per_1000)} the teacher."
@@ -40,4 +40,7 @@ def ratio_sentence(models: Sequence[ModelScores]) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:,.0f} times less than" if ratio >= 2 else f"{1 / ratio:.2g} times as much as"
+    if ratio >= 2:
+        return f"{ratio:,.0f} times less than"
+    times = 1 / ratio
+    return f"{times:,.0f} times as much as" if times >= 10 else f"{times:.2g} times as much as"

@@ -59,7 +59,8 @@ def _labels(models: Sequence[ModelScores]) -> str:
 
 
 def _funnel(funnel: Funnel) -> str:
-    rows = [[f"set aside, {reason}", f"{count:,}"] for reason, count in funnel.set_aside.items()]
+    rows = [["not drawn", f"{funnel.not_drawn:,}"]] if funnel.not_drawn else []
+    rows += [[f"set aside, {reason}", f"{count:,}"] for reason, count in funnel.set_aside.items()]
     rows += [["asked", f"{funnel.asked:,}"]]
     rows += [[f"kept, {split}", f"{count:,}"] for split, count in funnel.kept.items()]
     rows += [[f"rejected, {reason}", f"{count:,}"] for reason, count in funnel.rejected.items()]

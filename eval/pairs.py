@@ -7,6 +7,7 @@ looked at in passing and must not make the others harder.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 from typing import get_args
@@ -27,7 +28,7 @@ def compare_pairs(models: Sequence[Compared], scored: ScoredRows, how: Evaluatio
     """All pairs that share a row with a gold label: students first, then teacher, then baselines."""
     ordered = sorted(models, key=lambda one: ORDER[one.main.role])
     found = [_pair(first, second, scored, how) for first, second in combinations(ordered, 2)]
-    return _correct([pair for pair in found if pair is not None])
+    return _correct([pair for pair in found if pair is not None], how)
 
 
 def _pair(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation) -> Pair | None:
@@ -46,7 +47,7 @@ def _pair(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation
         only_second=test.only_second,
         p=test.p,
         p_holm=test.p,
-        detectable=detectable(test.rows, test.only_first + test.only_second, how.confidence),
+        detectable=1.0,
         all_seeds=_over_seeds(first, second, scored, how),
     )
 
@@ -71,9 +72,18 @@ def _family(first: Compared, second: Compared) -> Family:
     return "question" if second.main.role == "teacher" else "students"
 
 
-def _correct(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+def _correct(pairs: Sequence[Pair], how: Evaluation) -> tuple[Pair, ...]:
     corrected: dict[int, float] = {}
     for family in get_args(Family):
         places = [place for place, pair in enumerate(pairs) if pair.family == family]
         corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
-    return tuple(pair.model_copy(update={"p_holm": corrected[place]}) for place, pair in enumerate(pairs))
+    size = Counter(pair.family for pair in pairs)
+    return tuple(
+        pair.model_copy(update={"p_holm": corrected[place], "detectable": _detectable(pair, size[pair.family], how)})
+        for place, pair in enumerate(pairs)
+    )
+
+
+def _detectable(pair: Pair, family: int, how: Evaluation) -> float:
+    """With the family's error shared out evenly, which is what Holm's correction asks of the first to be found."""
+    return detectable(pair.rows, pair.only_first + pair.only_second, 1 - (1 - how.confidence) / family)

@@ -37,6 +37,7 @@ class Answered:
     """A model's answers to the scored rows: (n,) labels, -1 for none, and (n, labels) probabilities where it has them.
 
     rows_per_second: as measured when the answers were made, on `machine`; None for the teacher, who answered before.
+    cut: texts that were longer than the model reads.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Answered:
     probabilities: Floats | None
     rows_per_second: float | None
     machine: str | None = None
+    cut: int = 0
 
 
 def teacher_answers(run: RunFolder, scored: ScoredRows, labels: tuple[str, ...]) -> Answered:
@@ -65,10 +67,12 @@ def answers_of(entrant: Entrant, run: RunFolder, scored: ScoredRows, labels: tup
         run.begin(stage)
         answers, speed = _timed(entrant, scored)
         write_rows(path, _lines(scored, answers, labels))
-        manifest = run.finish(stage, inputs, [path], {"rows_per_second": speed, "machine": machine()})
+        facts = {"rows_per_second": speed, "machine": machine(), "cut": answers.cut}
+        manifest = run.finish(stage, inputs, [path], facts)
     answers = _read(path, scored, labels)  # from disk every time: figures are the same whether it was there or not
-    speed, where = manifest.facts["rows_per_second"], manifest.facts["machine"]
-    return Answered(entrant.name, entrant.role, entrant.seed, answers.predicted, answers.probabilities, speed, where)
+    speed, where, cut = manifest.facts["rows_per_second"], manifest.facts["machine"], manifest.facts.get("cut", 0)
+    predicted, probabilities = answers.predicted, answers.probabilities
+    return Answered(entrant.name, entrant.role, entrant.seed, predicted, probabilities, speed, where, cut)
 
 
 def machine() -> str:

@@ -36,6 +36,12 @@ class Compared:
     def main(self) -> Answered:
         return self.sets[self.chosen]
 
+    @property
+    def rows_per_second(self) -> float | None:
+        """Mean over the sets; None where none was measured."""
+        speeds = [one.rows_per_second for one in self.sets if one.rows_per_second is not None]
+        return statistics.fmean(speeds) if speeds else None
+
 
 def score_model(
     compared: Compared,
@@ -50,14 +56,14 @@ def score_model(
     points = [points_of(one, scored, size) for one in compared.sets]
     intervals = _intervals(compared.sets, scored, size, how)
     matrix = metrics.confusion(scored.gold, main.predicted, size)
-    speeds = [one.rows_per_second for one in compared.sets if one.rows_per_second is not None]
     return ModelScores(
         name=compared.name,
         role=main.role,
         about=about,
         answered=int((main.predicted != MISSING).sum()),
+        cut=main.cut,
         **{key: _figure([one[key] for one in points], intervals.get(key)) for key in points[0]},
-        rows_per_second=statistics.fmean(speeds) if speeds else None,
+        rows_per_second=compared.rows_per_second,
         usd_per_1000=usd_per_1000,
         seeds=_seeds(compared, points),
         classes=tuple(
@@ -96,13 +102,15 @@ def share_right(sets: Sequence[Answered], truth: Codes) -> tuple[Floats, NDArray
 
 
 def _intervals(sets: Sequence[Answered], scored: ScoredRows, labels: int, how: Evaluation) -> dict[str, Interval]:
-    """Wilson's interval for the accuracy of one set; bootstrap over rows for means over seeds and all else."""
+    """Wilson's interval for the accuracy and the agreement of one set; bootstrap over rows for means over seeds and all
+    else.
+    """
     found = {}
     for key, truth in (("accuracy", scored.gold), ("agreement", scored.teacher)):
         right, usable = share_right(sets, truth)
         if not usable.any() or (key == "agreement" and sets[0].role == "teacher"):
             continue
-        if key == "accuracy" and len(sets) == 1:
+        if len(sets) == 1:
             found[key] = wilson(int(right[usable].sum()), int(usable.sum()), how.confidence)
         else:
             found[key] = bootstrap_mean(right[usable], how.confidence, how.resamples, how.seed)

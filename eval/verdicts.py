@@ -48,7 +48,8 @@ def warnings(
     teacher = next((one for one in models if one.role == "teacher"), None)
     if teacher is not None and teacher.answered < rows:
         said.append(_unanswered(teacher, rows))
-    return said
+    cut = [f"{one.cut:,} of {rows:,} texts for {one.name}" for one in models if one.cut]
+    return said + ([f"Longer than the student reads (max_length), and cut: {', '.join(cut)}."] if cut else [])
 
 
 def _unanswered(teacher: ModelScores, rows: int) -> str:
@@ -74,7 +75,7 @@ def _against(pair: Pair, confidence: float) -> Verdict:
     return Verdict(
         claim=f"{pair.first} is not distinguishable from {second} on {pair.rows:,} rows{corrected}",
         figures=f"difference {points(value)} points, {span}; {test}",
-        more=f"{seeds} {found}".strip(),
+        more=" ".join(part for part in (_at_odds(pair, confidence), seeds, found) if part),
     )
 
 
@@ -86,6 +87,14 @@ def is_clear(pair: Pair, confidence: float) -> bool:
 def _once_corrected(pair: Pair, confidence: float) -> str:
     """Said where the pair alone would be clear, and its interval leaves out 0: several were compared."""
     return " once corrected for the number of comparisons" if pair.p < 1 - confidence else ""
+
+
+def _at_odds(pair: Pair, confidence: float) -> str:
+    """Said where the interval, a bootstrap's, leaves out 0 and the exact test finds nothing, correction or not."""
+    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
+    if pair.p < 1 - confidence or low <= 0 <= high:
+        return ""
+    return "The interval, a bootstrap's, leaves out 0; the exact test, which decides, does not."
 
 
 def _seeds(pair: Pair) -> str:

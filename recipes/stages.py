@@ -88,6 +88,7 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
     """What report.html is made from."""
     inputs = {
         "about": digest(recipe.about),
+        "about": digest(recipe.about),
         "evaluation": digest(recipe.evaluation),
         "teacher's price": digest(recipe.teacher.price),
         "tutelage's report code": digest(REPORT_VERSION),

@@ -13,6 +13,7 @@ from finetune.record import EpochRecord, SeedRecord, StudentRecord, write_record
 from recipes.rows import LabelRow, Reject, write_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.stages import student_inputs
 
 LABELS = ("negative", "neutral", "positive")
 WORDS = {
@@ -72,8 +73,10 @@ def make_rows(run: RunFolder, train: int = 60, test: int = 40, unanswered: int =
     return kept
 
 
-def make_student(run: RunFolder, name: str = "small", seeds: Sequence[int] = (1, 2), best: int = 2) -> None:
-    """Write the record and the manifest of a trained student, as finetune does; there are no weights."""
+def make_student(
+    run: RunFolder, name: str = "small", seeds: Sequence[int] = (1, 2), best: int = 2, recipe: Recipe | None = None
+) -> None:
+    """Write the record and the manifest of a student trained on the rows as they are; there are no weights."""
     trained = {
         seed: SeedRecord(
             fingerprint="0", seed=seed, best_epoch=3, macro_f1=0.7 + 0.01 * (seed == best), accuracy=0.7, steps=12,
@@ -89,7 +92,11 @@ def make_student(run: RunFolder, name: str = "small", seeds: Sequence[int] = (1,
     )  # fmt: skip
     path = run.student(name) / "student.json"
     write_record(path, record)
-    run.finish(f"student-{name}", {}, [path], {})
+    run.finish(f"student-{name}", student_inputs(recipe or recipe_of(), name, run), [path], {})
+
+
+LONG = 60
+"""Characters beyond which a fake student cuts."""
 
 
 class FakeStudent:
@@ -99,10 +106,11 @@ class FakeStudent:
 
     def __init__(self, name: str, seed: int, errs: float = 0.15) -> None:
         self.labels = ("positive", "negative", "neutral")  # not the recipe's order
-        self.name, self.seed, self.errs = name, seed, errs
+        self.name, self.seed, self.errs, self.cut = name, seed, errs, 0
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         FakeStudent.asked += len(texts)
+        self.cut = sum(len(text) > LONG for text in texts)
         found = np.full((len(texts), 3), 0.1, dtype=np.float32)
         for place, text in enumerate(texts):
             rng = random.Random(f"{self.name} {self.seed} {text}")

@@ -17,7 +17,7 @@ from eval.report import read_report
 from eval.verdicts import is_clear
 from finetune.record import read_record
 from recipes.chat import Price
-from recipes.errors import RecipeError, TrainingError
+from recipes.errors import RecipeError, RunError, TrainingError
 from recipes.rows import LabelRow, Reject, read_rows, write_rows
 from recipes.runs import RunFolder
 
@@ -108,6 +108,7 @@ def test_without_gold_labels_nobody_is_called_right(run: RunFolder) -> None:
         write_rows(run.rows / f"{split}.jsonl", [row.model_copy(update={"gold": None}) for row in list(rows)])
     rejects = [row.model_copy(update={"gold": None}) for row in read_rows(run.rows / "rejects.jsonl", Reject)]
     write_rows(run.rows / "rejects.jsonl", rejects)
+    eval_runs.make_student(run)
     found = compared(run)
     assert found.gold_rows == 0
     assert found.pairs == ()
@@ -148,6 +149,19 @@ def test_who_cannot_be_compared_is_refused(run: RunFolder) -> None:
         compared(run, evaluation={"models": ["teacher", "gpt"]})
     with pytest.raises(TrainingError, match="student other is not trained"):
         compared(run, students={"other": {"kind": "classifier", "base": "minilm"}})
+
+
+def test_a_student_trained_under_another_recipe_is_refused(run: RunFolder) -> None:
+    changed = {"small": {"kind": "classifier", "base": "minilm", "seeds": (1, 2), "epochs": 9}}
+    with pytest.raises(
+        RunError, match=r"small is not what the recipe says \(student changed\): run python -m finetune"
+    ):
+        compared(run, students=changed)
+
+
+def test_what_the_recipe_says_of_itself_is_in_the_report(run: RunFolder) -> None:
+    compared(run)
+    assert compared(run, about="Other words.").about == "Other words."
 
 
 def test_only_those_named_are_compared(run: RunFolder) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from eval.__main__ import main
 from recipes.errors import RunError
+from recipes.load import load_recipe
 from recipes.runs import RunFolder
 
 QUICKSTART = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
@@ -34,7 +35,7 @@ def make(folder: Path) -> RunFolder:
     run = RunFolder(folder)
     eval_runs.make_rows(run)
     for name in ("minilm", "minilm-gold"):
-        eval_runs.make_student(run, name, seeds=(42,), best=42)
+        eval_runs.make_student(run, name, seeds=(42,), best=42, recipe=load_recipe(str(QUICKSTART)))
     return run
 
 

@@ -99,7 +99,7 @@ def test_majority_and_vader(tmp_path: Path) -> None:
     assert open_baseline(recipe, run, "vader")(texts).predicted.tolist() == [2, 1, 0]
 
 
-def test_tfidf_learns_the_words_and_keeps_the_recipes_order(tmp_path: Path) -> None:
+def test_tfidf_learns_the_words_and_keeps_the_recipes_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, recipe = eval_runs.run_in(tmp_path), eval_runs.recipe_of()
     eval_runs.make_rows(run, train=150)
     answers = open_baseline(recipe, run, "tfidf_gold")(["so happy and lovely", "awful and terrible"])
@@ -110,6 +110,10 @@ def test_tfidf_learns_the_words_and_keeps_the_recipes_order(tmp_path: Path) -> N
     write_rows(run.rows / "train.jsonl", no_words)
     with pytest.raises(RunError, match="tfidf baseline cannot learn"):
         open_baseline(recipe, run, "tfidf")
+    assert applicable(recipe, run) == ["majority", "vader"], "nobody named it: the report is made without it"
+    assert "without the baseline tfidf: no train row has a word of two letters" in capsys.readouterr().err
+    with pytest.raises(RecipeError, match="tfidf does not apply here: no train row has a word"):
+        roster(eval_runs.recipe_of(evaluation={"models": ["tfidf"]}), run)
 
 
 def test_predictions_are_kept_and_made_again_when_their_inputs_change(
