@@ -1,41 +1,66 @@
-"""python -m finetune recipe.yaml: rows -> students, and then the comparison with their teacher."""
+"""python -m finetune recipe.yaml: rows -> students, and then the comparison with their teacher.
+
+python -m finetune preview|ask|merge|export recipe.yaml: see commands.py.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
+from finetune import processes
+from finetune.commands import COMMANDS
 from recipes.cli import open_launch, run_main, stage_parser
+
+if TYPE_CHECKING:
+    from recipes.cli import Launch
 
 
 def main(argv: list[str] | None = None) -> int:
     """Bring rows, students and the report up to date; return the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in COMMANDS:
+        return COMMANDS[words[0]](words[1:])
     parser = stage_parser("finetune", "Train the students of a recipe, then compare them with their teacher.")
+    parser.epilog = f"Other commands: python -m finetune {'|'.join(COMMANDS)} recipe.yaml; each has a --help."
     parser.add_argument(
         "--student", metavar="NAME", help="train this student only (and those it starts from), and compare nothing"
     )
     parser.add_argument("--no-eval", action="store_true", help="stop when the students are trained")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(words)
     launch = open_launch(args)
 
     from finetune.train import lineage, train_students
+    from finetune.unsloth_backend import import_first
+
+    names = [args.student] if args.student else list(launch.recipe.students)
+    # a wrong name is found before the teacher is paid
+    import_first(launch.recipe, [one for name in names for one in lineage(launch.recipe, name)])
+    with launch.run.lock() if processes.leads() else nullcontext():
+        if processes.leads():
+            _bring_rows(launch, names)
+        processes.wait()
+        train_students(launch.recipe, names, launch.run)
+    processes.leave()
+    if args.no_eval or args.student or not processes.leads():
+        return 0
+    # a process of its own: imports run one way, and eval comes after finetune
+    command = [sys.executable, "-m", "eval", *launch.arguments]
+    return subprocess.run(command, check=False, env=processes.alone()).returncode  # noqa: S603
+
+
+def _bring_rows(launch: Launch, names: list[str]) -> None:
+    """Bring the rows up to date; a base that is not there is found before the teacher is paid."""
     from recipes.stages import rows_inputs
     from synth.build import build_dataset
 
-    names = [args.student] if args.student else list(launch.recipe.students)
-    for name in names:
-        lineage(launch.recipe, name)  # a wrong name is found before the teacher is paid
-    with launch.run.lock():
-        if launch.recipe.teacher.provider != "recorded" and launch.run.why_stale("rows", rows_inputs(launch.recipe)):
-            from finetune.bases import check_bases
+    if launch.recipe.teacher.provider != "recorded" and launch.run.why_stale("rows", rows_inputs(launch.recipe)):
+        from finetune.bases import check_bases
 
-            check_bases(launch.recipe, names, launch.run)  # so is a base that is not there
-        build_dataset(launch.recipe, launch.run, launch.yes)
-        train_students(launch.recipe, names, launch.run)
-    if args.no_eval or args.student:
-        return 0
-    # a process of its own: imports run one way, and eval comes after finetune
-    return subprocess.run([sys.executable, "-m", "eval", *launch.arguments], check=False).returncode  # noqa: S603
+        check_bases(launch.recipe, names, launch.run)
+    build_dataset(launch.recipe, launch.run, launch.yes)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from finetune.bases import Base
 from finetune.causal_model import check_fit, load_causal, load_causal_tokenizer
 from finetune.causal_trainer import save_weights
 from finetune.course import CausalCourse
-from finetune.hardware import Machine, find_machine
+from finetune.hardware import Machine, Precision, find_machine
 from finetune.record import Record, write_record
 from finetune.silence import quiet
 from finetune.tokenizer_files import name_whole_class
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 BASE_FILE = "base.json"
 ADAPTER_FILE = "adapter_model.safetensors"
+DTYPES: dict[Precision, Literal["float32", "bfloat16", "float16"]] = {
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+}
 EDGE = 1 << 16
 """Bytes at each end of a weights file that its print is taken of: a whole 16 GB would take half a minute to read."""
 PROBE = tuple(range(3, 11))
@@ -40,6 +45,7 @@ class BaseRecord(Record):
 
     place: Hub id, or a folder: relative to the adapter's own where both are in one run folder, else absolute.
     revision: commit on the Hub. print: of the base's files, `weights_print`; None on the Hub, where the commit says it.
+    dtype: what the base was loaded and computed in.
     effect: largest change of a logit by the adapter when it was saved, as a share of the largest logit.
     """
 
@@ -48,7 +54,8 @@ class BaseRecord(Record):
     hub: bool
     revision: str | None
     print: str | None
-    quantization: str
+    quantization: Literal["nf4", "none"]
+    dtype: Literal["float32", "bfloat16", "float16"]
     max_length: int
     effect: float
 
@@ -65,10 +72,12 @@ def save_student(model: Any, course: CausalCourse, folder: Path) -> None:
     if course.student.lora is None:
         return
     base = course.base
+    student, hub = course.student, base.hub is not None
     record = BaseRecord(
-        name=base.name, place=base.hub or _relative(Path(base.place), folder), hub=base.hub is not None,
-        revision=_commit(model) or base.revision, print=None if base.hub else weights_print(Path(base.place)),
-        quantization=course.student.quantization, max_length=course.student.max_length, effect=adapter_effect(model),
+        name=base.name, place=base.hub or _relative(Path(base.place), folder), hub=hub,
+        revision=_commit(model) or base.revision, print=None if hub else weights_print(Path(base.place)),
+        quantization=student.quantization, dtype=DTYPES[course.machine.precision], max_length=student.max_length,
+        effect=adapter_effect(model),
     )  # fmt: skip
     write_record(folder / BASE_FILE, record)
 

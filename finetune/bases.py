@@ -14,6 +14,7 @@ from recipes.errors import TrainingError
 from recipes.keys import read_key, redact
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.students import ClassifierStudent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -64,13 +65,25 @@ def minilm_folder() -> Path:
 
 
 def check_bases(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
-    """Find the bases of these students before anything is paid for. Raises TrainingError for one that is not there."""
+    """Load what these students start from before anything is paid for: a classifier's base whole, which is small, of a
+    generative one its config and tokenizer. Raises TrainingError for one that is not there or cannot be used.
+    """
     from transformers import AutoConfig
 
     for name in names:
-        if recipe.base_student(name) is None and recipe.students[name].base != "scratch":
-            with quiet():
-                load_pretrained(AutoConfig, find_base(recipe, name, run))
+        student = recipe.students[name]
+        if recipe.base_student(name) is not None or student.base == "scratch":
+            continue
+        base = find_base(recipe, name, run)
+        with quiet():
+            if isinstance(student, ClassifierStudent):
+                tokenizer, model = load_tokenizer(base), load_classifier(base, recipe.labels)
+                check_length(f"students.{name}", student.max_length, base, tokenizer, model)
+            else:
+                from finetune.causal_model import load_causal_tokenizer
+
+                load_pretrained(AutoConfig, base)
+                load_causal_tokenizer(base)
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
@@ -86,13 +99,16 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
 def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
     """The base with a head for `labels`, in float32.
 
-    A base that already classifies into the same labels in the same order keeps its head; any other gets a new one,
-    drawn from torch's global generator.
+    A base that already classifies into the same labels in the same order keeps its head, and a part of a head that
+    belongs to no labels is kept too; all else is drawn from torch's global generator.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    before = load_pretrained(AutoConfig, base).id2label
+    config = load_pretrained(AutoConfig, base)
+    if config.is_encoder_decoder:
+        raise TrainingError(f"{base.name} is an encoder with a decoder ({config.model_type}): name an encoder alone")
+    before = dict(config.id2label or {})
     named = dict(enumerate(labels))
     model, found = load_pretrained(
         AutoModelForSequenceClassification, base, num_labels=len(labels), id2label=named,
@@ -101,7 +117,8 @@ def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
         output_loading_info=True,
     )  # fmt: skip
     _check_whole(base, model, found)
-    if len(before) == len(labels) and dict(before) != named:
+    trained = all(name.startswith(f"{model.base_model_prefix}.") for name in found["missing_keys"])
+    if trained and before != named:
         _renew_head(model)
     return cast("PreTrainedModel", model)
 
@@ -122,10 +139,26 @@ def _check_whole(base: Base, model: PreTrainedModel, found: dict[str, Any]) -> N
 
 def longest_input(base: Base, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
     """Most tokens a text may have: the tokenizer's limit, and what the model has positions for."""
-    positions: int = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+    positions: int = getattr(model.config, "max_position_embeddings", None) or 0
+    for name, part in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            positions -= cast(Any, part).padding_idx + 1  # RoBERTa's and MPNet's positions begin after that of padding
+    if positions <= 0:
+        positions = 1 << 30  # none are learnt: XLNet says -1
     if base.taught_length is not None:  # its tokenizer's limit is what it was taught with, not what it can take
-        return max(base.taught_length, positions - 2)  # RoBERTa's positions begin at 2
+        return positions
     return min(tokenizer.model_max_length, positions)
+
+
+def check_length(
+    title: str, max_length: int, base: Base, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
+) -> None:
+    """Refuse a max_length beyond what the base takes."""
+    most = longest_input(base, tokenizer, model)
+    if max_length > most:
+        raise TrainingError(
+            f"{title}: max_length {max_length} is more than {base.name} takes: set it to {most} or less"
+        )
 
 
 def _renew_head(model: PreTrainedModel) -> None:
@@ -133,9 +166,9 @@ def _renew_head(model: PreTrainedModel) -> None:
     for child, module in model.named_children():
         if child != model.base_model_prefix:
             for part in module.modules():
-                reset: Any = getattr(part, "reset_parameters", None)
-                if reset is not None:
-                    reset()
+                for weight in part.parameters(recurse=False):
+                    cast(Any, weight)._is_hf_initialized = False  # else it counts as loaded, and is left alone
+                cast(Any, model)._init_weights(part)
 
 
 def load_pretrained(auto: Any, base: Base, **options: Any) -> Any:
@@ -153,7 +186,10 @@ def loading(base: Base) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
+    except Exception as error:
+        # tokenizers raises no less than Exception for a damaged file
+        if not isinstance(error, (OSError, ValueError, ImportError, SafetensorError)) and type(error) is not Exception:
+            raise
         first = redact(str(error).strip().split("\n")[0])
         where = "on the Hub or in its cache" if base.hub is not None else f"in {base.place}"
         raise TrainingError(f"the base model {base.name} cannot be loaded {where}: {first}") from None

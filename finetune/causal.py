@@ -6,15 +6,12 @@ bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import orjson
 import torch
-from safetensors import SafetensorError
 from transformers import set_seed
 
 from finetune import processes
@@ -27,11 +24,12 @@ from finetune.causal_trainer import CausalTrainer
 from finetune.causal_watch import LOSS, is_enough
 from finetune.checkpoints import Checkpoints, best_step
 from finetune.course import CausalCourse, Saving
+from finetune.mishaps import check_weights, said_plainly
+from finetune.resuming import train_to_end
 from finetune.scratch import make_model
 from finetune.silence import quiet
-from finetune.watch import CLOCK, Saver
-from recipes.console import say
-from recipes.errors import RunError, TrainingError
+from finetune.unsloth_backend import load_unsloth
+from recipes.errors import TrainingError
 
 TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
 """Name in report_to -> packages that can write for it."""
@@ -45,26 +43,33 @@ def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving)
     memory.
     """
     _check_trackers(course)
-    with quiet(), _said_plainly(course, work):
+    memory = (
+        f"on the {course.machine.device}: set micro_batch: 1 and gradient_checkpointing: on in the recipe, then lower "
+        "max_length, lora.rank or batch_size"
+    )
+    with quiet(), said_plainly(course.title, work, memory):
         plan = plan_training(course)
-        model = _model(course)
+        model = _model(course, plan)
         batching = _batching(course, model, plan)
         checkpoints = Checkpoints(work, course.fingerprint)
-        trainer = CausalTrainer(course, model, batching, plan.checkpointing, work)
-        seconds = _run(trainer, course, checkpoints, saving)
+        trainer = CausalTrainer(course, model, batching, plan, work)
+        seconds = train_to_end(trainer, course.title, checkpoints, saving, partial(_is_over, course))
         history = trainer.state.log_history
         best = best_step({"best_global_step": trainer.state.best_global_step}) or trainer.state.global_step
         if best != trainer.state.global_step:
             trainer.take_weights(checkpoints.path(best))
+        check_weights(course.title, course.student.learning_rate, trainer.model)
         if processes.leads():
             save_student(trainer.model, course, folder)
     return _record(course, trainer, plan, history, best, seconds)
 
 
-def _model(course: CausalCourse) -> Any:
+def _model(course: CausalCourse, plan: Plan) -> Any:
     """The model that is trained: the base with an adapter, or the base itself, or a new one."""
     student = course.student
     set_seed(course.seed)  # what is new is drawn now
+    if plan.backend == "unsloth":
+        return load_unsloth(course, plan.checkpointing)
     if student.base == "scratch":
         model: Any = make_model(student, course.tokenizer, course.seed)
     else:
@@ -75,20 +80,16 @@ def _model(course: CausalCourse) -> Any:
 
 
 def _batching(course: CausalCourse, model: Any, plan: Plan) -> Batching:
-    student, processes_ = course.student, processes.count()
-    if student.batch_size % processes_:
-        raise TrainingError(
-            f"{course.title}: batch_size {student.batch_size} cannot be shared by {processes_} processes: set it to a "
-            "multiple of their number"
-        )
-    packed = student.packing != "grouped" and packs_exactly(model, len(course.tokenizer))
+    """How rows go through this model together."""
+    student = course.student
+    packed = student.packing != "grouped" and plan.backend == "plain" and packs_exactly(model, len(course.tokenizer))
     if student.packing == "packed" and not packed:
         raise TrainingError(
             f"{course.title}: in {course.base.name} rows of a packed sequence see each other: set packing: grouped"
         )
     capacity = pack_capacity(model, student.max_length, plan.micro_batch) if packed else None
     pad = course.tokenizer.pad_token_id or 0
-    return Batching(student.batch_size, plan.micro_batch, capacity, pad, processes.rank(), processes_)
+    return Batching(student.batch_size, plan.micro_batch, capacity, pad, processes.rank(), processes.count())
 
 
 def pack_capacity(model: Any, max_length: int, micro_batch: int) -> int:
@@ -108,47 +109,8 @@ def _size(weight: Any) -> int:
     return int(weight.numel()) * (2 if weight.dtype == torch.uint8 else 1)
 
 
-def _run(trainer: CausalTrainer, course: CausalCourse, checkpoints: Checkpoints, saving: Saving) -> float:
-    """Train to the end, from a checkpoint where there is one; return the seconds spent in all."""
-    start = processes.agree(checkpoints.newest)
-    spent = 0.0
-    if start is not None:
-        step = int(start.name.removeprefix("checkpoint-"))
-        spent = float(orjson.loads((start / CLOCK).read_bytes()))
-        say(f"{course.title}: going on from step {step}")
-    saver = Saver(checkpoints, trainer.steps_per_epoch, spent, saving.every_seconds, saving.every_steps)
-    trainer.add_callback(saver)
-    if start is not None and is_enough(checkpoints.state(step), course.student.patience):
-        trainer.take_up(start)  # it had come to its end when it was stopped
-        return spent
-    try:
-        trainer.train(resume_from_checkpoint=None if start is None else str(start))
-    except KeyboardInterrupt:
-        kept = checkpoints.newest()
-        since = "the beginning" if kept is None else f"step {kept.name.removeprefix('checkpoint-')}"
-        say(f"{course.title}: stopped at step {trainer.state.global_step}; the same command goes on from {since}")
-        raise
-    return saver.seconds()
-
-
-@contextmanager
-def _said_plainly(course: CausalCourse, work: Path) -> Iterator[None]:
-    """What can stop a training from outside, as one sentence."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise TrainingError(
-            f"{course.title}: out of memory on the {course.machine.device}: set micro_batch: 1 and "
-            "gradient_checkpointing: on in the recipe, then lower max_length, lora.rank or batch_size; finished steps "
-            "are kept"
-        ) from None
-    except (RuntimeError, SafetensorError) as error:
-        if not any(sign in str(error) for sign in ("PytorchStreamWriter", "No space left")):
-            raise
-        raise RunError(
-            f"{work}: a checkpoint cannot be written (is the disk full?): make room and run the same command again; it "
-            "goes on from the checkpoint before"
-        ) from None
+def _is_over(course: CausalCourse, state: dict[str, Any]) -> bool:
+    return is_enough(state, course.student.patience)
 
 
 def _check_trackers(course: CausalCourse) -> None:
@@ -171,7 +133,7 @@ def _record(
         validation_loss=next((one.loss for one in validations if one.step == best), None), steps=len(losses),
         steps_per_epoch=trainer.steps_per_epoch, seconds=round(seconds, 1),
         tokens=sum(counted(row) for row in course.training.rows), tokens_per_second=round(seen / max(seconds, 1e-9), 1),
-        device=course.machine.device, precision=course.machine.precision, backend="plain",
+        device=course.machine.device, precision=course.machine.precision, backend=plan.backend,
         packed=trainer.batching.capacity is not None, micro_batch=plan.micro_batch,
         gradient_checkpointing=plan.checkpointing, validations=validations, losses=losses,
     )  # fmt: skip

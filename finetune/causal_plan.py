@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from finetune import processes
 from finetune.course import CausalCourse
+from finetune.unsloth_backend import uses_unsloth
+from recipes.console import say
+from recipes.errors import TrainingError
+
+if TYPE_CHECKING:
+    from recipes.architecture import Architecture
+    from recipes.devices import Device
 
 
 @dataclass(frozen=True)
@@ -14,12 +22,77 @@ class Plan:
 
     micro_batch: int
     checkpointing: bool
+    backend: Literal["unsloth", "plain"] = "plain"
 
 
 def plan_training(course: CausalCourse) -> Plan:
-    """The recipe's own settings where it has them; else all rows of a step at once, on a GPU with checkpointing."""
+    """What the recipe says; what it leaves open is settled by the memory plan on a GPU, and on a CPU all rows of a step
+    go through at once. Raises TrainingError where a step cannot be shared by the processes, or nothing fits.
+    """
+    student, count = course.student, processes.count()
+    if student.batch_size % count:
+        raise TrainingError(
+            f"{course.title}: batch_size {student.batch_size} cannot be shared by {count} processes: set it to a "
+            "multiple of their number"
+        )
+    each = student.batch_size // count
+    backend: Literal["unsloth", "plain"] = "unsloth" if uses_unsloth(student) else "plain"
+    if course.machine.device == "cuda":
+        return _plan_gpu(course, each, backend)
+    return Plan(min(each, student.micro_batch or each), student.gradient_checkpointing == "on", backend)
+
+
+def _plan_gpu(course: CausalCourse, each: int, backend: Literal["unsloth", "plain"]) -> Plan:
+    """What fits, as recipes/fit.py estimates. Settings that the recipe names both stand, whatever the estimate says."""
+    from recipes.fit import fit
+    from recipes.settings import settings_of
+
     student = course.student
-    each = max(1, student.batch_size // processes.count())
-    micro_batch = min(each, student.micro_batch or each)
-    checkpointing = {"on": True, "off": False, "auto": course.machine.device == "cuda"}[student.gradient_checkpointing]
-    return Plan(micro_batch, checkpointing)
+    named = student.micro_batch is not None and student.gradient_checkpointing != "auto"
+    model = _architecture(course)
+    if isinstance(model, str):
+        say(f"{course.title}: no memory plan ({model}); one row at a time unless micro_batch says otherwise")
+        return Plan(min(each, student.micro_batch or 1), student.gradient_checkpointing != "off", backend)
+    device = this_gpu(course.machine.precision == "bf16")
+    wanted = settings_of(
+        device=device, unsloth=backend == "unsloth", max_length=student.max_length, batch_size=each,
+        micro_batch=None if student.micro_batch is None else min(each, student.micro_batch),
+        quantization=student.quantization, rank=None if student.lora is None else student.lora.rank,
+        targets=() if student.lora is None else student.lora.targets, optimizer=student.optimizer,
+        gradient_checkpointing=student.gradient_checkpointing, precision=course.machine.precision, backend=backend,
+    )  # fmt: skip
+    found = fit(model, wanted, device)
+    if found.refusal is not None and not named:
+        raise TrainingError(f"{course.title}: {found.refusal}; to try it all the same, name micro_batch and "
+                            "gradient_checkpointing in the recipe")  # fmt: skip
+    for line in found.lines():
+        say(f"{course.title}: {line}")
+    return Plan(found.micro_batch, bool(found.settings.checkpointing), backend)
+
+
+def this_gpu(bf16: bool) -> Device:
+    """The GPU of this process and what it has room for: all of it but what others hold."""
+    import torch
+
+    from recipes.devices import GIB, Device
+
+    free, total = torch.cuda.mem_get_info()
+    ours = torch.cuda.memory_reserved() + GIB // 2  # what CUDA itself takes is in the plan
+    others = max(0, total - free - ours)
+    return Device(torch.cuda.get_device_name(), round((total - others) / GIB, 2), bf16=bf16)
+
+
+def _architecture(course: CausalCourse) -> Architecture | str:
+    """The base's dimensions, or why they are not known."""
+    from transformers import AutoConfig
+
+    from finetune.bases import load_pretrained
+    from recipes.architecture import Architecture, read_architecture
+
+    if course.student.base == "scratch":
+        shape = course.student.scratch
+        return Architecture(
+            "scratch", shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
+            shape.hidden // shape.heads, shape.vocabulary, tied=True,
+        )  # fmt: skip
+    return read_architecture(course.base.name, load_pretrained(AutoConfig, course.base).to_dict())

@@ -17,6 +17,7 @@ from finetune.course import CausalCourse, Saving
 from finetune.curve import curve_svg
 from finetune.formats import open_renderer
 from finetune.hardware import Machine, find_machine
+from finetune.merged_base import whole_base
 from finetune.record import SEED_FILE
 from finetune.seeds import one_seed
 from recipes.console import say
@@ -53,6 +54,7 @@ def train_causals(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, s
         title = f"student {name}" + (f", seed {seed}" if len(student.seeds) > 1 else "")
         base = find_base(recipe, name, run, seed)
         fingerprint = digest([decides, seed, _taught(base)])
+        base = whole_base(base, title)
         course = CausalCourse(
             name, student, seed, base, tokenizer, training, validation, machine, fingerprint, title
         )  # fmt: skip
@@ -115,7 +117,8 @@ def _causal_record(
 ) -> CausalRecord:  # fmt: skip
     student = recipe.causal(name)
     mean, deviation = mean_loss(seeds)
-    shown = {"kind", "base", "revision", "format", "instruction", "quantization", "lora", "answering", "seeds",
+    unused = set() if student.base == "scratch" else {"scratch"}
+    shown = unused | {"kind", "base", "revision", "format", "instruction", "quantization", "lora", "answering", "seeds",
              "push_to_hub", "report_to"}  # fmt: skip
     return CausalRecord(
         name=name, kind="causal", base=student.base, revision=student.revision, format=student.format,

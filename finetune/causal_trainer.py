@@ -18,14 +18,17 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback
+from transformers.trainer import SCALER_NAME
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import processes
 from finetune.causal_batches import Batching, Steps, counted, labels, step_loader
+from finetune.causal_plan import Plan
 from finetune.causal_watch import CausalNarrator, Rhythm, validation_steps
 from finetune.course import CausalCourse
 from finetune.packing import pack
+from recipes.console import say
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -42,8 +45,7 @@ class CausalTrainer(SFTTrainer):
     model: Any
 
     def __init__(
-        self, course: CausalCourse, model: PreTrainedModel | PeftModel, batching: Batching, checkpointing: bool,
-        work: Path,
+        self, course: CausalCourse, model: PreTrainedModel | PeftModel, batching: Batching, plan: Plan, work: Path,
     ) -> None:  # fmt: skip
         self.course, self.batching = course, batching
         self.steps = Steps(course.training.rows, batching, course.seed)
@@ -53,7 +55,7 @@ class CausalTrainer(SFTTrainer):
         marks = validation_steps(self.steps_per_epoch, student.epochs, student.evaluations)
         super().__init__(
             model=model,
-            args=sft_config(course, checkpointing, work),
+            args=sft_config(course, plan, work),
             train_dataset=_dataset(course),
             data_collator=_no_collator,
             processing_class=course.tokenizer,
@@ -126,6 +128,13 @@ class CausalTrainer(SFTTrainer):
             chosen = [rows[place] for place in places]
             yield batching.tensors(chosen), sum(counted(row) for row in chosen)
 
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """What scaled the losses of fp16; on a machine that trains in another precision there is none to be set."""
+        if self.accelerator.scaler is not None:
+            cast(Any, super())._load_scaler(checkpoint)
+        elif checkpoint is not None and (Path(checkpoint) / SCALER_NAME).exists():
+            say(f"{self.course.title}: begun in fp16, goes on in {self.course.machine.precision}")
+
     def take_up(self, checkpoint: Path) -> None:
         """Weights and state of a checkpoint, without training on."""
         self.take_weights(checkpoint)
@@ -158,7 +167,7 @@ def save_weights(model: Any, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)  # peft's own card
 
 
-def sft_config(course: CausalCourse, checkpointing: bool, work: Path) -> SFTConfig:
+def sft_config(course: CausalCourse, plan: Plan, work: Path) -> SFTConfig:
     """The recipe in TRL's words."""
     student, machine = course.student, course.machine
     arguments = SFTConfig(
@@ -175,10 +184,9 @@ def sft_config(course: CausalCourse, checkpointing: bool, work: Path) -> SFTConf
         bf16=machine.precision == "bf16",
         fp16=machine.precision == "fp16",
         use_cpu=machine.device == "cpu",
-        gradient_checkpointing=checkpointing,
+        gradient_checkpointing=plan.checkpointing and plan.backend == "plain",  # unsloth has a way of its own
         gradient_checkpointing_kwargs={"use_reentrant": False},
-        # the head's own product would bypass an adapter on it
-        loss_type="nll" if student.lora is not None and "lm_head" in student.lora.targets else "chunked_nll",
+        loss_type=_loss_type(course, plan),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         completion_only_loss=False,  # the labels say it already
@@ -200,6 +208,13 @@ def sft_config(course: CausalCourse, checkpointing: bool, work: Path) -> SFTConf
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would multiply the batch size
     return arguments
+
+
+def _loss_type(course: CausalCourse, plan: Plan) -> str:
+    """In chunks of tokens; but not past an adapter on the head, and unsloth has a way of its own."""
+    lora = course.student.lora
+    plain = plan.backend == "plain" and (lora is None or "lm_head" not in lora.targets)
+    return "chunked_nll" if plain else "nll"
 
 
 def _dataset(course: CausalCourse) -> Dataset:

@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from finetune import processes
 from finetune.watch import duration, out_of_patience
 from recipes.console import say
 
@@ -88,9 +89,10 @@ class CausalNarrator(TrainerCallback):
         spent = max(time.monotonic() - self.began, 1e-9)
         pace = (state.global_step - (self.first or 0)) / spent
         left = (self.epochs * self.per_epoch - state.global_step) / max(pace, 1e-9)
+        rate = processes.count() * self.tokens / spent
         say(
             f"{self.title}: step {state.global_step:,} of {self.epochs * self.per_epoch:,}, loss "
-            f"{sum(losses) / len(losses):.3f}{more}, {self.tokens / spent:,.0f} tokens/s, {duration(left)} left at most"
+            f"{sum(losses) / len(losses):.3f}{more}, {rate:,.0f} tokens/s, {duration(left)} left at most"
         )
         self.said, self.told = time.monotonic(), state.global_step
 

@@ -50,12 +50,17 @@ def _introduce(recipe: Recipe, name: str, training: Lesson, validation: Lesson, 
     seeds = f", {len(student.seeds)} seeds" if len(student.seeds) > 1 else ""
     whose = "gold labels" if student.rows == "gold" else "the teacher's labels"
     say(f"student {name}: {len(training):,} rows with {whose}, {len(validation):,} to validate{seeds}; {machine.about}")
-    for reason, count in training.skipped.items():
+    for reason, count in _skipped(training, validation).items():
         say(f"student {name}: {count:,} rows not used: {reason}")
     seen = set(training.answers().tolist())
     missing = [label for place, label in enumerate(recipe.labels) if place not in seen]
     if missing:
         say(f"student {name}: no training row has the label {', '.join(missing)}: it cannot learn to answer that")
+
+
+def _skipped(training: Lesson, validation: Lesson) -> dict[str, int]:
+    """Why rows could not be used, and how many of each split."""
+    return training.skipped | {f"{reason} (validation)": count for reason, count in validation.skipped.items()}
 
 
 def _student_record(
@@ -65,7 +70,7 @@ def _student_record(
     mean, deviation = mean_and_deviation(seeds)
     return StudentRecord(
         name=name, kind=student.kind, base=student.base, labels=list(recipe.labels), max_length=student.max_length,
-        rows={"train": len(training), "validation": len(validation)}, skipped=training.skipped,
+        rows={"train": len(training), "validation": len(validation)}, skipped=_skipped(training, validation),
         truncated=max(one.truncated for one in seeds.values()),
         human_labels=len(training) + len(validation) if student.rows == "gold" else 0,
         best_seed=best_seed(seeds), macro_f1=mean, deviation=deviation,

@@ -1,4 +1,8 @@
-"""Several processes that train one student together: `accelerate launch -m finetune recipe.yaml`.
+"""Several processes that train one student together.
+
+    accelerate launch -m finetune recipe.yaml              one for each GPU
+    torchrun --nproc_per_node 2 -m finetune recipe.yaml    two on a CPU, where accelerate launch starts one whatever it
+                                                           is told
 
 All run the same program. The first one asks the teacher, holds the lock, speaks and writes; the others take part in the
 training alone. What a process must know beforehand is in the environment (RANK, WORLD_SIZE): torch is imported only
@@ -66,6 +70,15 @@ def add_up(values: list[float]) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64)
     torch.distributed.all_reduce(sums)
     return [float(one) for one in sums]
+
+
+def leave() -> None:
+    """Part from the others: what comes now is for one process."""
+    if count() > 1:
+        import torch.distributed
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 def alone() -> dict[str, str]:

@@ -36,7 +36,5 @@ def one_seed(
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
         shutil.rmtree(work, ignore_errors=True)
-        if work.parent.exists() and not any(work.parent.iterdir()):
-            work.parent.rmdir()
     processes.wait()
     return record

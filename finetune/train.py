@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from finetune.causal_record import CausalRecord
 from finetune.course import Saving
 from finetune.hub import push_student
 from finetune.record import StudentRecord, write_record
+from finetune.unsloth_backend import import_first
 from recipes.console import say
 from recipes.errors import RunError, TrainingError
 from recipes.runs import Manifest, RunFolder
@@ -49,12 +51,12 @@ def train_student(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
 def train_students(recipe: Recipe, names: Iterable[str], run: RunFolder) -> dict[str, Manifest]:
     """Bring several students up to date, each after the one it starts from."""
     done: dict[str, Manifest] = {}
-    for name in names:
-        for one in lineage(recipe, name):
-            if one not in done:
-                done[one] = _bring_up_to_date(recipe, one, run)
-                if processes.leads():
-                    push_student(recipe, one, run, done[one])
+    chain = list(dict.fromkeys(one for name in names for one in lineage(recipe, name)))
+    import_first(recipe, chain)
+    for one in chain:
+        done[one] = _bring_up_to_date(recipe, one, run)
+        if processes.leads():
+            push_student(recipe, one, run, done[one])
     return done
 
 
@@ -92,6 +94,7 @@ def _bring_up_to_date(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
 
 
 def _finish(run: RunFolder, record: AnyRecord, stage: str, inputs: dict[str, str]) -> Manifest:
+    shutil.rmtree(run.student(record.name) / "checkpoints", ignore_errors=True)  # those of seeds no longer wanted too
     write_record(run.student(record.name) / "student.json", record)
     facts: dict[str, Any] = {
         "deviation": record.deviation, "best_seed": record.best_seed, "rows": record.rows,

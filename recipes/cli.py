@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from recipes.console import say
+from recipes.console import warn
 from recipes.errors import RunError, TutelageError
 from recipes.keys import redact
 
@@ -102,9 +103,12 @@ def run_main(main: Callable[[list[str] | None], int | None]) -> NoReturn:
 
 
 def _end(sentence: str, code: int) -> int:
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(3)  # of several processes the first says what befell all; one that is still here then is alone in it
+        sentence = f"process {os.environ['RANK']}: {sentence}"
     if os.environ.get("TUTELAGE_DEBUG") == "1" and code != 70:
-        say(redact(traceback.format_exc()))
-    say(redact(sentence))
+        warn(redact(traceback.format_exc()))
+    warn(redact(sentence))
     return code
 
 

@@ -30,7 +30,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     def train(recipe: Recipe, names: list[str], run: RunFolder) -> None:
         done.append(("students", names))
 
-    def start(command: list[str], check: bool) -> SimpleNamespace:
+    def start(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
         done.append(("process", command))
         return SimpleNamespace(returncode=3)
 

@@ -1,0 +1,78 @@
+"""Unsloth's faster Llama on a CUDA GPU: the base and its adapter come from it, all else is as without it.
+
+NOT YET RUN: no GPU was at hand when this was written; it follows unsloth 2026.10's own interface. `backend: plain` is
+the way that is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from finetune import processes
+from recipes.errors import TrainingError
+from recipes.keys import read_key
+from recipes.schema import Recipe
+from recipes.students import CausalStudent
+
+if TYPE_CHECKING:
+    from finetune.course import CausalCourse
+
+
+def uses_unsloth(student: CausalStudent) -> bool:
+    """Whether this student is trained with unsloth here. Raises TrainingError where it is asked for and cannot be.
+
+    torch.cuda is asked and not whether the import works: unsloth can be imported without a GPU.
+    """
+    if student.backend == "plain":
+        return False
+    why_not = _why_not(student)
+    if student.backend == "unsloth" and why_not is not None:
+        raise TrainingError(f"backend: unsloth cannot be used: {why_not}; set backend: auto")
+    return why_not is None
+
+
+def _why_not(student: CausalStudent) -> str | None:
+    if student.lora is None:
+        return "it trains adapters here, and lora is null"
+    if student.packing == "packed":
+        return "its attention does not keep packed rows apart"
+    if find_spec("unsloth") is None:
+        return "it is not installed (pip install tutelage[unsloth])"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "this machine has no CUDA GPU"
+    if processes.count() > 1:
+        return "it is used with one process"
+    return None
+
+
+def import_first(recipe: Recipe, names: Iterable[str]) -> None:
+    """Import unsloth before transformers, trl and peft, which it changes, where one of these students needs it."""
+    students = (recipe.students[name] for name in names)
+    if any(isinstance(student, CausalStudent) and uses_unsloth(student) for student in students):
+        import sys
+
+        with redirect_stdout(sys.stderr):  # it greets on stdout, which is for results
+            import unsloth  # type: ignore[import-not-found]  # noqa: F401
+
+
+def load_unsloth(course: CausalCourse, checkpointing: bool) -> Any:
+    """The base with a new adapter, as `load_causal` and `add_lora` make it."""
+    from unsloth import FastLanguageModel
+
+    student, lora = course.student, course.student.lora
+    assert lora is not None
+    model, _ = FastLanguageModel.from_pretrained(
+        model_name=course.base.place, revision=course.base.revision, token=read_key("HF_TOKEN"),
+        max_seq_length=student.max_length, dtype=course.machine.dtype, load_in_4bit=student.quantization == "nf4",
+        trust_remote_code=False, use_exact_model_name=True,  # else it takes another upload of the same model
+    )  # fmt: skip
+    return FastLanguageModel.get_peft_model(
+        model, r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
+        use_rslora=lora.rslora, bias="none", random_state=course.seed, max_seq_length=student.max_length,
+        use_gradient_checkpointing="unsloth" if checkpointing else False,
+    )  # fmt: skip
