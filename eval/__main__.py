@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _compare(launch: Launch) -> None:
     from eval.compare import compare
-    from eval.table import print_table
+    from eval.report import print_report
     from finetune.train import train_students
     from recipes.console import say
     from synth.build import build_dataset
@@ -25,7 +25,7 @@ def _compare(launch: Launch) -> None:
     wanted = launch.recipe.evaluation.models
     names = [name for name in launch.recipe.students if wanted is None or name in wanted]
     train_students(launch.recipe, names, launch.run)
-    print_table(compare(launch.recipe, launch.run))
+    print_report(compare(launch.recipe, launch.run, launch.yes))
     say(f"report: {launch.run.path / 'report.html'}")
 
 

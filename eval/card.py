@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import yaml
 from eval.comparison import Comparison, ModelScores, SeedScore
 from eval.markdown import markdown_table
 from eval.numbers import percent, span
+from eval.response_markdown import response_section
+from eval.responses import ResponseComparison, ResponseScores, SeedFigures
 from recipes.console import say
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
@@ -19,24 +23,57 @@ START, END = "<!-- scores: written by python -m eval -->", "<!-- end of scores -
 _SECTION = re.compile(f"\n*{re.escape(START)}.*?{re.escape(END)}\n*", re.DOTALL)
 
 
-def update_cards(recipe: Recipe, run: RunFolder, comparison: Comparison) -> None:
+@dataclass(frozen=True)
+class Scores:
+    """What goes on a card. measured: (the Hub's name of the metric, ours, value) of each figure of its head."""
+
+    task: str
+    measured: Sequence[tuple[str, str, float | None]]
+    section: str
+
+
+def update_cards(recipe: Recipe, run: RunFolder, comparison: Comparison | ResponseComparison) -> None:
     """Put the scores on every card of every student compared: each seed's own, and the chosen seed's on the student's.
 
     A card that was deleted, or whose head is no YAML any more, is left as it is.
     """
-    for model in comparison.models:
-        for seed in model.seeds:
-            folders = [run.student(model.name, seed.seed)] + ([run.student(model.name)] if seed.chosen else [])
-            for folder in folders:
-                _update(folder / "README.md", recipe, comparison, model, seed)
+    for name, seed, chosen, scores in _found(comparison):
+        for folder in [run.student(name, seed)] + ([run.student(name)] if chosen else []):
+            _update(folder / "README.md", recipe, name, scores)
 
 
-def _update(path: Path, recipe: Recipe, comparison: Comparison, model: ModelScores, seed: SeedScore) -> None:
+def _found(comparison: Comparison | ResponseComparison) -> Iterator[tuple[str, int, bool, Scores]]:
+    """(student, seed, whether validation chose it, what goes on its card)."""
+    if isinstance(comparison, ResponseComparison):
+        for one in comparison.models:
+            yield from ((one.name, by.seed, by.chosen, response_scores(comparison, one, by)) for by in one.seeds)
+    else:
+        for model in comparison.models:
+            yield from ((model.name, by.seed, by.chosen, _scores(comparison, model, by)) for by in model.seeds)
+
+
+def _scores(comparison: Comparison, model: ModelScores, seed: SeedScore) -> Scores:
+    measured = (("accuracy", "Accuracy", seed.accuracy), ("f1", "Macro F1", seed.macro_f1))
+    return Scores("text-classification", measured, _section(comparison, model, seed))
+
+
+def response_scores(comparison: ResponseComparison, model: ResponseScores, seed: SeedFigures) -> Scores:
+    """What goes on the card of one seed of a generative student."""
+    figures = seed.figures
+    measured = (
+        ("rouge", "ROUGE-L with the held-out responses", figures.get("rouge_l")),
+        ("chrf", "chrF with the held-out responses", figures.get("chrf")),
+        ("perplexity", "Perplexity of the held-out responses", figures.get("perplexity")),
+    )
+    return Scores("text-generation", measured, response_section(comparison, model, seed))
+
+
+def _update(path: Path, recipe: Recipe, name: str, scores: Scores) -> None:
     if not path.exists():
         return
     before = path.read_text(encoding="utf-8")
     try:
-        text = scored_card(before, recipe, comparison, model, seed)
+        text = scored_card(before, recipe, name, scores)
     except (ValueError, yaml.YAMLError):
         say(f"{path}: its head is not valid YAML; the scores are not put on it")
         return
@@ -44,32 +81,31 @@ def _update(path: Path, recipe: Recipe, comparison: Comparison, model: ModelScor
         write_atomic(path, text.encode())
 
 
-def scored_card(text: str, recipe: Recipe, comparison: Comparison, model: ModelScores, seed: SeedScore) -> str:
+def scored_card(text: str, recipe: Recipe, name: str, scores: Scores) -> str:
     """A card with one seed's scores in place of those that were there. Raises ValueError for a broken head."""
     from huggingface_hub import EvalResult, ModelCard
 
     card = ModelCard(_SECTION.sub("\n\n", text))
     source = recipe.source
-    measured = (("accuracy", "Accuracy", seed.accuracy), ("f1", "Macro F1", seed.macro_f1))
     results = [
         EvalResult(
-            task_type="text-classification",
+            task_type=scores.task,
             dataset_type=source.hub or recipe.name,
             dataset_name=source.hub or recipe.name,
             dataset_config=source.config,
             dataset_revision=source.revision,
             dataset_split=source.test_split or "test",
             metric_type=metric,
-            metric_name=name,
+            metric_name=shown,
             metric_value=round(value, 4),
         )
-        for metric, name, value in measured
+        for metric, shown, value in scores.measured
         if value is not None
     ]
     head: Any = card.data
     head.eval_results = results or None
-    head.model_name = f"{recipe.name}-{model.name}" if results else None
-    card.text = f"{card.text.rstrip()}\n\n{_section(comparison, model, seed)}\n"
+    head.model_name = f"{recipe.name}-{name}" if results else None
+    card.text = f"{card.text.rstrip()}\n\n{START}\n\n{scores.section}\n\n{END}\n"
     return str(card)
 
 
@@ -88,5 +124,5 @@ def _section(comparison: Comparison, model: ModelScores, seed: SeedScore) -> str
     rows, gold = comparison.rows, comparison.gold_rows
     labelled = f" {gold:,} of them have a human label, for accuracy and F1." if gold < rows else ""
     told = f"On {rows:,} test rows that no student was trained or chosen on; agreement is with the teacher.{labelled}"
-    parts = [START, "## Scores", told, markdown_table(head, lines), *(said if seed.chosen else []), END]
+    parts = ["## Scores", told, markdown_table(head, lines), *(said if seed.chosen else [])]
     return "\n\n".join(parts)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from eval.comparison import Comparison, ConfidenceBin, Curve, Figure, Funnel, ModelScores
+from eval.numbers import percent, span
+from eval.responses import ResponseScores
 
 HEAT_STEPS = 10
 NAME_WIDTH, NAME_HEIGHT, DOT_WIDTH = 18, 7, 3
@@ -56,10 +58,11 @@ def log_axis(values: Sequence[float]) -> Axis:
 
 @dataclass(frozen=True)
 class Dot:
-    """A model on the headline chart; places in percent of the width."""
+    """A model on the headline chart: its figure and its interval in words; places in percent of the width."""
 
-    model: ModelScores
-    figure: Figure
+    model: ModelScores | ResponseScores
+    text: str
+    span: str
     at: float
     low: float
     high: float
@@ -68,15 +71,16 @@ class Dot:
 
 @dataclass(frozen=True)
 class DotChart:
-    """The headline: accuracy where there are gold labels, else agreement with the teacher."""
+    """A share, and a dot for each model; `unit` follows the numbers of the axis."""
 
     metric: str
     axis: Axis
     dots: tuple[Dot, ...]
+    unit: str = "%"
 
 
 def headline(comparison: Comparison) -> DotChart | None:
-    """A dot and an interval for each model; None where nothing was measured."""
+    """Accuracy where there are gold labels, else agreement with the teacher; None where nothing was measured."""
     metric = "accuracy" if comparison.gold_rows else "agreement"
     shown = [(one, getattr(one, metric)) for one in comparison.models if getattr(one, metric).value is not None]
     if not shown:
@@ -97,7 +101,8 @@ def _seed_values(model: ModelScores, metric: str) -> list[float]:
 def _dot(model: ModelScores, figure: Figure, axis: Axis, seeds: Sequence[float]) -> Dot:
     low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
     places = tuple(axis.at(value) for value in seeds) if len(seeds) > 1 else ()
-    return Dot(model, figure, axis.at(figure.value or 0), axis.at(low or 0), axis.at(high or 0), places)
+    shown = percent(figure.value), span(figure)
+    return Dot(model, *shown, axis.at(figure.value or 0), axis.at(low or 0), axis.at(high or 0), places)
 
 
 @dataclass(frozen=True)

@@ -8,33 +8,35 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from itertools import chain, zip_longest
 
-from eval.comparison import Comparison, Curve, Disagreement, ModelScores
+from eval.compare_responses import compare_responses
+from eval.comparison import Comparison, Curve, Disagreement
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
 from eval.metrics import MISSING
 from eval.models import about, baseline_entrant, roster, student_entrants
 from eval.pairs import compare_pairs
 from eval.predict import answers_of, teacher_answers
+from eval.responses import ResponseComparison
 from eval.scored import ScoredRows, count_funnel, read_scored
 from eval.scores import Compared, score_model
+from eval.trained import check_trained
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
 from recipes.console import say
-from recipes.errors import RunError
 from recipes.evaluation import CLASSIFY_METRICS
 from recipes.runs import RunFolder
 from recipes.schema import BASELINES, Recipe
-from recipes.stages import report_inputs, student_inputs
+from recipes.stages import report_inputs
 
 STAGE = "report"
 EXAMPLES = 9
 """Disagreements shown per student."""
 
 
-def compare(recipe: Recipe, run: RunFolder) -> Comparison:
-    """Bring predictions/ and the report up to date and return what it says.
+def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> Comparison | ResponseComparison:
+    """Bring predictions/ and the report up to date and return what it says. `yes`: ask nothing before a paid judge.
 
     Raises RunError where rows are missing or a student is not up to date, TrainingError where one is not trained,
-    RecipeError where `evaluation.models` cannot be had.
+    RecipeError where `evaluation.models` cannot be had, TeacherError where a judge cannot go on.
     """
     from eval.card import update_cards
     from eval.report import read_report, write_report
@@ -47,14 +49,18 @@ def compare(recipe: Recipe, run: RunFolder) -> Comparison:
         say(f"report: up to date ({run.path / 'report.html'})")
         return known
     say(f"report: {'; '.join(stale) or 'report.json is damaged'}")
-    scored = read_scored(recipe, run)
-    models = [_answers(recipe, run, name, scored) for name in roster(recipe, run)]
+    comparison = compare_responses(recipe, run, yes) if recipe.task != "classify" else _compare_labels(recipe, run)
     run.begin(STAGE)
-    comparison = build_comparison(recipe, run, models, scored)
     outputs = write_report(run, comparison)
     update_cards(recipe, run, comparison)
-    run.finish(STAGE, inputs, outputs, _facts(comparison))
+    run.finish(STAGE, inputs, outputs, _facts(comparison), complete=_is_whole(comparison))
     return comparison
+
+
+def _compare_labels(recipe: Recipe, run: RunFolder) -> Comparison:
+    scored = read_scored(recipe, run)
+    models = [_answers(recipe, run, name, scored) for name in roster(recipe, run)]
+    return build_comparison(recipe, run, models, scored)
 
 
 def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared], scored: ScoredRows) -> Comparison:
@@ -97,11 +103,7 @@ def _answers(recipe: Recipe, run: RunFolder, name: str, scored: ScoredRows) -> C
         entrant = baseline_entrant(recipe, run, name)
         return Compared((answers_of(entrant, run, scored, recipe.labels),))
     record = read_record(run, name)
-    stale = run.why_stale(f"student-{name}", student_inputs(recipe, name, run))
-    if stale:
-        raise RunError(
-            f"the student {name} is not what the recipe says ({'; '.join(stale)}): run python -m finetune first"
-        )
+    check_trained(recipe, name, run)
     entrants = student_entrants(recipe, run, record)
     sets = tuple(answers_of(entrant, run, scored, recipe.labels) for entrant in entrants)
     validation = tuple(one.macro_f1 for one in record.seeds.values())
@@ -164,8 +166,16 @@ def _curve(student: str, seed: SeedRecord) -> Curve:
     )
 
 
-def _facts(comparison: Comparison) -> dict[str, object]:
-    def main(one: ModelScores) -> float | None:
-        return one.accuracy.value if comparison.gold_rows else one.agreement.value
+def _facts(comparison: Comparison | ResponseComparison) -> dict[str, object]:
+    if isinstance(comparison, ResponseComparison):
+        scores = {one.name: one.figure("rouge_l").value for one in comparison.models}
+    else:
+        gold = comparison.gold_rows
+        scores = {one.name: (one.accuracy if gold else one.agreement).value for one in comparison.models}
+    return {"rows": comparison.rows, "scores": scores}
 
-    return {"rows": comparison.rows, "scores": {one.name: main(one) for one in comparison.models}}
+
+def _is_whole(comparison: Comparison | ResponseComparison) -> bool:
+    """Whether nothing is left that the next run could do: verdicts beyond the budget, or lost to a passing failure."""
+    judge = comparison.judge if isinstance(comparison, ResponseComparison) else None
+    return judge is None or judge.complete

@@ -6,23 +6,21 @@ from collections.abc import Sequence
 
 from eval import numbers
 from eval.comparison import Comparison, Funnel, ModelScores, Pair
-from eval.table import columns
+from eval.table import grid
 
 
 def markdown(comparison: Comparison) -> str:
     """The whole report."""
-    shown = columns(comparison)
     parts = [f"# {comparison.recipe}", comparison.about]
     parts += [verdict.text() for verdict in comparison.verdicts]
     parts += [f"> {warning}" for warning in comparison.warnings]
-    head = ["model", *(one.head for one in shown)]
-    scores = [[model.name, *(one.cell(model).line() for one in shown)] for model in comparison.models]
+    head, *scores = grid(comparison).texts()
     parts += [f"## Scores on {comparison.rows:,} rows", markdown_table(head, scores)]
     if comparison.pairs:
         parts += ["## Pairs", _pairs(comparison.pairs)]
     if comparison.gold_rows:
         parts += ["## Labels", _labels(comparison.models)]
-    parts += ["## Rows", _funnel(comparison.funnel)]
+    parts += ["## Rows", funnel_table(comparison.funnel)]
     measured = f"Rows/s on {comparison.machine}; " if comparison.machine else ""
     parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -58,7 +56,8 @@ def _labels(models: Sequence[ModelScores]) -> str:
     return markdown_table(["model", "label", "precision", "recall", "F1", "rows"], rows)
 
 
-def _funnel(funnel: Funnel) -> str:
+def funnel_table(funnel: Funnel) -> str:
+    """What became of every example."""
     rows = [["not drawn", f"{funnel.not_drawn:,}"]] if funnel.not_drawn else []
     rows += [[f"set aside, {reason}", f"{count:,}"] for reason, count in funnel.set_aside.items()]
     rows += [["asked", f"{funnel.asked:,}"]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -96,9 +97,9 @@ def student_entrants(recipe: Recipe, run: RunFolder, record: StudentRecord) -> l
 
 def _opener(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Callable[[], Answerer]:
     def open_seed() -> Answerer:
-        from finetune.student import open_student
+        from finetune.student import Student, open_student
 
-        student = open_student(run, name, seed)
+        student = cast(Student, open_student(run, name, seed))
         columns = [student.labels.index(label) for label in recipe.labels]
 
         def answer(texts: Sequence[str]) -> Answers:

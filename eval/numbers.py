@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from eval.comparison import Figure
+from eval.measures import MEASURES
 
 NONE = "–"
 
@@ -30,6 +31,43 @@ def p_text(p: float) -> str:
     if p < 0.001:
         return "< 0.001"
     return f"= {p:.2f}" if p >= 0.1 else f"= {p:.3f}"
+
+
+def p_sentence(p: float, corrected: float) -> str:
+    """`p = 0.031`, or with what Holm's correction made of it."""
+    raw, after = p_text(p), p_text(corrected)
+    if corrected == p:
+        return f"p {raw}"
+    words = "after Holm's correction"
+    return f"p {raw} {words}" if raw == after else f"p {raw}, {after.removeprefix('= ')} {words}"
+
+
+def measure_text(value: float | None, measure: str) -> str:
+    """A figure of generated answers as its measure is read: `71.0%`, `31.2`, `0.912`."""
+    if value is None:
+        return NONE
+    kind = MEASURES[measure].kind
+    if kind == "share":
+        return percent(value)
+    return f"{100 * value:.1f}" if kind == "points" else decimal(value, MEASURES[measure].digits)
+
+
+def measure_span(figure: Figure, measure: str) -> str:
+    """The interval of such a figure: `65.1 to 71.2`; empty where there is none."""
+    if figure.low is None or figure.high is None:
+        return ""
+    if MEASURES[measure].kind != "plain":
+        return span(figure)
+    return f"{measure_text(figure.low, measure)} to {measure_text(figure.high, measure)}"
+
+
+def measure_change(value: float, measure: str) -> str:
+    """A difference of two such figures, signed: `+18.8 points`, `−0.310`."""
+    if MEASURES[measure].kind != "plain":
+        return f"{points(value)} points"
+    digits = MEASURES[measure].digits
+    text = f"{value:+.{digits}f}"
+    return f"{0:.{digits}f}" if not float(text) else text.replace("-", "−")
 
 
 def usd(value: float | None) -> str:

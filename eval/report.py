@@ -1,65 +1,115 @@
-"""report.json, report.md and the self-contained report.html: one comparison, three readers."""
+"""report.json, report.md and the self-contained report.html: one comparison, three readers; and the table on stdout."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from eval import charts, numbers
+from eval import charts, numbers, response_charts
 from eval.comparison import Comparison
 from eval.costs import ratio_sentence
 from eval.markdown import markdown
-from eval.table import columns
+from eval.measures import MEASURES
+from eval.response_markdown import response_markdown
+from eval.response_table import meaning, response_grid, shown_metrics
+from eval.response_verdicts import direction, main_verdicts
+from eval.responses import ResponseComparison
+from eval.table import columns, grid, notes, print_table
 from eval.verdicts import is_clear
 from recipes.runs import RunFolder, write_atomic
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+AnyComparison = Comparison | ResponseComparison
 
-def write_report(run: RunFolder, comparison: Comparison) -> list[Path]:
+
+def write_report(run: RunFolder, comparison: AnyComparison) -> list[Path]:
     """Write the three reports and return their paths."""
-    contents = {
-        "report.json": comparison.model_dump_json(indent=1) + "\n",
-        "report.md": markdown(comparison),
-        "report.html": html(comparison),
-    }
+    if isinstance(comparison, Comparison):
+        text, page = markdown(comparison), html(comparison)
+    else:
+        text, page = response_markdown(comparison), response_html(comparison)
+    contents = {"report.json": comparison.model_dump_json(indent=1) + "\n", "report.md": text, "report.html": page}
     for name, content in contents.items():
         write_atomic(run.path / name, content.encode())
     return [run.path / name for name in contents]
 
 
-def read_report(run: RunFolder) -> Comparison | None:
+def read_report(run: RunFolder) -> AnyComparison | None:
     """The comparison of a report.json; None where there is none, or it is not one of this version."""
-    path = run.path / "report.json"
     try:
-        return Comparison.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        content = (run.path / "report.json").read_bytes()
+    except OSError:
         return None
+    for kind in (Comparison, ResponseComparison):
+        try:
+            return kind.model_validate_json(content)
+        except ValidationError:
+            continue
+    return None
+
+
+def print_report(comparison: AnyComparison) -> None:
+    """The score table, the verdicts and the warnings on stdout."""
+    if isinstance(comparison, Comparison):
+        table, what = grid(comparison), "rows"
+    else:
+        table, what = response_grid(comparison), "questions"
+    said = notes(comparison.verdicts, comparison.warnings)
+    print_table(f"{comparison.recipe}: {comparison.rows:,} {what}", table, said)
 
 
 def html(comparison: Comparison) -> str:
-    """The whole report as one page: no script, nothing loaded from outside, and a policy that forbids both."""
+    """The report of a classification as one page: no script, nothing loaded from outside, and a policy against both."""
+    shown = columns(comparison)
+    return _page(
+        "report.html.j2",
+        comparison,
+        glossary=[(column.head, column.meaning) for column in shown],
+        main_verdicts=max(1, sum(pair.family == "question" for pair in comparison.pairs)),
+        columns=shown,
+        headline=charts.headline(comparison),
+        cost=charts.cost_chart(comparison),
+        ratio=ratio_sentence(comparison.models),
+        curves=[chart for curve in comparison.curves if (chart := charts.curve_chart(curve))],
+    )
+
+
+def response_html(comparison: ResponseComparison) -> str:
+    """The same for generated answers."""
+    judged = () if comparison.judge is None else comparison.judge.judged
+    return _page(
+        "responses.html.j2",
+        comparison,
+        glossary=[meaning(name) for name in shown_metrics(comparison)],
+        main_verdicts=main_verdicts(comparison.verdicts),
+        grid=response_grid(comparison),
+        dot_charts=response_charts.dot_charts(comparison),
+        judged=response_charts.judged_bars(judged),
+        pairs=response_charts.grouped_pairs(comparison.pairs),
+        curves=[chart for curve in comparison.curves if (chart := response_charts.loss_chart(curve))],
+    )
+
+
+def _page(template: str, comparison: AnyComparison, **parts: Any) -> str:
     env = _environment()
     style = env.get_template("style.html.j2").render(heat_steps=charts.HEAT_STEPS)
     seal = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return env.get_template("report.html.j2").render(
+    models: Sequence[Any] = comparison.models
+    return env.get_template(template).render(
         c=comparison,
         style=_safe(style),
         style_hash=_safe(f"sha256-{seal}"),
         confidence=f"{100 * comparison.confidence:g}%",
-        columns=columns(comparison),
-        headline=charts.headline(comparison),
-        cost=charts.cost_chart(comparison),
-        ratio=ratio_sentence(comparison.models),
         bars=charts.funnel_bars(comparison.funnel),
-        curves=[chart for curve in comparison.curves if (chart := charts.curve_chart(curve))],
-        questions=max(1, sum(pair.family == "question" for pair in comparison.pairs)),
-        many_seeds=any(len(model.seeds) > 1 for model in comparison.models),
+        many_seeds=any(len(model.seeds) > 1 for model in models),
+        **parts,
     )
 
 
@@ -73,11 +123,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {name: getattr(numbers, name) for name in ("percent", "points", "decimal", "usd", "span")}
+    names = ("percent", "points", "decimal", "usd", "span", "measure_text", "measure_change", "tick_usd")
+    filters: dict[str, Any] = {name: getattr(numbers, name) for name in names}
     env.filters |= filters | {
         "p_text": lambda p: numbers.p_text(p).removeprefix("= "),
-        "tick_usd": numbers.tick_usd,
         "is_clear": is_clear,
+        "direction": direction,
+        "measure_head": lambda name: MEASURES[name].head,
         "heat": charts.heat,
         "paleness": charts.paleness,
         "confusions": charts.confusions,

@@ -7,7 +7,7 @@ A mean is a ratio too (of a sum to a count), and so are bits per character (of b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -51,12 +51,21 @@ def mean_tally(values: Floats) -> Tally:
     return Tally(values, np.ones(len(values)))
 
 
-def bootstrap_ratio(tallies: Sequence[Tally], confidence: float, resamples: int, seed: int) -> Interval | None:
-    """Percentile interval of a figure, a mean over several sets of answers (seeds) to the same rows; None: no row."""
+def bootstrap_ratio(
+    tallies: Sequence[Tally],
+    confidence: float,
+    resamples: int,
+    seed: int,
+    shape: Callable[[Floats], Floats] | None = None,
+) -> Interval | None:
+    """Percentile interval of a figure, a mean over several sets of answers (seeds) to the same rows; None: no row.
+
+    shape: what is made of each ratio before the mean, such as exp of a loss.
+    """
     if any(not one.scored.any() for one in tallies):
         return None
-    drawn = np.mean([_drawn(one, resamples, seed) for one in tallies], axis=0)
-    return percentiles(drawn, confidence)
+    drawn = [_drawn(one, resamples, seed) for one in tallies]
+    return percentiles(np.mean(drawn if shape is None else [shape(one) for one in drawn], axis=0), confidence)
 
 
 def bootstrap_difference(

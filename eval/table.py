@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eval.comparison import Comparison, Figure, ModelScores
+from eval.comparison import Comparison, Figure, ModelScores, Verdict
 from eval.numbers import NONE, decimal, percent, rate, span, usd
 
 if TYPE_CHECKING:
@@ -73,11 +73,39 @@ def columns(comparison: Comparison) -> list[Column]:
     return [one for one in wanted if any(one.cell(model).main != NONE for model in comparison.models)]
 
 
-def table_lines(comparison: Comparison) -> list[str]:
-    """A plain table, aligned by spaces."""
+@dataclass(frozen=True)
+class Line:
+    """A line of a score table: its name, the role of the model where it stands for one, and its cells."""
+
+    name: str
+    role: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A score table as every report shows it. heads: (name, role of the model it stands for or nothing)."""
+
+    corner: str
+    heads: tuple[tuple[str, str], ...]
+    lines: tuple[Line, ...]
+
+    def texts(self) -> list[list[str]]:
+        """All of it as text, the heads first."""
+        rows = [[line.name, *(cell.line() for cell in line.cells)] for line in self.lines]
+        return [[self.corner, *(name for name, _ in self.heads)], *rows]
+
+
+def grid(comparison: Comparison) -> Grid:
+    """A line per model, a column per metric."""
     shown = columns(comparison)
-    rows = [["model", *(one.head for one in shown)]]
-    rows += [[model.name, *(one.cell(model).line() for one in shown)] for model in comparison.models]
+    lines = (Line(one.name, one.role, tuple(column.cell(one) for column in shown)) for one in comparison.models)
+    return Grid("model", tuple((column.head, "") for column in shown), tuple(lines))
+
+
+def table_lines(table: Grid) -> list[str]:
+    """A plain table, aligned by spaces."""
+    rows = table.texts()
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = ["  ".join(_pad(row, widths)).rstrip() for row in rows]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
@@ -87,42 +115,40 @@ def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
 
 
-def print_table(comparison: Comparison) -> None:
-    """Show the scores and the verdicts on stdout: a drawn table in a terminal, aligned text elsewhere."""
+def print_table(title: str, table: Grid, notes: Sequence[str]) -> None:
+    """Show the scores and what is said of them on stdout: a drawn table in a terminal, aligned text elsewhere."""
     import sys
 
     if sys.stdout.isatty():
-        draw(comparison)
+        draw(title, table, notes)
     else:
-        sys.stdout.write("\n".join([*table_lines(comparison), "", *notes(comparison)]) + "\n")
+        sys.stdout.write("\n".join([*table_lines(table), "", *notes]) + "\n")
 
 
-def notes(comparison: Comparison) -> list[str]:
+def notes(verdicts: Sequence[Verdict], warnings: Sequence[str]) -> list[str]:
     """Verdicts, then warnings."""
-    said = [verdict.text() for verdict in comparison.verdicts]
-    return said + [f"Note: {warning}" for warning in comparison.warnings]
+    return [verdict.text() for verdict in verdicts] + [f"Note: {warning}" for warning in warnings]
 
 
-def draw(comparison: Comparison) -> None:
+STYLES = {"teacher": "magenta", "student": "bold cyan", "baseline": "dim", "base": "dim", "": ""}
+
+
+def draw(title: str, table: Grid, notes: Sequence[str]) -> None:
     """The table of a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = f"{comparison.rows:,} rows"
-    table = Table(box=SIMPLE_HEAD, title=f"{comparison.recipe}: {rows}", title_justify="left", pad_edge=False)
-    table.add_column("model")
-    shown = columns(comparison)
-    for column in shown:
-        table.add_column(column.head, justify="right")
-    styles = {"teacher": "magenta", "student": "bold cyan", "baseline": "dim"}
-    for model in comparison.models:
-        cells = [_rich_cell(column.cell(model)) for column in shown]
-        table.add_row(Text(model.name, style=styles[model.role]), *cells)
+    drawn = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    drawn.add_column(table.corner)
+    for name, role in table.heads:
+        drawn.add_column(Text(name, style=STYLES[role]), justify="right")
+    for line in table.lines:
+        drawn.add_row(Text(line.name, style=STYLES[line.role]), *(_rich_cell(cell) for cell in line.cells))
     console = Console()
-    console.print(table)
-    for note in notes(comparison):
+    console.print(drawn)
+    for note in notes:
         console.print(Text(note))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eval.comparison import Figure, ModelScores, Pair, Verdict
-from eval.numbers import p_text, percent, points
+from eval.numbers import p_sentence, percent, points
 
 FEW_ROWS = 300
 """Below this, an accuracy of 70% has a 95% interval wider than +-5 points."""
@@ -64,7 +64,10 @@ def _unanswered(teacher: ModelScores, rows: int) -> str:
 def _against(pair: Pair, confidence: float) -> Verdict:
     second = "the teacher" if pair.family == "question" else pair.second
     value = pair.difference.value or 0.0
-    span, test = f"{100 * confidence:g}% interval {_span(pair.difference)}", f"exact McNemar {_p(pair)}"
+    span, test = (
+        f"{100 * confidence:g}% interval {_span(pair.difference)}",
+        f"exact McNemar {p_sentence(pair.p, pair.p_holm)}",
+    )
     seeds = _seeds(pair)
     if is_clear(pair, confidence):
         word, size = "better" if value > 0 else "worse", f"{abs(100 * value):.1f} points"
@@ -105,14 +108,6 @@ def _seeds(pair: Pair) -> str:
 
 def _span(figure: Figure) -> str:
     return f"{points(figure.low or 0.0)} to {points(figure.high or 0.0)}"
-
-
-def _p(pair: Pair) -> str:
-    raw, corrected = p_text(pair.p), p_text(pair.p_holm)
-    if pair.p_holm == pair.p:
-        return f"p {raw}"
-    after = "after Holm's correction"
-    return f"p {raw} {after}" if raw == corrected else f"p {raw}, {corrected.removeprefix('= ')} {after}"
 
 
 def _baselines(student: str, pairs: Sequence[Pair], roles: Mapping[str, str], confidence: float) -> Verdict | None:

@@ -13,6 +13,7 @@ from recipes.evaluation import CLASSIFY_METRICS, GENERATIVE_METRICS, Evaluation,
 from recipes.mistakes import did_you_mean
 from recipes.schema import BASELINES, TEACHERLESS
 from recipes.section import beside
+from recipes.students import CausalStudent, Student
 
 if TYPE_CHECKING:
     from recipes.checks import Parts
@@ -42,15 +43,20 @@ def reference_name(task: str) -> str:
     return "reference" if task in TEACHERLESS else "teacher"
 
 
+def has_base(student: Student | None) -> bool:
+    """Whether what a student was trained from can still be had apart: an adapter comes off, other training does not."""
+    return student is None or (isinstance(student, CausalStudent) and student.lora is not None)
+
+
 def _model(parts: Parts, model: str) -> str | None:
     """Why a name in `evaluation.models` is nobody to compare here, or None."""
     if parts.task is None or parts.task == "classify":
         return _classifying(parts, model)
-    scratch = [name for name, student in parts.students.items() if student is not None and student.base == "scratch"]
-    bases = [f"{BASE_OF}{name}" for name in parts.students if name not in scratch]
+    without = [f"{BASE_OF}{name}" for name, student in parts.students.items() if not has_base(student)]
+    bases = [f"{BASE_OF}{name}" for name in parts.students if f"{BASE_OF}{name}" not in without]
     known = [reference_name(parts.task), *parts.students, *bases]
-    if model in [f"{BASE_OF}{name}" for name in scratch]:
-        return "a student with base: scratch has no base to compare with"
+    if model in without:
+        return "a student without an adapter (lora: null) has no base to compare with"
     return None if model in known else f"there is no model {model}; {did_you_mean(model, known)}"
 
 

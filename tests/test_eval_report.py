@@ -19,8 +19,8 @@ from eval.card import END, START, update_cards
 from eval.compare import compare
 from eval.comparison import Comparison, Curve, Figure, Funnel
 from eval.markdown import markdown, markdown_table
-from eval.report import html
-from eval.table import columns, draw, print_table, table_lines
+from eval.report import html, print_report
+from eval.table import columns, draw, grid, table_lines
 from recipes.rows import LabelRow, read_rows, write_rows
 from recipes.runs import RunFolder
 
@@ -173,14 +173,14 @@ def test_the_funnel_and_the_curves() -> None:
 
 def test_the_plain_table_is_aligned(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     found = compared(run, evaluation={"metrics": ["accuracy", "coverage", "cost"], "resamples": 100})
-    lines = table_lines(found)
+    lines = table_lines(grid(found))
     assert [head.strip() for head in re.split(r"\s{2,}", lines[0])] == ["model", "Accuracy", "Coverage"]
     assert len({len(line) for line in lines}) == 1
-    print_table(found)
+    print_report(found)
     shown = capsys.readouterr().out
     assert shown.startswith(lines[0])
     assert found.verdicts[0].text() in shown
-    draw(found)
+    draw(found.recipe, grid(found), [])
     assert "teacher" in capsys.readouterr().out
 
 

@@ -1,0 +1,119 @@
+"""What the figures of generated answers mean, in sentences that a person can quote.
+
+"Better" and "worse" are said only where the corrected p is below 1 - confidence; else the two are not distinguishable
+*on these questions*, and the sentence says how large a difference would have been found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval.comparison import Verdict
+from eval.measures import MEASURES
+from eval.numbers import measure_change, measure_text, p_sentence, percent
+from eval.responses import Judged, JudgeReport, ResponsePair
+
+MAIN = {"base": ("bits_per_char", "rouge_l"), "teacher": ("grounded",), "students": ("bits_per_char", "rouge_l")}
+"""Family -> measures that get a sentence of their own, where both models have them; the others share one."""
+
+
+def response_verdicts(
+    pairs: Sequence[ResponsePair], judge: JudgeReport | None, reference: str, confidence: float
+) -> list[Verdict]:
+    """For each student: what the judge says, then how it stands to its base, to the teacher and to other students."""
+    said = [_judged(one, judge.model, confidence) for one in judge.judged if one.rows] if judge is not None else []
+    for first, second in dict.fromkeys((pair.first, pair.second) for pair in pairs):
+        both = [pair for pair in pairs if (pair.first, pair.second) == (first, second)]
+        other = _whom(both[0], reference)
+        main = [pair for pair in both if pair.measure in MAIN[pair.family]]
+        said += [_claim(pair, other, confidence) for pair in main]
+        rest = [pair for pair in both if pair not in main]
+        said += [_beside(first, other, rest, confidence)] if rest else []
+    return said
+
+
+def main_verdicts(said: Sequence[Verdict]) -> int:
+    """How many verdicts, from the first, are shown large: those of the first student and what the judge says of it."""
+    beside = next((place for place, one in enumerate(said) if " beside " in one.claim), len(said))
+    return max(1, beside)
+
+
+def is_clear(pair: ResponsePair, confidence: float) -> bool:
+    """Whether the difference holds after Holm's correction."""
+    return pair.p_holm < 1 - confidence and bool(pair.difference.value)
+
+
+def direction(pair: ResponsePair, confidence: float) -> int:
+    """1: the first is better, -1: it is worse, 0: neither can be said."""
+    if not is_clear(pair, confidence):
+        return 0
+    return MEASURES[pair.measure].better * (1 if (pair.difference.value or 0) > 0 else -1)
+
+
+def _whom(pair: ResponsePair, reference: str) -> str:
+    if pair.family == "teacher":
+        return f"the {reference}"
+    return "its base" if pair.family == "base" else pair.second
+
+
+def _claim(pair: ResponsePair, other: str, confidence: float) -> Verdict:
+    measure, way = MEASURES[pair.measure], direction(pair, confidence)
+    shown = [measure_text(value, pair.measure) for value in (pair.first_value, pair.second_value)]
+    figures = f"{measure.head} {shown[0]} against {shown[1]} on {pair.rows:,} questions"
+    span = f"{100 * confidence:g}% interval {_span(pair)}; {pair.test} {p_sentence(pair.p, pair.p_holm)}"
+    told = f"{figures}; difference {measure_change(pair.difference.value or 0.0, pair.measure)}, {span}"
+    seeds = _seeds(pair)
+    if way:
+        return Verdict(claim=f"{pair.first} {measure.claims[way < 0]} {other}", figures=told, more=seeds)
+    corrected = " once corrected for the number of comparisons" if pair.p < 1 - confidence else ""
+    found = "" if pair.detectable is None else (
+        f"A true difference of {measure_text(pair.detectable, pair.measure)} would have been found 4 times in 5."
+    )  # fmt: skip
+    claim = f"{pair.first} is not distinguishable from {other} in {measure.head}{corrected}"
+    return Verdict(claim=claim, figures=told, more=f"{seeds} {found}".strip())
+
+
+def _beside(first: str, other: str, pairs: Sequence[ResponsePair], confidence: float) -> Verdict:
+    words = {1: "better in", 0: "not distinguishable in", -1: "worse in"}
+    groups: dict[int, list[str]] = {way: [] for way in words}
+    for pair in pairs:
+        change = measure_change(pair.difference.value or 0.0, pair.measure)
+        groups[direction(pair, confidence)].append(f"{MEASURES[pair.measure].head} ({change})")
+    parts = [f"{words[way]} {_list(names)}" for way, names in groups.items() if names]
+    return Verdict(claim=f"{first} beside {other}: {'; '.join(parts)}")
+
+
+def _judged(one: Judged, model: str, confidence: float) -> Verdict:
+    """A judge's word: who wins, how often, and how much of it hangs on the order and on the length."""
+    other = "its base" if one.against == "base" else one.other
+    clear = one.p_holm < 1 - confidence
+    word = "prefers" if one.wins > one.losses else "does not prefer"
+    claim = (
+        f"The judge {model} {word} {one.student} to {other}" if clear else
+        f"The judge {model} has no clear preference between {one.student} and {other}"
+    )  # fmt: skip
+    rate = f"win rate {percent(one.win_rate.value)}"
+    ends = "" if one.win_rate.low is None else f", interval {percent(one.win_rate.low)} to {percent(one.win_rate.high)}"
+    counts = f"{one.wins:,} won, {one.losses:,} lost, {one.ties:,} tied of {one.rows:,}"
+    flips = f"The order of the answers changed {percent(one.flips / one.rows)} of the verdicts (counted as ties)."
+    words = "" if one.words is None else f" Mean length {one.words[0]:.0f} words against {one.words[1]:.0f}."
+    return Verdict(
+        claim=claim, figures=f"{rate}{ends}; {counts}; sign test {p_sentence(one.p, one.p_holm)}", more=flips + words
+    )
+
+
+def _seeds(pair: ResponsePair) -> str:
+    if pair.all_seeds is None:
+        return ""
+    value, (low, high) = pair.all_seeds.value or 0.0, (pair.all_seeds.low or 0.0, pair.all_seeds.high or 0.0)
+    ends = f"{measure_change(low, pair.measure)} to {measure_change(high, pair.measure)}"
+    return f"With all seeds averaged the difference is {measure_change(value, pair.measure)} ({ends})."
+
+
+def _span(pair: ResponsePair) -> str:
+    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
+    return f"{measure_change(low, pair.measure)} to {measure_change(high, pair.measure)}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,96 @@
+"""What a reader must know before trusting the figures of generated answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from eval.numbers import measure_text, percent
+from eval.questions import Questions
+from eval.responders import elsewhere
+from eval.responses import JudgeReport, ResponseScores
+from recipes.schema import Recipe
+
+FEW_ROWS = 100
+"""Below this, a share of 70% has a 95% interval of +-9 points and more."""
+STOPS = 0.95
+"""A model that ends fewer of its answers than this has not learnt to stop, or is given too few tokens."""
+UNSCORED = 0.1
+
+
+def response_warnings(
+    recipe: Recipe,
+    questions: Questions,
+    models: Sequence[ResponseScores],
+    judge: JudgeReport | None,
+    complete: bool,
+) -> Iterator[str]:
+    """All warnings, the widest first."""
+    rows = len(questions.rows)
+    if not complete:
+        yield "Some teacher calls failed for a passing reason; those rows are missing until synth is run again."
+    if rows < questions.of:
+        yield f"{rows:,} of {questions.of:,} test rows were asked about, a seeded draw (evaluation.questions)."
+    if rows < FEW_ROWS:
+        yield f"{rows:,} questions are few: only large differences can be told from chance."
+    yield from _whose(recipe, models)
+    for name in elsewhere(recipe):
+        yield (
+            f"{name} was trained on other questions (title -> description) and is not compared; students that start "
+            "from it are."
+        )
+    yield from _sampling(recipe, models)
+    for model in models:
+        yield from _of_model(model, rows)
+    if judge is not None:
+        yield from _of_judge(recipe, judge)
+
+
+def _whose(recipe: Recipe, models: Sequence[ResponseScores]) -> Iterator[str]:
+    who = "teacher's" if recipe.task == "reasoning" else "source's"
+    yield f"ROUGE-L, chrF and loss tell closeness to the {who} responses, not quality: other good answers lose."
+    kept = [name for name, on in (("grounded", recipe.filters.grounded), ("meta-talk", recipe.filters.meta_talk)) if on]
+    if recipe.task == "reasoning" and kept and any(model.role == "teacher" for model in models):
+        yield (
+            f"The teacher's rows passed the recipe's filters ({', '.join(kept)}): its figures there are those of what "
+            "was kept, not of all it wrote."
+        )
+
+
+def _sampling(recipe: Recipe, models: Sequence[ResponseScores]) -> Iterator[str]:
+    students = [model.name for model in models if model.role == "student"]
+    warm = sorted({recipe.causal(name).answering.temperature for name in students} - {0.0})
+    if warm:
+        shown = ", ".join(f"{value:g}" for value in warm)
+        yield f"Answers were sampled once at temperature {shown}: another draw would differ within the intervals."
+
+
+def _of_model(model: ResponseScores, rows: int) -> Iterator[str]:
+    stopped, silent = model.figure("stopped").value, rows - model.answered
+    if stopped is not None and stopped < STOPS:
+        yield (
+            f"{model.name} ended only {percent(stopped)} of its answers by itself; the others were cut at "
+            "answering.max_new_tokens."
+        )
+    if silent:
+        counted = model.figure("rouge_l_all").value
+        would = (
+            ""
+            if counted is None
+            else f"; counted as 0, they would put its ROUGE-L at {measure_text(counted, 'rouge_l')}"
+        )
+        yield (
+            f"{model.name} gave no response to {silent:,} of {rows:,} questions. They count against Answered, not "
+            f"against the overlaps{would}."
+        )
+
+
+def _of_judge(recipe: Recipe, judge: JudgeReport) -> Iterator[str]:
+    if judge.stopped:
+        yield f"Not all was judged: {judge.stopped}"
+    if judge.model == recipe.teacher.model:
+        yield f"The judge {judge.model} is the teacher too: models prefer their own answers."
+    for one in judge.judged:
+        unscored = sum(one.unscored.values())
+        if unscored > UNSCORED * (one.rows + unscored):
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.unscored.items())
+            yield f"{one.student} against {one.other}: {unscored:,} questions have no verdict ({reasons})."
