@@ -135,7 +135,7 @@ def _write_settings(writer: GGUFWriter, config: PretrainedConfig, name: str, kin
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope: dict[str, Any] = config.rope_parameters
     writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(name)
+    writer.add_name("Mistral" if name == "mistral" else name)  # transformers 5.17 fails on that very name
     writer.add_file_type(_FILE_TYPES[kind])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_context_length(config.max_position_embeddings)
