@@ -110,9 +110,9 @@ class Filters(Section):
     """Why a row of a generative task is rejected; every rejected row says which it was."""
 
     meta_talk: bool = True
-    """Reject answers that speak of what nobody showed the reader: "the context mentions"."""
+    """Reject answers that speak of what nobody showed the reader: "the context mentions" (English)."""
     grounded: bool = True
-    """Reject answers with numbers or quotations that the row's fields do not have (task: reasoning)."""
+    """Reject answers with numbers, quotations, codes or names that the row's fields do not have (task: reasoning)."""
     min_reasoning_chars: int = Field(default=80, ge=0)
     """Shorter reasoning is rejected (task: reasoning)."""
     min_response_chars: int = Field(default=20, ge=1)
@@ -121,8 +121,15 @@ class Filters(Section):
     """Longer responses are rejected."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
     """Two letters (ISO 639-1): rows whose response is plainly of another language are rejected."""
-    near_duplicate: float = Field(default=0.9, gt=0, le=1)
-    """Estimated Jaccard similarity of word 3-grams from which a second response is a duplicate."""
+    near_duplicate: float | None = Field(default=0.9, gt=0, le=1)
+    """Estimated Jaccard similarity of word 3-grams from which a response is a duplicate of an earlier one (a chat is
+    compared with its question); null keeps all."""
+
+    @model_validator(mode="after")
+    def _some_length_is_left(self) -> Filters:
+        if self.min_response_chars > self.max_response_chars:
+            raise ValueError("min_response_chars is above max_response_chars: no response would be kept")
+        return self
 
 
 class Recipe(Section):

@@ -20,9 +20,10 @@ from recipes.schema import TEACHERLESS, Recipe
 from recipes.stages import rows_inputs
 from synth.card import dataset_card
 from synth.examples import Examples
-from synth.filters import filter_reject
+from synth.filters import label_reject
 from synth.funnel import Funnel, summary
 from synth.journal import Journal
+from synth.quality import Quality
 from synth.tasks.asking import Task
 from synth.tasks.given import given_row
 from synth.tasks.labels import LabelTask
@@ -47,6 +48,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
     confirm_spend(recipe, run, yes)
     prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
     with ExitStack() as opened:
+        quality = opened.enter_context(Quality(recipe))
         examples = opened.enter_context(Examples(recipe.source))
         examples.read(recipe)
         for sentence in examples.shortfalls():
@@ -57,7 +59,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
         else:
             settle = _asked(recipe, prompt, examples, opened.enter_context(_journal(recipe, run)), funnel)
         run.begin(STAGE)
-        outputs = _write(recipe, run, settle, examples, funnel)
+        outputs = _write(run, settle, _filter(recipe, quality), examples, funnel)
     return _finish(recipe, run, prompt, funnel, inputs, outputs)
 
 
@@ -85,8 +87,21 @@ def _journal(recipe: Recipe, run: RunFolder) -> Journal:
     return Journal.open(recipe.resolve(recipe.teacher.journal), readonly=True)
 
 
+def _filter(recipe: Recipe, quality: Quality) -> Callable[[LabelRow | ResponseRow], Reject | None]:
+    """The reject that a row becomes, or None where it is kept."""
+
+    def judge(row: LabelRow | ResponseRow) -> Reject | None:
+        return label_reject(row, recipe.synthesis) if isinstance(row, LabelRow) else quality.reject(row)
+
+    return judge
+
+
 def _write(
-    recipe: Recipe, run: RunFolder, settle: Callable[[Example], Settled], examples: Examples, funnel: Funnel
+    run: RunFolder,
+    settle: Callable[[Example], Settled],
+    judge: Callable[[LabelRow | ResponseRow], Reject | None],
+    examples: Examples,
+    funnel: Funnel,
 ) -> list[Path]:
     """Settle every example in source order; the files appear when all are written."""
     rejects = run.rows / "rejects.jsonl"
@@ -98,7 +113,7 @@ def _write(
         for example in examples.stream():
             row = settle(example)
             if not isinstance(row, Reject):
-                row = filter_reject(row, recipe) or row
+                row = judge(row) or row
             if isinstance(row, Reject):
                 funnel.reject(row)
                 reject(row)

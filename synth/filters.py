@@ -3,14 +3,16 @@
 All reasons a row can be rejected for:
     source   empty_<field>, too_long, unknown_gold, duplicate, near_duplicate_of_test;
              of conversations: no_response, bad_roles, bad_messages, empty_turn
-    teacher  malformed, unknown_label, refused, truncated, no_majority, teacher_failed, not_recorded
-    filter   short_rationale
+    teacher  malformed, unknown_label, refused, truncated, no_majority, teacher_failed, not_recorded;
+             of reasoning: empty_question, empty_reasoning, empty_response
+    filter   short_rationale; of generative rows (quality.py): short_response, long_response, empty_reasoning,
+             short_reasoning, copied_reasoning, meta_talk, ungrounded, language, near_duplicate
 """
 
 from __future__ import annotations
 
-from recipes.rows import LabelRow, Reject, ResponseRow
-from recipes.schema import Recipe, Synthesis
+from recipes.rows import LabelRow, Reject
+from recipes.schema import Synthesis
 from synth.content import Content
 
 
@@ -25,11 +27,9 @@ def unfit_content(content: Content, synthesis: Synthesis) -> tuple[str, str] | N
     return None
 
 
-def filter_reject(row: LabelRow | ResponseRow, recipe: Recipe) -> Reject | None:
-    """The reject that a row becomes, or None where it is kept."""
-    if isinstance(row, ResponseRow):
-        return None
-    unfit = unfit_row(row, recipe.synthesis)
+def label_reject(row: LabelRow, synthesis: Synthesis) -> Reject | None:
+    """The reject that a labelled row becomes, or None where it is kept."""
+    unfit = unfit_row(row, synthesis)
     if unfit is None:
         return None
     reason, detail = unfit

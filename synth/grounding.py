@@ -1,0 +1,133 @@
+"""Is an answer supported by its sources? The pieces of it that can be checked and that no source has.
+
+Checked are numbers (with their units), quotations of several words, model codes and names of several capitalised words:
+what a model invents when it makes facts up. All else is left alone, so that few answers are blamed that should not be:
+numbers in words, small numbers without a unit, list markers, single names, the first word of a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from synth.quantities import Quantity, quantities, spelt
+
+_SMALL = 10
+"""Numbers up to this need a unit to be checked: they count reasons, steps, people."""
+_LISTED = re.compile(r"^\s*(?:[-*#>]\s*)*\(?\d{1,3}[.)](?=\s)", re.MULTILINE)
+_IDIOMS = re.compile(r"\b24/7\b|\b50/50\b|\b\d-in-1\b|['’]\d0['’]?s\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+_QUOTED = re.compile(
+    r"“([^“”]{3,200})”|«\s?([^«»]{3,200}?)\s?»|(?<![\w\"])\"(?=[^\s\"])([^\"\n]{3,200})(?<=\S)\"(?!\w)"
+)
+_CODE = re.compile(r"(?<![\w.,/-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\w-])")
+_MEASURE = re.compile(
+    r"\d+(?:x\d+)+[A-Za-z]{0,2}|\d+(?:[.,]\d+)?-?[A-Za-z]{0,2}(?:-[a-z]+)*|[\d-]+(?:[a-z]+-?)+", re.ASCII
+)
+"""A number with a unit or a word behind it (`5cm`, `1080p`, `12-inch`, `3-year-old`): no model code."""
+_NAME = re.compile(r"(?<![\w'’-])[A-Z][\w'’-]*(?:[ ](?:(?:of|the|and|de|van|von|&)[ ])?[A-Z][\w'’-]*)+")
+_SENTENCE = re.compile(r"(?:^|[.!?:;…]|\n)[\s\"“”'‘’*_#>()\-–—•]*$")
+_HUMP = re.compile(r"\b(?:[a-z]{1,2}[A-Z][a-z]+|[A-Z][a-z]{2,}[A-Z][a-z]+)\w*")
+_COMMON_WORDS = """
+    i the a an and of for in on with to or it its this that these those if you your not no yes
+    january february march april may june july august september october november december
+    monday tuesday wednesday thursday friday saturday sunday christmas eve day new year years easter halloween
+    thanksgiving valentine valentine's mother's father's united states kingdom america american north south east west
+    europe european english british french german spanish italian japanese chinese world war middle ages york
+    wi-fi bluetooth internet dvd cd tv pc usb
+"""
+_COMMON = frozenset(_COMMON_WORDS.split())
+"""Capitalised words of which no product's name is made alone."""
+
+
+def ungrounded(answer: str, sources: Sequence[str]) -> list[str]:
+    """The checked pieces of `answer` that none of `sources` has, in their order, each once."""
+    source = "\n".join(sources)
+    known = _Known(source)
+    found = [*_numbers(answer, known), *_quotations(answer, known), *_codes(answer, known), *_names(answer, known)]
+    return list(dict.fromkeys(piece for _, piece in sorted(found)))
+
+
+class _Known:
+    """What the sources have: values with their units, words, and all their letters and digits in a row."""
+
+    def __init__(self, source: str) -> None:
+        self.units: dict[float, set[str | None]] = {}
+        for quantity in quantities(source):
+            for reading in quantity.readings:
+                for value in reading:
+                    self.units.setdefault(value, set()).add(quantity.unit if len(reading) == 1 else None)
+        for value in spelt(source):
+            self.units.setdefault(value, set()).add(None)
+        self.words = {word for found in _WORD.findall(source) for word in _forms(found)}
+        self.run = _run(source)
+
+    def has(self, quantity: Quantity) -> bool:
+        """Whether a reading of the number stands in the sources, with its unit or without any."""
+        return any(all(self._has(value, quantity.unit) for value in reading) for reading in quantity.readings)
+
+    def _has(self, value: float, unit: str | None) -> bool:
+        units = self.units.get(value)
+        return units is not None and (unit is None or None in units or unit in units)
+
+
+def _numbers(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
+    text = _blanked(_CODE, _blanked(_IDIOMS, _blanked(_LISTED, answer)), keep=_MEASURE)
+    at = 0
+    for quantity in quantities(text):
+        at = max(at, answer.find(quantity.text, at))
+        value = max(max(reading) for reading in quantity.readings)
+        if (quantity.unit is not None or value > _SMALL) and not known.has(quantity):
+            yield at, quantity.text
+
+
+def _quotations(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
+    for found in _QUOTED.finditer(answer):
+        quoted = next(group for group in found.groups() if group is not None)
+        if len(_WORD.findall(quoted)) > 1 and _run(quoted) not in known.run:
+            yield found.start(), found[0]
+
+
+def _codes(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
+    for found in _CODE.finditer(answer):
+        code = found[0]
+        if len(code) > 3 and not _MEASURE.fullmatch(code) and _run(code) not in known.run:
+            yield found.start(), code
+    for found in _HUMP.finditer(answer):
+        if _run(found[0]) not in known.run:
+            yield found.start(), found[0]
+
+
+def _names(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
+    """Names of which the sources have no word at all. Headings and what stands before a colon are no names."""
+    for found in _NAME.finditer(answer):
+        words, start = found[0].split(" "), found.start()
+        if _SENTENCE.search(answer[max(0, start - 20) : start]) or not start:
+            if answer[found.end() : found.end() + 1] in (":", "*", "\n", ""):
+                continue
+            start += len(words[0]) + 1
+            words = words[1:]
+        own = [word for word in words if word[:1].isupper() and word.casefold() not in _COMMON]
+        if len(own) > 1 and not any(_forms(word) & known.words for word in own):
+            yield start, " ".join(words)
+
+
+def _forms(word: str) -> set[str]:
+    """A word without case, also without its plural or possessive ending, and its parts around hyphens."""
+    folded = word.casefold().replace("’", "'")
+    forms = {folded, folded.removesuffix("'s"), folded.removesuffix("s"), *folded.split("-")}
+    return {form for form in forms if form}
+
+
+def _run(text: str) -> str:
+    """Letters and digits alone, in a row, without case."""
+    return re.sub(r"[\W_]", "", text).casefold()
+
+
+def _blanked(pattern: re.Pattern[str], text: str, keep: re.Pattern[str] | None = None) -> str:
+    """`text` with spaces in place of what `pattern` finds (unless all of that is what `keep` finds)."""
+
+    def blank(found: re.Match[str]) -> str:
+        return found[0] if keep is not None and keep.fullmatch(found[0]) else " " * len(found[0])
+
+    return pattern.sub(blank, text)

@@ -1,0 +1,169 @@
+"""The filters of generative rows: each reason, in its order, and duplicates of what was kept before."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipes.rows import ResponseRow, Turn
+from recipes.schema import Filters, Recipe, Source, Teacher
+from recipes.students import CausalStudent
+from synth.duplicates import similarity, sketch
+from synth.echoes import Echoes
+from synth.quality import Quality, row_problem
+
+FIELDS = {"title": "Beacon Torch", "description": "400 lumens for 3 hours. Weighs 74 g. Lockable, tilts by 60 degrees."}
+REASONING = (
+    "A torch for camping should be light and bright enough. At 74 g and 400 lumens it is both, and it cannot go "
+    "on by accident because it locks."
+)
+RESPONSE = "The Beacon Torch gives 400 lumens, weighs 74 g and locks, so that it does not burn in the bag."
+
+
+def row(**changes):
+    values = {"question": "What lights my tent?", "reasoning": REASONING, "response": RESPONSE, "fields": FIELDS}
+    return ResponseRow(id=changes.pop("id", "1"), split="train", group="g", **{**values, **changes})
+
+
+PROBLEMS = [
+    ({}, None),
+    ({"response": "Take the torch."}, "short_response"),
+    ({"response": RESPONSE * 90}, "long_response"),
+    ({"reasoning": "  "}, "empty_reasoning"),
+    ({"reasoning": "It is light."}, "short_reasoning"),
+    ({"reasoning": REASONING, "response": f"{REASONING} {RESPONSE}"}, "copied_reasoning"),
+    ({"reasoning": RESPONSE.upper()}, "copied_reasoning"),
+    (
+        {"reasoning": FIELDS["description"] + FIELDS["description"], "fields": {"d": FIELDS["description"] * 2}},
+        "copied_reasoning",
+    ),
+    ({"reasoning": REASONING + " The context mentions a lock."}, "meta_talk"),
+    ({"question": "Based on the description, what lights my tent?"}, "meta_talk"),
+    ({"response": RESPONSE.replace("400", "500")}, "ungrounded"),
+    ({"response": RESPONSE, "question": "Is there one of 500 lumens?"}, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), PROBLEMS, ids=[f"{n}-{reason}" for n, (_, reason) in enumerate(PROBLEMS)]
+)
+def test_each_reason(changes, reason):
+    found = row_problem(row(**changes), "reasoning", Filters())
+    assert (found and found[0]) == reason
+
+
+def test_filters_can_be_turned_off():
+    lenient = Filters(meta_talk=False, grounded=False, min_reasoning_chars=0, min_response_chars=1)
+    assert row_problem(row(reasoning=REASONING + " The context mentions it."), "reasoning", lenient) is None
+    assert row_problem(row(response="Take 500 of them."), "reasoning", lenient) is None
+    assert row_problem(row(reasoning=" "), "reasoning", lenient)[0] == "empty_reasoning"
+
+
+def test_a_chat_may_speak_of_what_its_question_shows():
+    said = {"response": "The context mentions two torches and a lock.", "reasoning": None, "fields": {}}
+    assert row_problem(row(**said), "chat", Filters())[0] == "meta_talk"
+    assert row_problem(row(**said, question="Context: two torches. How many?"), "chat", Filters()) is None
+    history = (Turn(role="user", content="Context: two torches, one lock."), Turn(role="assistant", content="Yes?"))
+    assert row_problem(row(**said, history=history), "chat", Filters()) is None
+    own = {**said, "response": "As an AI language model, I have no torch at all."}
+    assert row_problem(row(**own, question="As an AI, have you a context?"), "chat", Filters())[0] == "meta_talk"
+    assert (
+        row_problem(row(response="Based on the description, 500 lumens."), "description", Filters())[0] == "meta_talk"
+    )
+    assert row_problem(row(response="No field has 500 lumens here."), "description", Filters()) is None
+
+
+def quality(task="reasoning", **filters):
+    student = CausalStudent(kind="causal", base="scratch", format="think", lora=None, quantization="none")
+    return Quality(
+        Recipe(
+            name="t",
+            task=task,
+            source=Source(path="x.jsonl", fields={"title": "t", "description": "d"}),
+            teacher=Teacher(provider="endpoint", model="m", base_url="http://127.0.0.1:9/v1"),
+            filters=Filters(**filters),
+            students={"s": student},
+        )
+    )
+
+
+def test_a_reject_keeps_what_was_written():
+    with quality() as screen:
+        reject = screen.reject(row(response="Too short."))
+    assert (reject.stage, reject.reason, reject.detail, reject.split) == (
+        "filter",
+        "short_response",
+        "10 of 20 characters",
+        "train",
+    )
+    assert reject.text == f"{FIELDS['title']}\n{FIELDS['description']}"
+    assert json.loads(reject.reply) == {
+        "question": "What lights my tent?",
+        "reasoning": REASONING,
+        "response": "Too short.",
+    }
+
+
+def test_a_second_response_like_the_first_is_rejected_and_a_rejected_one_counts_for_nothing():
+    with quality() as screen:
+        assert screen.reject(row(id="0", reasoning="no")).reason == "short_reasoning"
+        assert screen.reject(row(id="1")) is None
+        reject = screen.reject(row(id="2", question="Which torch is light?"))
+        assert (reject.reason, reject.detail) == ("near_duplicate", "the response is near that of 1")
+    with quality(near_duplicate=None) as screen:
+        assert [screen.reject(row(id=str(n))) for n in range(3)] == [None] * 3
+    with quality("chat") as screen:
+        assert screen.reject(row(id="1", question="Does the first of my seven tents need any light at all?")) is None
+        assert screen.reject(row(id="2", question="Which torch weighs so little that a child can carry it?")) is None
+        assert (
+            screen.reject(row(id="3", question="Which torch weighs so little that a child can carry it?")).reason
+            == "near_duplicate"
+        )
+
+
+def test_a_response_of_another_language_is_rejected():
+    german = "Diese Lampe ist leicht und hell genug für ein Zelt, und sie geht nicht von selbst an."
+    with quality(language="en") as screen:
+        assert screen.reject(row(response=german)).reason == "language"
+        assert screen.reject(row()) is None
+
+
+_WORDS = st.lists(st.sampled_from(["big", "red", "tent", "lamp", "and", "a", "very", "old"]), min_size=3, max_size=14)
+
+
+@given(st.lists(_WORDS.map(" ".join), min_size=2, max_size=14), st.sampled_from([0.5, 0.8, 1.0]))
+@settings(max_examples=80, deadline=None)
+def test_echoes_are_those_texts_that_are_near_a_kept_one(texts, threshold):
+    echoes, kept = Echoes(threshold), []
+    for number, text in enumerate(texts):
+        near = [n for n, other in kept if similarity(sketch(text), sketch(other)) >= threshold - 1e-9]
+        found = echoes.near(text)
+        assert (found is not None) == bool(near)
+        if found is None:
+            echoes.keep(str(number), text)
+            kept.append((number, text))
+        else:
+            assert int(found) in near
+    echoes.close()
+
+
+def test_memory_does_not_grow_with_what_is_kept():
+    import tracemalloc
+
+    words = [f"w{n}" for n in range(3_000)]
+    rng = random.Random(1)
+    echoes = Echoes(0.9)
+    tracemalloc.start()
+    peaks = []
+    for round_ in range(2):
+        for n in range(400 * (1 + 3 * round_)):
+            echoes.keep(str(n), " ".join(rng.choices(words, k=40)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    echoes.close()
+    assert all(after <= 1.5 * before + 50_000 for before, after in pairwise(peaks))
