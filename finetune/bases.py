@@ -163,12 +163,15 @@ def check_length(
 
 def _renew_head(model: PreTrainedModel) -> None:
     """Draw anew what is not part of the base model: weights for other labels (or other order) mean nothing here."""
+    import torch
+
     for child, module in model.named_children():
         if child != model.base_model_prefix:
             for part in module.modules():
                 for weight in part.parameters(recurse=False):
                     cast(Any, weight)._is_hf_initialized = False  # else it counts as loaded, and is left alone
-                cast(Any, model)._init_weights(part)
+                with torch.no_grad():
+                    cast(Any, model)._init_weights(part)
 
 
 def load_pretrained(auto: Any, base: Base, **options: Any) -> Any:

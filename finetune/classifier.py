@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from safetensors.torch import load_file
@@ -25,10 +25,6 @@ from finetune.resuming import train_to_end
 from finetune.silence import quiet
 from finetune.watch import SCORE, out_of_patience, scores
 from recipes.console import say
-from recipes.errors import TrainingError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -> SeedRecord:
