@@ -14,10 +14,11 @@ from recipes.errors import RecipeError
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
-from recipes.schema import BASELINES, TEACHERLESS, Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.schema import BASELINES, Evaluation, Recipe, Source, Synthesis, Teacher
 from recipes.section import beside
 from recipes.source_checks import source_mistakes
 from recipes.students import ClassifierStudent, Student
+from recipes.task_checks import task_mistakes
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -40,6 +41,8 @@ class Parts:
     evaluation: Evaluation | None = None
     teacher_unread: bool = False
     """Whether there is a section `teacher` that could not be read."""
+    has_filters: bool = False
+    """Whether there is a section `filters`."""
 
 
 def parts_of(recipe: Recipe, folder: Path) -> Parts:
@@ -54,14 +57,15 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
         recipe.synthesis,
         dict(recipe.students),
         recipe.evaluation,
+        has_filters="filters" in recipe.model_fields_set,
     )
 
 
 def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
     """Every disagreement, as (path, message). Mistakes inside a prompt file go to `elsewhere`, with its own lines."""
-    yield from _task(parts)
+    yield from task_mistakes(parts)
     if parts.source is not None:
-        yield from source_mistakes(parts.source, parts.folder, parts.labels or None)
+        yield from source_mistakes(parts.source, parts.folder, parts.labels or None, parts.task)
     if parts.synthesis is not None:
         yield from _prompt(parts, parts.synthesis, elsewhere)
     if parts.teacher is not None:
@@ -72,48 +76,6 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
             yield from _student(parts, name, student)
     if parts.evaluation is not None:
         yield from evaluation_mistakes(parts, parts.evaluation)
-
-
-_NEEDS = {
-    "classify": "the column that the student reads",
-    "reasoning": "fields, such as {title: title, description: description}",
-    "description": "fields: {title: <column>, description: <column>}",
-    "chat": "messages: <column>, or fields: {question: <column>, response: <column>}",
-}
-
-
-def _task(parts: Parts) -> Found:
-    """What a task needs from the other sections, and what has no place beside it."""
-    task, source = parts.task, parts.source
-    if task not in _NEEDS:
-        return
-    if source is not None and not _has_source(task, source):
-        where = ("source", "text") if task == "classify" else ("source",)
-        yield where, f"is missing: task: {task} needs {_NEEDS[task]}"
-    if task == "classify" and parts.labels is not None and len(parts.labels) < 2:
-        yield ("labels",), f"must have at least 2, has {len(parts.labels)}" if parts.labels else "is missing"
-    if task != "classify" and parts.labels:
-        yield ("labels",), f"labels go with task: classify, not with task: {task}"
-    asks = parts.teacher is not None and parts.teacher.provider != "none"
-    if task in TEACHERLESS and asks:
-        yield ("teacher",), f"task: {task} asks no teacher: its rows come from the source alone"
-    if task not in TEACHERLESS and not asks and not parts.teacher_unread:
-        yield ("teacher",), f"is missing: task: {task} needs one"
-    if task not in TEACHERLESS and parts.synthesis is not None and parts.synthesis.prompt is None:
-        yield ("synthesis", "prompt"), "is missing: a shipped prompt's name, or a file"
-    for name, student in parts.students.items():
-        if student is not None and (student.kind == "classifier") != (task == "classify"):
-            wanted = "classifier" if task == "classify" else "causal"
-            yield ("students", name, "kind"), f"task: {task} trains students of kind: {wanted}"
-
-
-def _has_source(task: str, source: Source) -> bool:
-    fields = set(source.fields or ())
-    if task == "classify":
-        return source.text is not None
-    if task == "chat":
-        return source.messages is not None or {"question", "response"} <= fields
-    return {"title", "description"} <= fields if task == "description" else bool(fields)
 
 
 def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from recipes.chat import Message, Usage
 from recipes.prompts import Prompt
@@ -20,11 +21,13 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 """What a chat template puts around each message, about."""
 _UNKNOWN_TEXT = "x" * 160
-"""Stands for a text of a data set that is not here yet: a tweet or two sentences."""
+"""Stands for a text, or one field, of a data set that is not here yet: a tweet or two sentences."""
 _ASKED_AGAIN = 60
 """Tokens of the message that says what was wrong with a reply, about."""
 _UNKNOWN_REASON = 60
 """Tokens of a rationale where the prompt shows no example of one."""
+_UNKNOWN_REASONING = 300
+"""The same of a question, its reasoning and its response."""
 _SAMPLED = 500
 _ENOUGH = 20
 
@@ -105,17 +108,25 @@ def call_size(recipe: Recipe, prompt: Prompt, spent: Spent) -> CallSize:
     if spent.replies >= _ENOUGH and spent.usage.prompt:
         mean = spent.usage.prompt / spent.replies
         return CallSize(min(shared, mean), mean, spent.usage.completion / spent.replies, measured=True)
-    texts = list(_texts(recipe)) or [_UNKNOWN_TEXT]
-    fields = [dict.fromkeys(prompt.placeholders, text) for text in texts]
-    whole = sum(_tokens(prompt.render(values)) for values in fields) / len(fields)
+    rows = list(_fields(recipe)) or [dict.fromkeys(prompt.placeholders, _UNKNOWN_TEXT)]
+    whole = sum(_tokens(prompt.render(values)) for values in rows) / len(rows)
     return CallSize(shared, whole, min(_reply_tokens(prompt), recipe.teacher.max_tokens))
 
 
-def _texts(recipe: Recipe) -> Iterator[str]:
-    if recipe.source.path is not None and recipe.source.text is not None:
-        path: Path = recipe.resolve(recipe.source.path)
+def _fields(recipe: Recipe) -> Iterator[dict[str, str]]:
+    """The fields of the rows at the head of the source; a row that lacks one will not be asked about."""
+    source = recipe.source
+    columns = {"text": source.text} if source.text is not None else dict(source.fields or {})
+    if source.path is not None and columns:
+        path: Path = recipe.resolve(source.path)
         for _, record in islice(read_table(path), _SAMPLED):
-            yield str(record.get(recipe.source.text) or "")
+            values = {name: _text(record.get(column)) for name, column in columns.items()}
+            if source.text is not None or all(values.values()):
+                yield values
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
 def _tokens(messages: tuple[Message, ...]) -> float:
@@ -128,4 +139,6 @@ def _reply_tokens(prompt: Prompt) -> float:
     replies = [message for message in prompt.static if message.role == "assistant"]
     if replies:
         return _tokens(tuple(replies)) / len(replies)
+    if prompt.answer.kind == "reasoning":
+        return _UNKNOWN_REASONING
     return 10 + (_UNKNOWN_REASON if prompt.answer.rationale is not None else 0)

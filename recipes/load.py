@@ -116,6 +116,7 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         source=section(Source, "source"),
         teacher=teacher,
         teacher_unread="teacher" in value and teacher is None,
+        has_filters="filters" in value,
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
         students={name: student(name) for name in students} if isinstance(students, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),

@@ -135,6 +135,10 @@ def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
         return "must be the NAME of an environment variable, such as OPENAI_API_KEY, never the key itself"
     written = document.written.get(path)
     got = f", got {_shown(value, written, bool(path) and path[-1] in SECRET_KEYS)}"
+    if kind == "string_pattern_mismatch" and path[-1] == "language":
+        return f"must be two letters, such as en (ISO 639-1){got}"
+    if kind == "string_pattern_mismatch" and "fields" in path:
+        return f"a field has lower-case letters, digits and _ only (it stands in prompts as {{name}}), got '{path[-1]}'"
     if kind == "string_pattern_mismatch":
         return f"a name has lower-case letters, digits, - and _ only (it becomes a folder){got}"
     if value is None:

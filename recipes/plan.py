@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from recipes import keys
@@ -12,7 +13,7 @@ from recipes.pending import StagePlan, TrainingPlan, stage_plans, training_plans
 from recipes.prompts import Prompt, load_prompt
 from recipes.rows import Split
 from recipes.runs import RunFolder
-from recipes.schema import Recipe
+from recipes.schema import TEACHERLESS, Recipe
 from recipes.spent import Spent, read_spent
 from recipes.stages import rows_inputs
 
@@ -23,7 +24,7 @@ class Plan:
 
     rows: per split, before duplicates are dropped; None for a Hub data set whose size is not known yet.
     calls: replies the rows need. replies: those in the journal, of this teacher. left: still to be asked (re-asks not
-    counted).
+    counted). size: None where nobody is asked.
     """
 
     recipe: Recipe
@@ -31,7 +32,7 @@ class Plan:
     calls: int | None
     replies: int
     left: int | None
-    size: CallSize
+    size: CallSize | None
     cost: Cost
     stages: list[StagePlan]
     training: list[TrainingPlan]
@@ -44,8 +45,8 @@ class Plan:
         recipe, teacher = self.recipe, self.recipe.teacher
         where = teacher.address() if teacher.provider == "endpoint" else teacher.provider
         shown = [
-            ("recipe", f"{recipe.name}: {recipe.task}, {', '.join(recipe.labels)}"),
-            ("teacher", f"{teacher.model} ({where})"),
+            ("recipe", f"{recipe.name}: {', '.join((recipe.task, *recipe.labels))}"),
+            ("teacher", f"{teacher.model} ({where})" if self.size is not None else "none: nobody is asked"),
             ("rows", self._rows_line()),
             ("calls", self._calls_line()),
             ("tokens", self._tokens_line()),
@@ -69,6 +70,8 @@ class Plan:
 
     def _calls_line(self) -> str:
         votes = self.recipe.synthesis.votes
+        if self.size is None:
+            return "none: the rows come from the source alone"
         if self.recipe.teacher.provider == "recorded":
             return "none: the replies are recorded"
         each = f" ({votes} votes a row)" if votes > 1 else ""
@@ -77,9 +80,9 @@ class Plan:
         return f"{self.calls:,}{each}, {self.replies:,} replies on disk, {self.left:,} to ask"
 
     def _tokens_line(self) -> str:
-        if self.recipe.teacher.provider == "recorded":
-            return "none"
         size = self.size
+        if size is None or self.recipe.teacher.provider == "recorded":
+            return "none"
         how = "measured in this run folder" if size.measured else "estimated at 4 bytes a token"
         each = f"{size.prompt:,.0f} in (of them {size.shared:,.0f} the same in every call), {size.completion:,.0f} out"
         if not self.left:
@@ -89,7 +92,7 @@ class Plan:
 
     def _cost_line(self) -> str:
         teacher, budget = self.recipe.teacher, self.recipe.synthesis.budget_usd
-        if teacher.provider == "recorded":
+        if teacher.provider in ("recorded", "none"):
             return "nothing"
         if not teacher.is_paid():
             return "no price is named for this teacher"
@@ -106,20 +109,22 @@ def make_plan(recipe: Recipe, run: RunFolder) -> Plan:
 
     Raises SourceError where the source cannot be read, RecipeError where the prompt cannot.
     """
-    prompt = load_prompt(recipe)
     stages = stage_plans(recipe, run)
     rows = count_asked(recipe)
+    rows_done = not stages[0].reasons
+    training = training_plans(recipe, run, None if rows is None else rows["train"], rows_done)
+    manifest = run.manifest("rows") if rows_done else None
+    kept = None if manifest is None else manifest.facts.get("kept")
+    if recipe.task in TEACHERLESS:
+        return Plan(recipe, rows, 0, 0, 0, None, Cost(0.0, 0.0, 0.0), stages, training, kept)
+    prompt = load_prompt(recipe)
     spent = read_spent(run.journal, recipe.teacher.model)
     useful = spent if _same_requests(recipe, run) else Spent()
     calls = None if rows is None else sum(rows.values()) * recipe.synthesis.votes
-    rows_done = not stages[0].reasons
     nothing_left = rows_done or recipe.teacher.provider == "recorded"
     left = 0 if nothing_left else None if calls is None else max(calls - useful.replies, 0)
     size = call_size(recipe, prompt, useful)
-    training = training_plans(recipe, run, None if rows is None else rows["train"], rows_done)
     cost = cost_of(recipe, size, spent, left)
-    manifest = run.manifest("rows") if rows_done else None
-    kept = None if manifest is None else manifest.facts.get("kept")
     plan = Plan(recipe, rows, calls, useful.replies, left, size, cost, stages, training, kept)
     plan.notes.extend(_notes(plan, prompt))
     if useful is not spent and spent.replies and left:
@@ -141,6 +146,8 @@ def _notes(plan: Plan, prompt: Prompt) -> list[str]:
     unnamed = [label for label in recipe.labels if label.casefold() not in told]
     if unnamed:
         notes.append(f"the prompt never names {', '.join(unnamed)}: a teacher may not use a label it was not told of")
+    if recipe.task == "reasoning":
+        notes += _reasoning_notes(recipe, prompt, told)
     if budget is not None and plan.cost.expected and plan.cost.expected > budget - plan.cost.spent:
         share = max(budget - plan.cost.spent, 0) / plan.cost.expected
         notes.append(f"budget_usd ends after about {share:.0%} of the calls left: raise it, or lower source.train")
@@ -148,6 +155,15 @@ def _notes(plan: Plan, prompt: Prompt) -> list[str]:
     if plan.left != 0 and variable is not None and keys.read_key(variable) is None:
         notes.append(f"{variable} is not set: put it into the environment or a .env file")
     return notes
+
+
+def _reasoning_notes(recipe: Recipe, prompt: Prompt, told: str) -> Iterator[str]:
+    keys_untold = [key for key in prompt.answer.key_names() if key.casefold() not in told]
+    if keys_untold:
+        yield f"the prompt never names the key {', '.join(keys_untold)}: a teacher may not know what to write"
+    unseen = [name for name in recipe.source.fields or () if name not in prompt.placeholders]
+    if unseen:
+        yield f"the prompt never shows {', '.join(unseen)}: its answers are checked against it all the same"
 
 
 def _cap(budget: float | None) -> str:

@@ -25,14 +25,16 @@ _LOOKED_AT = 200
 """Rows at the head of a file whose labels are looked at."""
 
 
-def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None) -> Found:
+def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None, task: str | None = None) -> Found:
     """Every mistake of the section `source` as (path, message)."""
-    if source.text is not None and _is_teachers(source.text):
-        message = (
-            f"the column {source.text!r} is by its name what a teacher wrote about the text (leakage): a student that "
-            "reads it needs the teacher for every answer; name the text's own column (rename it if a person wrote it)"
-        )
-        yield ("source", "text"), message
+    for place, column in _inputs(source, task):
+        if _is_teachers(column):
+            message = (
+                f"the column {column!r} is by its name what a teacher wrote about the text (leakage): a student that "
+                "reads it needs the teacher for every answer; name the text's own column (rename it if a person wrote "
+                "it)"
+            )
+            yield ("source", *place), message
     if source.label is not None and source.label == source.text:
         yield ("source", "label"), f"the text and its label cannot be the same column {source.text!r}"
     for value, label in (source.label_names or {}).items():
@@ -42,6 +44,16 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
             yield from _file(source, ("source", setting), beside(folder, name), labels)
+
+
+def _inputs(source: Source, task: str | None) -> list[tuple[KeyPath, str]]:
+    """The columns that a student reads: of a chat its question may not be a teacher's, its response may well be."""
+    field = "question" if task == "chat" else "title"
+    named: list[tuple[KeyPath, str | None]] = [
+        (("text",), source.text),
+        (("fields", field), (source.fields or {}).get(field)),
+    ]
+    return [(place, column) for place, column in named if column is not None]
 
 
 def _is_teachers(column: str) -> bool:
@@ -65,6 +77,7 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
         yield where, f"{path} has no rows"
         return
     yield from _columns(source, path, list(head[0]))
+    yield from _values(source, path, head)
     if source.label in head[0] and source.label != source.text and labels is not None:
         yield from _labels(source, [record.get(source.label) for record in head], labels)
 
@@ -74,6 +87,38 @@ def _columns(source: Source, path: Path, columns: list[str]) -> Found:
         if column not in columns:
             message = f"there is no column {column!r} in {path.name}; {did_you_mean(column, columns[:20])}"
             yield ("source", *setting.split(".")), message
+
+
+def _values(source: Source, path: Path, head: list[dict[str, Any]]) -> Found:
+    """Cells of which no row can come: objects where text should be, a conversation that is none."""
+    for field, column in (source.fields or {}).items():
+        bad = next((place for place, record in enumerate(head, 1) if not _is_text(record.get(column))), None)
+        if bad is not None:
+            yield ("source", "fields", field), f"row {bad} of {path.name} holds no text in {column!r}"
+    if source.messages is not None and source.messages in head[0]:
+        problem = next((_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)), None)
+        if problem:
+            yield ("source", "messages"), f"the column {source.messages!r} of {path.name} {problem}"
+
+
+def _is_text(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(part, str) for part in value)
+    return not isinstance(value, dict)
+
+
+def _no_turns(value: Any) -> str | None:
+    """Why a cell is no list of turns, as far as its first turn shows."""
+    wanted = "a list of {role, content}, or of {from, value}"
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        return None  # JSON in a cell: read when the rows are made
+    if not isinstance(value, list):
+        return f"holds {'an object' if isinstance(value, dict) else 'no list'}: a conversation is {wanted}"
+    first = value[0] if value else None
+    keys = set(first) if isinstance(first, dict) else set[str]()
+    if keys & {"role", "from"} and keys & {"content", "value"}:
+        return None
+    return f"has turns with {', '.join(sorted(map(str, keys))) or 'no keys'}: a conversation is {wanted}"
 
 
 def _labels(source: Source, values: list[Any], labels: tuple[str, ...]) -> Found:

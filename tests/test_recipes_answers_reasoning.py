@@ -164,6 +164,6 @@ def test_hostile_replies_cost_little():
 
 
 def test_the_recorded_replies_of_the_shipped_products_are_read():
-    lines = (Path(recipes.__file__).parent / "data" / "products_replies.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (Path(recipes.__file__).parent / "data" / "products-teacher.jsonl").read_text(encoding="utf-8").splitlines()
     outcomes = [read(json.loads(line)["reply"]).outcome for line in lines]
     assert outcomes.count("clean") + outcomes.count("repaired") >= 100
