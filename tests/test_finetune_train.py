@@ -21,6 +21,7 @@ from finetune.record import read_record
 from finetune.student import Student, open_student
 from finetune.train import lineage, train_student, train_students
 from recipes.errors import RunError, TrainingError
+from recipes.rows import write_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
 from recipes.stages import student_inputs
@@ -91,6 +92,29 @@ def test_a_seed_that_is_added_is_the_only_one_trained(
     record = read_record(run, "a")
     assert (list(record.seeds), record.best_seed, record.macro_f1) == ([1, 2], 1, None)
     assert not (run.student("a") / "checkpoints").exists()
+
+
+def test_checkpoints_that_a_kill_left_behind_are_removed(base: Path, tmp_path: Path) -> None:
+    run = tiny.make_run(tmp_path, train=24, validation=0)
+    recipe = tiny.make_recipe(base, a={"epochs": 1})
+    train_student(recipe, "a", run)
+    for seed in ("seed-42", "seed-7"):  # its own, and those of a seed that the recipe no longer names
+        (run.student("a") / "checkpoints" / seed / "checkpoint-3").mkdir(parents=True)
+    run.manifest_path("student-a").unlink()
+    train_student(recipe, "a", run)
+    assert not (run.student("a") / "checkpoints").exists()
+
+
+def test_validation_rows_that_cannot_be_used_are_told_and_recorded(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny.make_run(tmp_path, train=24, validation=12)
+    rows = [tiny.make_row(number, "validation") for number in range(12)]
+    write_rows(run.rows / "validation.jsonl", [rows[0].model_copy(update={"label": None}), *rows[1:]])
+    train_student(tiny.make_recipe(base, a={"epochs": 1}), "a", run)
+    assert "student a: 1 rows not used: no majority (validation)" in capsys.readouterr().err
+    record = read_record(run, "a")
+    assert (record.skipped, record.rows["validation"]) == ({"no majority (validation)": 1}, 11)
 
 
 def test_the_model_loads_in_a_plain_pipeline_and_answers_as_ours(trained: tuple[Recipe, RunFolder]) -> None:
