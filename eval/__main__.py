@@ -17,16 +17,19 @@ def main(argv: list[str] | None = None) -> int:
 def _compare(launch: Launch) -> None:
     from eval.compare import compare
     from eval.report import print_report
-    from finetune.train import train_students
+    from finetune.hub import push_students
+    from finetune.train import check_ahead, train_students, with_bases
     from recipes.console import say
     from synth.build import build_dataset
 
-    build_dataset(launch.recipe, launch.run, launch.yes)
     wanted = launch.recipe.evaluation.models
     names = [name for name in launch.recipe.students if wanted is None or name in wanted]
+    check_ahead(launch.recipe, names, launch.run)
+    build_dataset(launch.recipe, launch.run, launch.yes)
     train_students(launch.recipe, names, launch.run)
     print_report(compare(launch.recipe, launch.run, launch.yes))
     say(f"report: {launch.run.path / 'report.html'}")
+    push_students(launch.recipe, with_bases(launch.recipe, names), launch.run)  # with the scores on their cards
 
 
 if __name__ == "__main__":

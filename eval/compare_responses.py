@@ -12,7 +12,7 @@ from eval.examples import examples
 from eval.generate import reference_responses, responses_of
 from eval.judge import judge_answers
 from eval.questions import Questions, read_questions
-from eval.responders import about, base_responder, responders, roster
+from eval.responders import about, base_responder, bases_of, responders, roster
 from eval.response_pairs import compare_pairs
 from eval.response_verdicts import response_verdicts
 from eval.response_warnings import response_warnings
@@ -32,7 +32,7 @@ def compare_responses(recipe: Recipe, run: RunFolder, yes: bool) -> ResponseComp
     Raises RunError where rows are missing, TrainingError where students are, TeacherError where the judge cannot go on.
     """
     questions = read_questions(recipe, run)
-    models = [_answered(recipe, run, name, questions) for name in roster(recipe)]
+    models = [_answered(recipe, run, name, questions) for name in roster(recipe, run)]
     judge = judge_answers(recipe, run, questions, models, yes)
     return build_response_comparison(recipe, run, questions, models, judge)
 
@@ -47,7 +47,7 @@ def build_response_comparison(
     """Score all models and every pair of them; reads the run folder, writes nothing."""
     how = recipe.evaluation
     scores = tuple(score_model(one, about(recipe, one.name), _usd(recipe, run, one), questions, how) for one in models)
-    pairs = compare_pairs(models, {name: f"{BASE_OF}{name}" for name in recipe.students}, how)
+    pairs = compare_pairs(models, bases_of(recipe, run), how)
     reference = reference_name(recipe.task)
     manifest = run.manifest("rows")
     return ResponseComparison(

@@ -2,21 +2,22 @@
 
 Asked through synth's engine: every verdict is in runs/<recipe>/judge/journal.jsonl before it is counted, nothing is
 paid twice, and `evaluation.judge.budget_usd` is kept over all runs of the folder. The judge sees the question, the
-facts where the task has any, and the two responses; no reasoning, no names.
+facts where the task has any, and the two responses; no reasoning, no names. Answers that are the same are a tie, and
+nobody is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from eval.answer_scores import ScoredModel
 from eval.bouts import Bout, tally_rulings
 from eval.judging import FAILED, Bench, ask_bench
 from eval.questions import Questions
+from eval.responders import bases_of
 from eval.responses import JudgeReport, Other
 from eval.words import words
 from recipes.evaluation import Judge
-from recipes.evaluation_checks import BASE_OF
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
 from synth.journal import Journal
@@ -31,7 +32,8 @@ def judge_answers(
     ends the judging: what is left counts as unscored, and the same command goes on from there once it is raised.
     """
     judge = recipe.evaluation.judge
-    bouts = [] if judge is None else list(all_bouts(judge, models, len(questions.rows)))
+    bases = bases_of(recipe, run)
+    bouts = [] if judge is None else list(all_bouts(judge, models, bases, len(questions.rows)))
     if judge is None or not bouts:
         return None
     answers = {model.name: [line.response for line in model.main.lines] for model in models}
@@ -39,7 +41,7 @@ def judge_answers(
     stopped = ""
     with _journal(recipe, run, judge) as journal:
         if judge.provider != "recorded":
-            stopped = ask_bench(bench, [bout for bout in bouts if not bench.silent(bout)], journal, yes)
+            stopped = ask_bench(bench, [bout for bout in bouts if bench.known(bout) is None], journal, yes)
         rulings = [bench.rule(bout, lambda request: journal.get(request.key())) for bout in bouts]
         usd = None if judge.price is None else judge.price.cost(journal.usage)
     return JudgeReport(
@@ -52,25 +54,25 @@ def judge_answers(
     )
 
 
-def all_bouts(judge: Judge, models: Sequence[ScoredModel], questions: int) -> Iterator[Bout]:
+def all_bouts(judge: Judge, models: Sequence[ScoredModel], bases: Mapping[str, str], questions: int) -> Iterator[Bout]:
     """Every question of every pair: all pairs of the first question, then of the second, so that a budget that ends
     leaves each pair with the same questions.
     """
-    pairs = list(_pairs(judge, models))
+    pairs = list(_pairs(judge, models, bases))
     lengths = {model.name: [len(words(line.response)) for line in model.main.lines] for model in models}
     for place in range(questions):
         for student, other, against in pairs:
             yield Bout(student, other, against, place, (lengths[student][place], lengths[other][place]))
 
 
-def _pairs(judge: Judge, models: Sequence[ScoredModel]) -> Iterator[tuple[str, str, Other]]:
+def _pairs(judge: Judge, models: Sequence[ScoredModel], bases: Mapping[str, str]) -> Iterator[tuple[str, str, Other]]:
     teacher = next((model.name for model in models if model.main.role == "teacher"), None)
-    bases = {model.name for model in models if model.main.role == "base"}
+    there = {model.name for model in models}
     for student in (model.name for model in models if model.main.role == "student"):
         if teacher is not None and "teacher" in judge.against:
             yield student, teacher, "teacher"
-        if f"{BASE_OF}{student}" in bases and "base" in judge.against:
-            yield student, f"{BASE_OF}{student}", "base"
+        if bases.get(student) in there and "base" in judge.against:
+            yield student, bases[student], "base"
 
 
 def _journal(recipe: Recipe, run: RunFolder, judge: Judge) -> Journal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from eval.bouts import VERDICTS, Bout, Ruling
+from eval.bouts import TIE, VERDICTS, Bout, Ruling
 from eval.questions import Questions
 from recipes.answers import Answer, parse_answer
 from recipes.chat import ChatRequest, Message
@@ -41,9 +41,12 @@ class Bench:
         form = {"type": "json_object"} if self.prompt.answer.kind == "json" else None
         self.asking: Asking[Answer] = Asking(asked_as, self.prompt, self._read, WANTED, form)
 
-    def silent(self, bout: Bout) -> bool:
-        """Whether one of the two has said nothing: there is nothing to judge."""
-        return not all(self.answers[name][bout.place].strip() for name in (bout.student, bout.other))
+    def known(self, bout: Bout) -> Ruling | None:
+        """The ruling of a bout that needs no judge: one of the two has said nothing, or both have said the same."""
+        ours, theirs = self._answers(bout)
+        if not ours or not theirs:
+            return Ruling(bout, unscored=SILENT)
+        return Ruling(bout, (TIE, TIE)) if ours == theirs else None
 
     def missing(self, bout: Bout, lookup: Lookup) -> list[ChatRequest]:
         """The requests that have no reply yet, of both orders."""
@@ -51,8 +54,9 @@ class Bench:
 
     def rule(self, bout: Bout, lookup: Lookup) -> Ruling:
         """What the replies say, both orders taken together."""
-        if self.silent(bout):
-            return Ruling(bout, unscored=SILENT)
+        known = self.known(bout)
+        if known is not None:
+            return known
         votes = self._votes(bout, lookup)
         said = [vote.answer.value if vote.answer is not None else None for vote in votes]
         if None not in said:
@@ -63,7 +67,7 @@ class Bench:
     def messages(self, bout: Bout, student_first: bool) -> tuple[Message, ...]:
         """What the judge is shown."""
         row = self.questions.rows[bout.place]
-        ours, theirs = (self.answers[name][bout.place].strip() for name in (bout.student, bout.other))
+        ours, theirs = self._answers(bout)
         asked = [*(f"{turn.role}: {turn.content}" for turn in row.history), row.question]
         facts = [f"{name}: {value}" for name, value in row.fields.items()] if self._has_facts() else []
         return self.prompt.render(
@@ -74,6 +78,11 @@ class Bench:
                 "answer_b": theirs if student_first else ours,
             }
         )
+
+    def _answers(self, bout: Bout) -> tuple[str, str]:
+        """The student's response and the other's."""
+        ours, theirs = (self.answers[name][bout.place].strip() for name in (bout.student, bout.other))
+        return ours, theirs
 
     def _has_facts(self) -> bool:
         """In a task whose responses are a field of the source, the facts would be one of the two answers."""
@@ -108,7 +117,8 @@ def ask_bench(bench: Bench, bouts: Sequence[Bout], journal: Journal, yes: bool) 
 
     Raises TeacherError where the judge cannot go on, or a person says no.
     """
-    left = [request for bout in bouts for request in bench.missing(bout, lambda one: journal.get(one.key()))]
+    wanted = (request for bout in bouts for request in bench.missing(bout, lambda one: journal.get(one.key())))
+    left = list({request.key(): request for request in wanted}.values())
     if not left:
         return ""
     _confirm(bench.judge, left, journal, yes)

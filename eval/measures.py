@@ -61,5 +61,11 @@ MEASURES: dict[str, Measure] = {
     "tokens": Measure("Tokens", "mean tokens of an answer, reasoning included", "plain", 0),
 }  # fmt: skip
 
+
+def paired_head(measure: str) -> str:
+    """What a test of two models calls a measure: chrF is tested answer by answer, and shown of all together."""
+    return "chrF by answer" if measure == "chrf" else MEASURES[measure].head
+
+
 PAIRED = ("bits_per_char", "rouge_l", "chrf", "answered", "stopped", "valid", "grounded", "meta_talk", "repeats")
-"""What models are tested in, in the order of the report; chrF by row, where the tables show that of all together."""
+"""What models are tested in, in the order of the report."""

@@ -70,6 +70,12 @@ def measure_change(value: float, measure: str) -> str:
     return f"{0:.{digits}f}" if not float(text) else text.replace("-", "−")
 
 
+def measure_changes(figure: Figure, measure: str) -> str:
+    """The interval of such a difference: `+10.2 to +31.0 points`."""
+    low, high = (measure_change(end or 0.0, measure) for end in (figure.low, figure.high))
+    return f"{low.removesuffix(' points')} to {high}"
+
+
 def usd(value: float | None) -> str:
     """`$12.30`, `$0.0041`, `< $0.0001`: two decimals from a dollar up, two figures that count below."""
     if value is None:

@@ -14,10 +14,10 @@ from eval import charts, numbers, response_charts
 from eval.comparison import Comparison
 from eval.costs import ratio_sentence
 from eval.markdown import markdown
-from eval.measures import MEASURES
+from eval.measures import paired_head
 from eval.response_markdown import response_markdown
 from eval.response_table import meaning, response_grid, shown_metrics
-from eval.response_verdicts import direction, main_verdicts
+from eval.response_verdicts import direction, main_verdicts, open_verdicts
 from eval.responses import ResponseComparison
 from eval.table import columns, grid, notes, print_table
 from eval.verdicts import is_clear
@@ -73,6 +73,7 @@ def html(comparison: Comparison) -> str:
         comparison,
         glossary=[(column.head, column.meaning) for column in shown],
         main_verdicts=max(1, sum(pair.family == "question" for pair in comparison.pairs)),
+        open_verdicts=len(comparison.verdicts),
         columns=shown,
         headline=charts.headline(comparison),
         cost=charts.cost_chart(comparison),
@@ -89,6 +90,7 @@ def response_html(comparison: ResponseComparison) -> str:
         comparison,
         glossary=[meaning(name) for name in shown_metrics(comparison)],
         main_verdicts=main_verdicts(comparison.verdicts),
+        open_verdicts=open_verdicts(comparison),
         grid=response_grid(comparison),
         dot_charts=response_charts.dot_charts(comparison),
         judged=response_charts.judged_bars(judged),
@@ -123,13 +125,23 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "points", "decimal", "usd", "span", "measure_text", "measure_change", "tick_usd")
+    names = (
+        "percent",
+        "points",
+        "decimal",
+        "usd",
+        "span",
+        "measure_text",
+        "measure_change",
+        "measure_changes",
+        "tick_usd",
+    )
     filters: dict[str, Any] = {name: getattr(numbers, name) for name in names}
     env.filters |= filters | {
         "p_text": lambda p: numbers.p_text(p).removeprefix("= "),
         "is_clear": is_clear,
         "direction": direction,
-        "measure_head": lambda name: MEASURES[name].head,
+        "measure_head": paired_head,
         "heat": charts.heat,
         "paleness": charts.paleness,
         "confusions": charts.confusions,

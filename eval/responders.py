@@ -19,19 +19,29 @@ from recipes.schema import Recipe
 from recipes.stages import student_inputs
 
 
-def roster(recipe: Recipe) -> list[str]:
+def roster(recipe: Recipe, run: RunFolder) -> list[str]:
     """Names to compare, in the order of the report: those of the recipe, or all that can be compared.
 
     Raises RecipeError for a name that is nobody's, and for a student of other questions.
     """
     known = [reference_name(recipe.task), *(name for one in comparable(recipe) for name in _with_base(recipe, one))]
+    bases = bases_of(recipe, run)
+    same = {f"{BASE_OF}{student}": base for student, base in bases.items()}
     named = recipe.evaluation.models
     if named is None:
-        return known
+        return list(dict.fromkeys(same.get(name, name) for name in known))
     mistakes = [f"evaluation.models: {_why_not(recipe, name)}" for name in named if name not in known]
     if mistakes:
         raise RecipeError(mistakes)
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys(same.get(name, name) for name in named))
+
+
+def bases_of(recipe: Recipe, run: RunFolder) -> dict[str, str]:
+    """Student -> the name of its base; students that would ask the same base in the same way share the first's."""
+    students = [name for name in comparable(recipe) if has_base(recipe.causal(name))]
+    asked = {name: digest(_base_inputs(recipe, run, name)) for name in students}
+    first = {sha: name for name, sha in reversed(asked.items())}
+    return {name: f"{BASE_OF}{first[sha]}" for name, sha in asked.items()}
 
 
 def comparable(recipe: Recipe) -> list[str]:
@@ -74,13 +84,17 @@ def responders(recipe: Recipe, run: RunFolder, record: CausalRecord) -> list[Res
 
 def base_responder(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Responder:
     """The base of student `name`; seed: which of the student's folders says what the base is."""
+    inputs, opener = _base_inputs(recipe, run, name), _base_opener(recipe, run, name, seed)
+    return Responder(f"{BASE_OF}{name}", "base", name, None, recipe.causal(name).answering, inputs, opener)
+
+
+def _base_inputs(recipe: Recipe, run: RunFolder, name: str) -> dict[str, str]:
     start = student_inputs(recipe, name, run)
     inputs = _inputs(recipe, name) | {key: sha for key, sha in start.items() if key.startswith("base ")}
     other = recipe.base_student(name)
     if other is not None:
         inputs[f"students.{other} as trained"] = file_digest(run.student(other) / "student.json")
-    opener = _base_opener(recipe, run, name, seed)
-    return Responder(f"{BASE_OF}{name}", "base", name, None, recipe.causal(name).answering, inputs, opener)
+    return inputs
 
 
 def _with_base(recipe: Recipe, name: str) -> list[str]:
@@ -116,7 +130,10 @@ def _base_opener(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Callab
     def open_base() -> Speaker:
         from finetune.adapters import load_base
         from finetune.answering import GenerativeStudent
+        from finetune.hardware import find_machine
 
-        return GenerativeStudent(*load_base(run.student(name, seed)), recipe.causal(name))
+        student = recipe.causal(name)
+        machine = find_machine("fp32" if student.precision == "fp32" else "auto")
+        return GenerativeStudent(*load_base(run.student(name, seed), machine), student)
 
     return open_base

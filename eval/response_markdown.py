@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eval import numbers
 from eval.markdown import funnel_table, markdown_table
-from eval.measures import MEASURES
+from eval.measures import MEASURES, paired_head
 from eval.response_table import meaning, response_cell, response_grid, shown_metrics
 from eval.responses import (
     JudgeReport,
@@ -16,7 +16,6 @@ from eval.responses import (
     ResponseScores,
     SeedFigures,
 )
-from recipes.evaluation_checks import BASE_OF
 
 LONGEST = 600
 """Characters of an answer that an example shows."""
@@ -45,12 +44,10 @@ def _pairs(pairs: Sequence[ResponsePair]) -> str:
     head = ["pair", "measure", "rows", "difference", "interval", "test", "p", "Holm's p"]
     rows = []
     for pair in pairs:
-        change, low, high = (
-            numbers.measure_change(value or 0.0, pair.measure)
-            for value in (pair.difference.value, pair.difference.low, pair.difference.high)
-        )
+        change = numbers.measure_change(pair.difference.value or 0.0, pair.measure)
+        ends = numbers.measure_changes(pair.difference, pair.measure)
         p_values = [numbers.p_text(p).removeprefix("= ") for p in (pair.p, pair.p_holm)]
-        found = [MEASURES[pair.measure].head, f"{pair.rows:,}", change, f"{low} to {high}", pair.test]
+        found = [paired_head(pair.measure), f"{pair.rows:,}", change, ends, pair.test]
         rows.append([f"{pair.first} - {pair.second}", *found, *p_values])
     return markdown_table(head, rows)
 
@@ -80,7 +77,8 @@ def _short(text: str) -> str:
 
 def response_section(comparison: ResponseComparison, model: ResponseScores, seed: SeedFigures) -> str:
     """The scores of one seed of a student, for its model card: beside the teacher's and its base's."""
-    others = [one for one in comparison.models if one.role == "teacher" or one.name == f"{BASE_OF}{model.name}"]
+    bases = {pair.second for pair in comparison.pairs if pair.family == "base" and pair.first == model.name}
+    others = [one for one in comparison.models if one.role == "teacher" or one.name in bases]
     names = [one.name for one in others]
     head = ["", f"seed {seed.seed}"] + (["mean of all seeds"] if len(model.seeds) > 1 else []) + names
     lines = []

@@ -7,7 +7,7 @@ against one another. Bases are not compared among themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, get_args
@@ -36,13 +36,13 @@ class Duel:
     family: Family
 
 
-def compare_pairs(models: Sequence[ScoredModel], bases: dict[str, str], how: Evaluation) -> tuple[ResponsePair, ...]:
+def compare_pairs(models: Sequence[ScoredModel], bases: Mapping[str, str], how: Evaluation) -> tuple[ResponsePair, ...]:
     """Every duel in every measure that both were scored in. bases: student -> its base's name."""
     found = [_pair(duel, measure, how) for duel in duels(models, bases) for measure in PAIRED]
     return _correct([pair for pair in found if pair is not None])
 
 
-def duels(models: Sequence[ScoredModel], bases: dict[str, str]) -> list[Duel]:
+def duels(models: Sequence[ScoredModel], bases: Mapping[str, str]) -> list[Duel]:
     """Who is compared with whom: students with their bases, then with the teacher, then with one another."""
     students = [one for one in models if one.main.role == "student"]
     teachers = [one for one in models if one.main.role == "teacher"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval.comparison import Verdict
-from eval.measures import MEASURES
-from eval.numbers import measure_change, measure_text, p_sentence, percent
-from eval.responses import Judged, JudgeReport, ResponsePair
+from eval.measures import MEASURES, paired_head
+from eval.numbers import measure_change, measure_changes, measure_text, p_sentence, percent
+from eval.responses import Judged, JudgeReport, ResponseComparison, ResponsePair
 
 MAIN = {"base": ("bits_per_char", "rouge_l"), "teacher": ("grounded",), "students": ("bits_per_char", "rouge_l")}
 """Family -> measures that get a sentence of their own, where both models have them; the others share one."""
@@ -21,14 +21,24 @@ def response_verdicts(
     pairs: Sequence[ResponsePair], judge: JudgeReport | None, reference: str, confidence: float
 ) -> list[Verdict]:
     """For each student: what the judge says, then how it stands to its base, to the teacher and to other students."""
-    said = [_judged(one, judge.model, confidence) for one in judge.judged if one.rows] if judge is not None else []
-    for first, second in dict.fromkeys((pair.first, pair.second) for pair in pairs):
-        both = [pair for pair in pairs if (pair.first, pair.second) == (first, second)]
+    judged = [] if judge is None else [one for one in judge.judged if one.rows]
+    said = []
+    for student in dict.fromkeys([*(one.student for one in judged), *(pair.first for pair in pairs)]):
+        said += [_judged(one, judge.model, confidence) for one in judged if judge and one.student == student]
+        said += _paired([pair for pair in pairs if pair.first == student], reference, confidence)
+    return said
+
+
+def _paired(pairs: Sequence[ResponsePair], reference: str, confidence: float) -> list[Verdict]:
+    """One student against each other model in turn: the main measures one by one, the others in one sentence."""
+    said = []
+    for second in dict.fromkeys(pair.second for pair in pairs):
+        both = [pair for pair in pairs if pair.second == second]
         other = _whom(both[0], reference)
         main = [pair for pair in both if pair.measure in MAIN[pair.family]]
         said += [_claim(pair, other, confidence) for pair in main]
         rest = [pair for pair in both if pair not in main]
-        said += [_beside(first, other, rest, confidence)] if rest else []
+        said += [_beside(both[0].first, other, rest, confidence)] if rest else []
     return said
 
 
@@ -36,6 +46,16 @@ def main_verdicts(said: Sequence[Verdict]) -> int:
     """How many verdicts, from the first, are shown large: those of the first student and what the judge says of it."""
     beside = next((place for place, one in enumerate(said) if " beside " in one.claim), len(said))
     return max(1, beside)
+
+
+def open_verdicts(comparison: ResponseComparison) -> int:
+    """How many verdicts are shown at once: those of the first student; of several students the others are folded."""
+    judged = comparison.judge.judged if comparison.judge is not None else ()
+    subjects = [one.student for one in judged if one.rows] + [pair.first for pair in comparison.pairs]
+    others = {name for name in subjects if name != subjects[0]}
+    said = comparison.verdicts
+    about = [any(f" {name} " in f" {one.claim} " for name in others) for one in said]
+    return about.index(True) if True in about else len(said)
 
 
 def is_clear(pair: ResponsePair, confidence: float) -> bool:
@@ -60,7 +80,8 @@ def _claim(pair: ResponsePair, other: str, confidence: float) -> Verdict:
     measure, way = MEASURES[pair.measure], direction(pair, confidence)
     shown = [measure_text(value, pair.measure) for value in (pair.first_value, pair.second_value)]
     figures = f"{measure.head} {shown[0]} against {shown[1]} on {pair.rows:,} questions"
-    span = f"{100 * confidence:g}% interval {_span(pair)}; {pair.test} {p_sentence(pair.p, pair.p_holm)}"
+    ends = measure_changes(pair.difference, pair.measure)
+    span = f"{100 * confidence:g}% interval {ends}; {pair.test} {p_sentence(pair.p, pair.p_holm)}"
     told = f"{figures}; difference {measure_change(pair.difference.value or 0.0, pair.measure)}, {span}"
     seeds = _seeds(pair)
     if way:
@@ -78,20 +99,18 @@ def _beside(first: str, other: str, pairs: Sequence[ResponsePair], confidence: f
     groups: dict[int, list[str]] = {way: [] for way in words}
     for pair in pairs:
         change = measure_change(pair.difference.value or 0.0, pair.measure)
-        groups[direction(pair, confidence)].append(f"{MEASURES[pair.measure].head} ({change})")
+        groups[direction(pair, confidence)].append(f"{paired_head(pair.measure)} ({change})")
     parts = [f"{words[way]} {_list(names)}" for way, names in groups.items() if names]
     return Verdict(claim=f"{first} beside {other}: {'; '.join(parts)}")
 
 
 def _judged(one: Judged, model: str, confidence: float) -> Verdict:
     """A judge's word: who wins, how often, and how much of it hangs on the order and on the length."""
-    other = "its base" if one.against == "base" else one.other
-    clear = one.p_holm < 1 - confidence
-    word = "prefers" if one.wins > one.losses else "does not prefer"
-    claim = (
-        f"The judge {model} {word} {one.student} to {other}" if clear else
-        f"The judge {model} has no clear preference between {one.student} and {other}"
-    )  # fmt: skip
+    other = "its base" if one.against == "base" else f"the {one.other}"
+    likes = (one.student, other) if one.wins > one.losses else (other.replace("its", "the"), one.student)
+    claim = f"The judge {model} prefers {likes[0]} to {likes[1]}"
+    if one.p_holm >= 1 - confidence:
+        claim = f"The judge {model} has no clear preference between {one.student} and {other}"
     rate = f"win rate {percent(one.win_rate.value)}"
     ends = "" if one.win_rate.low is None else f", interval {percent(one.win_rate.low)} to {percent(one.win_rate.high)}"
     counts = f"{one.wins:,} won, {one.losses:,} lost, {one.ties:,} tied of {one.rows:,}"
@@ -105,14 +124,11 @@ def _judged(one: Judged, model: str, confidence: float) -> Verdict:
 def _seeds(pair: ResponsePair) -> str:
     if pair.all_seeds is None:
         return ""
-    value, (low, high) = pair.all_seeds.value or 0.0, (pair.all_seeds.low or 0.0, pair.all_seeds.high or 0.0)
-    ends = f"{measure_change(low, pair.measure)} to {measure_change(high, pair.measure)}"
-    return f"With all seeds averaged the difference is {measure_change(value, pair.measure)} ({ends})."
-
-
-def _span(pair: ResponsePair) -> str:
-    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
-    return f"{measure_change(low, pair.measure)} to {measure_change(high, pair.measure)}"
+    change, ends = (
+        measure_change(pair.all_seeds.value or 0.0, pair.measure),
+        measure_changes(pair.all_seeds, pair.measure),
+    )
+    return f"With all seeds averaged the difference is {change} ({ends})."
 
 
 def _list(names: Sequence[str]) -> str:

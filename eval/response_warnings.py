@@ -15,6 +15,9 @@ FEW_ROWS = 100
 STOPS = 0.95
 """A model that ends fewer of its answers than this has not learnt to stop, or is given too few tokens."""
 UNSCORED = 0.1
+"""Share of the questions without a verdict from which it is said."""
+FLIPS = 0.3
+"""A judge that the order of the answers sways more often than this is said to be swayed."""
 
 
 def response_warnings(
@@ -61,7 +64,7 @@ def _sampling(recipe: Recipe, models: Sequence[ResponseScores]) -> Iterator[str]
     warm = sorted({recipe.causal(name).answering.temperature for name in students} - {0.0})
     if warm:
         shown = ", ".join(f"{value:g}" for value in warm)
-        yield f"Answers were sampled once at temperature {shown}: another draw would differ within the intervals."
+        yield f"Answers were sampled once, at temperature {shown}: another draw gives other answers and other figures."
 
 
 def _of_model(model: ResponseScores, rows: int) -> Iterator[str]:
@@ -90,6 +93,11 @@ def _of_judge(recipe: Recipe, judge: JudgeReport) -> Iterator[str]:
     if judge.model == recipe.teacher.model:
         yield f"The judge {judge.model} is the teacher too: models prefer their own answers."
     for one in judge.judged:
+        if one.flips > FLIPS * one.rows:
+            yield (
+                f"{judge.model} changed its mind with the order of the answers on {percent(one.flips / one.rows)} of "
+                f"the questions ({one.student} against {one.other}): it looks at places, and its word is worth little."
+            )
         unscored = sum(one.unscored.values())
         if unscored > UNSCORED * (one.rows + unscored):
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.unscored.items())

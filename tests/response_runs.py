@@ -102,7 +102,8 @@ class FakeSpeaker:
     """Answers as the teacher would, but for what it gets wrong. asked, opened: counts over all of them.
 
     errs: share of the answers that name another colour and size. nats: loss of a reference, a character.
-    silent, runs_on: questions (by the size in their reference) that get no response, and answers that never stop.
+    silent, runs_on: so many first questions get no response, and so many answers never stop. reworded: no answer is
+    the teacher's to the letter.
     """
 
     rows: dict[str, ResponseRow]
@@ -111,6 +112,7 @@ class FakeSpeaker:
     seed: int = 0
     silent: int = 0
     runs_on: int = 0
+    reworded: bool = False
 
     asked = 0
     opened = 0
@@ -144,6 +146,8 @@ class FakeSpeaker:
         said = row.response if row is not None else "I do not know what fits here."
         if rng.random() < self.errs:
             said = f"The context mentions a 999 cm {rng.choice(COLOURS)} thing. " + "It fits and fits and fits. " * 3
+        if self.reworded:
+            said += " It may suit you."
         if place < self.silent:
             return Generated("They want", "They want", "", False, False, 2)
         stopped = place >= self.runs_on

@@ -225,6 +225,24 @@ def test_who_cannot_be_compared_is_refused(run: RunFolder) -> None:
         compared(run)
 
 
+def test_students_of_one_base_share_its_answers(run: RunFolder) -> None:
+    students = {
+        "tuned": response_runs.student_of(),
+        "wide": response_runs.student_of(lora={"rank": 64}),
+        "hot": response_runs.student_of(answering={"temperature": 1.0}),
+    }
+    recipe = response_runs.recipe_of(students=students)
+    for name in students:
+        response_runs.make_student(run, recipe, name)
+    found = compared(run, students=students)
+    names = ["teacher", "tuned", BASE, "wide", "hot", "base of hot"]
+    assert [one.name for one in found.models] == names, "hot asks its base another way"
+    assert found.pair("wide", BASE, "rouge_l") is not None
+    assert {one.family for one in found.pairs} == {"base", "teacher", "students"}
+    claim = found.verdicts[0].claim
+    assert claim == "tuned predicts the held-out responses better than its base"
+
+
 def test_a_student_of_other_questions_is_not_compared(run: RunFolder) -> None:
     domain = response_runs.student_of(
         base="scratch", rows="description", format="alpaca", lora=None, quantization="none"
