@@ -10,9 +10,9 @@ on real NF4, merged to float16, f16 GGUF, against the adapter itself. Logits are
 llama.cpp computes with float16 values (f16) or 8-bit ones (q8_0, q4_0), which is most of what differs. The packed files
 are compared with what transformers reads out of the same file.
 
-Goals: every text gets the same tokens; f16 within 0.5% of the largest logit, with the same most likely token everywhere;
-q8_0 and q4_0 within 5%; EOS ends an answer; one BOS before a prompt. Greedy answers are shown and no goal: random
-weights have near ties, and after one that falls otherwise the rest is another answer.
+Goals: every text gets the same tokens; f16 within 0.5% of the largest logit, with the same most likely token at every
+place; q8_0 and q4_0 within 5%; EOS ends an answer; one BOS before a prompt. Greedy answers are shown and no goal:
+random weights have near ties, and after one that falls otherwise the rest is another answer.
 
 Prints one JSON object as its last line, and fails where a goal is missed. Where llama_cpp cannot be imported it says so
 and measures nothing.
@@ -77,8 +77,8 @@ def random_texts(count: int, special: list[str]) -> list[str]:
     draw = random.Random(7)
     parts = [
         "the", " kettle", "IT'S", "it's", " I'LL", "1", "234567", " 12", "\n", "\n\n", "\r\n", "  ", " ", "\t", "é",
-        "É", "日本", "語", "한국", "Ελλ", "😀", "🎧🏽", "!?", "...", "#$%", "_x_", "camelCase", "\u00a0", "e\u0301", "ß",
-        "½", "²", "العربية", "हिन्दी", *special,
+        "É", "日本", "語", "한국", "Ελλ", "😀", "🎧🏽", "!?", "...", "#$%", "_x_", "camelCase", "\u00a0", "e\u0301",
+        "ß", "½", "²", "العربية", "हिन्दी", *special,
     ]  # fmt: skip
     return ["".join(draw.choices(parts, k=draw.randint(1, 14))) for _ in range(count)]
 
@@ -184,7 +184,8 @@ def main() -> int:
     given = parser.parse_args()
     probe = subprocess.run([given.llama_python, "-c", "import llama_cpp"], capture_output=True, check=False)
     if probe.returncode:
-        print(f"{given.llama_python} cannot import llama_cpp: pip install llama-cpp-python, and name it; not measured")
+        why = f"{given.llama_python} cannot import llama_cpp: pip install llama-cpp-python, and name its Python"
+        print(json.dumps({"not_measured": why}))
         return 0
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     with tempfile.TemporaryDirectory() as scratch:

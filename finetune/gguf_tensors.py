@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from finetune.shards import Weights
+from finetune.shards import Weights, is_finite
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def pack(weights: Weights, plan: Plan) -> Array:
     if plan.kind not in (Packing.F32, Packing.F16):
         return _quantise(tensor, plan.kind)
     plain = tensor.to(torch.float32 if plan.kind == Packing.F32 else torch.float16)
-    if not bool(plain.isfinite().all()):
+    if not is_finite(plain):
         raise TrainingError(f"{plan.source} has values that f16 cannot hold: the model cannot be written as GGUF")
     return plain.numpy()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from finetune.base_weights import find_base_folder, merged_shapes, open_base, read_config
 from finetune.lora_files import LoraLayer, read_lora
-from finetune.shards import SHARD_BYTES, write_weights
+from finetune.shards import SHARD_BYTES, is_finite, write_weights
 from finetune.tokenizer_files import name_whole_class
 from recipes.errors import TrainingError
 from recipes.runs import write_atomic
@@ -96,7 +96,7 @@ def _merge(weight: torch.Tensor, lora: LoraLayer | None, dtype: torch.dtype, nam
     if lora is not None:
         weight = weight.float().addmm(lora.b, lora.a, alpha=lora.scale)
     made = weight.to(dtype)
-    if not bool(made.isfinite().all()):
+    if not is_finite(made):
         raise TrainingError(
             f"{name} has values that {str(dtype).removeprefix('torch.')} cannot hold: merge to bfloat16 or float32"
         )
