@@ -11,9 +11,9 @@ import numpy as np
 from eval.comparison import Figure
 from eval.intervals import bootstrap_mean, holm
 from eval.responses import Judged, Other
+from recipes.judge_prompt import VERDICTS
 from recipes.schema import Evaluation
 
-VERDICTS = ("a", "b", "tie")
 FIRST, SECOND, TIE = VERDICTS
 
 

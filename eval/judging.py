@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from eval.bouts import TIE, VERDICTS, Bout, Ruling
+from eval.bouts import TIE, Bout, Ruling
 from eval.questions import Questions
 from recipes.answers import Answer, parse_answer
 from recipes.chat import ChatRequest, Message
 from recipes.console import is_terminal, say
-from recipes.errors import BudgetError, RecipeError, TeacherError
+from recipes.errors import BudgetError, TeacherError
 from recipes.evaluation import Judge
-from recipes.prompts import SHIPPED, Prompt, is_prompt_file, read_prompt
+from recipes.judge_prompt import VERDICTS, judge_prompt_path, read_judge_prompt
 from recipes.schema import Recipe, Synthesis
 from synth.budget import Budget
 from synth.journal import Journal
@@ -21,8 +21,6 @@ from synth.pump import ask_all
 from synth.tasks.asking import Asking, Lookup, Vote, why_unusable
 from synth.teacher import open_teacher
 
-FIELDS = ("question", "facts", "answer_a", "answer_b")
-"""What a judge's prompt may name; all but the facts must be named."""
 WANTED = 'one JSON object with "reason" and "verdict" ("a", "b" or "tie") and nothing around it'
 SILENT = "no response"
 FAILED = "judge failed"
@@ -36,7 +34,7 @@ class Bench:
         self, recipe: Recipe, judge: Judge, questions: Questions, answers: Mapping[str, Sequence[str]]
     ) -> None:
         self.recipe, self.judge, self.questions, self.answers = recipe, judge, questions, answers
-        self.prompt = load_judge_prompt(recipe, judge)
+        self.prompt = read_judge_prompt(judge_prompt_path(judge, recipe.resolve("")))
         asked_as = recipe.model_copy(update={"teacher": judge, "synthesis": Synthesis(reask=judge.reask)})
         form = {"type": "json_object"} if self.prompt.answer.kind == "json" else None
         self.asking: Asking[Answer] = Asking(asked_as, self.prompt, self._read, WANTED, form)
@@ -100,16 +98,6 @@ def _why_lost(vote: Vote[Answer]) -> str:
     if vote.failure is not None:
         return FAILED
     return "not asked" if vote.ask is not None else why_unusable(vote)[0].replace("_", " ")
-
-
-def load_judge_prompt(recipe: Recipe, judge: Judge) -> Prompt:
-    """The judge's prompt. Raises RecipeError where it does not show the question and both answers."""
-    path = recipe.resolve(judge.prompt) if is_prompt_file(judge.prompt) else SHIPPED / f"{judge.prompt}.yaml"
-    prompt = read_prompt(path, "judge", VERDICTS, FIELDS)
-    unseen = [f"{{{name}}}" for name in FIELDS if name != "facts" and name not in prompt.placeholders]
-    if unseen:
-        raise RecipeError([f"{path}: user: {', '.join(unseen)} is missing: the judge would never see it"])
-    return prompt
 
 
 def ask_bench(bench: Bench, bouts: Sequence[Bout], journal: Journal, yes: bool) -> str:

@@ -75,7 +75,7 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
         if student is not None:
             yield from _student(parts, name, student)
     if parts.evaluation is not None:
-        yield from evaluation_mistakes(parts, parts.evaluation)
+        yield from evaluation_mistakes(parts, parts.evaluation, elsewhere)
 
 
 def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from recipes import keys
 from recipes.addresses import address_problem
 from recipes.documents import KeyPath
+from recipes.errors import RecipeError
 from recipes.evaluation import CLASSIFY_METRICS, GENERATIVE_METRICS, Evaluation, Judge
+from recipes.judge_prompt import judge_prompt_path, read_judge_prompt
 from recipes.mistakes import did_you_mean
 from recipes.schema import BASELINES, TEACHERLESS
 from recipes.section import beside
@@ -24,8 +26,8 @@ BASE_OF = "base of "
 """`base of <student>`: a student's base before it was trained, as it is named in `evaluation.models` and the report."""
 
 
-def evaluation_mistakes(parts: Parts, evaluation: Evaluation) -> Found:
-    """Every mistake of the section as (path, message)."""
+def evaluation_mistakes(parts: Parts, evaluation: Evaluation, elsewhere: list[str]) -> Found:
+    """Every mistake of the section as (path, message). Those inside the judge's prompt file go to `elsewhere`."""
     named = evaluation.models or ()
     for place, model in enumerate(named):
         problem = f"{model} stands twice" if model in named[:place] else _model(parts, model)
@@ -36,6 +38,7 @@ def evaluation_mistakes(parts: Parts, evaluation: Evaluation) -> Found:
         if parts.task == "classify":
             yield ("evaluation", "judge"), "a judge compares generated answers: it does not go with task: classify"
         yield from _judge(parts.folder, evaluation.judge)
+        yield from _judge_prompt(parts.folder, evaluation.judge, elsewhere)
 
 
 def reference_name(task: str) -> str:
@@ -100,3 +103,14 @@ def _judge(folder: Path, judge: Judge) -> Found:
         yield (*where, "price"), message
     if judge.is_paid() and judge.budget_usd is None:
         yield (*where, "budget_usd"), "is missing: a paid judge needs a cap on what judging may cost, in USD"
+
+
+def _judge_prompt(folder: Path, judge: Judge, elsewhere: list[str]) -> Found:
+    path = judge_prompt_path(judge, folder)
+    if not path.is_file():
+        yield ("evaluation", "judge", "prompt"), f"there is no file {path}"
+        return
+    try:
+        read_judge_prompt(path)
+    except RecipeError as error:
+        elsewhere += error.mistakes

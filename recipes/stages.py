@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from recipes.judge_prompt import judge_prompt_path
 from recipes.prompts import prompt_path
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
@@ -88,11 +89,15 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
     """What report.html is made from."""
     inputs = {
         "about": digest(recipe.about),
-        "about": digest(recipe.about),
         "evaluation": digest(recipe.evaluation),
         "teacher's price": digest(recipe.teacher.price),
         "tutelage's report code": digest(REPORT_VERSION),
     }
+    judge = recipe.evaluation.judge
+    if judge is not None:
+        inputs["judge's prompt"] = file_digest(judge_prompt_path(judge, recipe.resolve("")))
+    if judge is not None and judge.journal is not None:
+        inputs["recorded verdicts"] = file_digest(recipe.resolve(judge.journal))
     for name in ("train", "test", "rejects"):
         inputs[f"rows/{name}.jsonl"] = file_digest(run.rows / f"{name}.jsonl")
     for name in recipe.students:

@@ -13,15 +13,13 @@ from stubs import TeacherStub
 
 from eval.compare import compare
 from eval.generate import Response
-from eval.judging import load_judge_prompt
 from eval.report import response_html
 from eval.response_markdown import response_markdown
 from eval.responses import ResponseComparison
 from recipes.chat import Usage
-from recipes.errors import RecipeError, TeacherError
+from recipes.errors import TeacherError
 from recipes.rows import ResponseRow, read_rows
 from recipes.runs import RunFolder
-from recipes.schema import Judge
 
 BASE = "base of tuned"
 
@@ -192,14 +190,3 @@ def test_the_report_shows_the_judge(run: RunFolder) -> None:
     assert found.judge is not None
     row = next(line for line in text.splitlines() if line.startswith("| tuned - teacher | 11 |"))
     assert f"| {found.judge.judged[0].losses} |" in row
-
-
-def test_a_prompt_must_show_both_answers(tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text(
-        "version: 1\nuser: '{question} {answer_a}'\nanswer: {kind: json, label: verdict}\n", encoding="utf-8"
-    )
-    recipe = response_runs.recipe_of()
-    recipe._folder = tmp_path
-    judge = Judge(provider="endpoint", model="m", base_url="http://127.0.0.1:9/v1", prompt="p.yaml")
-    with pytest.raises(RecipeError, match=r"\{answer_b\} is missing: the judge would never see it"):
-        load_judge_prompt(recipe, judge)

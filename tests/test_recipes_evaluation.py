@@ -91,3 +91,20 @@ def test_a_judge_must_be_somebody(tmp_path: Path, judge: str, sentence: str) -> 
 def test_a_judge_does_not_go_with_labels(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="it does not go with task: classify"):
         load_recipe(write_recipe(tmp_path, ("students:", f"{JUDGE}students:")))
+
+
+def test_a_judges_prompt_must_show_both_answers(tmp_path: Path) -> None:
+    def with_prompt(text: str) -> list[str]:
+        (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
+        judge = "{provider: endpoint, model: m, base_url: 'http://127.0.0.1:9/v1', prompt: p.yaml}"
+        path = write_recipe(tmp_path, ("evaluation:\n", f"evaluation:\n  judge: {judge}\n"), text=GENERATIVE)
+        with pytest.raises(RecipeError) as refused:
+            load_recipe(path)
+        return refused.value.mistakes
+
+    (line,) = with_prompt("version: 1\nuser: '{question} {answer_a}'\nanswer: {kind: json, label: verdict}\n")
+    assert line.endswith("p.yaml: user: {answer_b} is missing: the judge would never see it")
+    (line,) = with_prompt("version: 1\nuser: '{question} {answer_a} {answer_b} {x}'\nanswer: {kind: json}\n")
+    assert "there is no field {x} in a row" in line
+    (line,) = told(tmp_path, ("evaluation:\n", JUDGE.replace("}", ", prompt: q.yaml}")))
+    assert line.startswith("18: evaluation.judge.prompt: there is no file ")
