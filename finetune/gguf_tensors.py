@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 BLOCK = 32
 """Values that share a scale in q8_0 and q4_0: a row must be a whole number of blocks."""
-_CHUNK = 1 << 24
+CHUNK = 1 << 24
 """Values that are turned into float32 at a time."""
 _EMBEDDINGS, _HEAD, _ROPE = "token_embd.weight", "output.weight", "rope_freqs.weight"
 
@@ -121,7 +121,7 @@ def _quantise(tensor: torch.Tensor, kind: GGMLQuantizationType) -> Array:
 
     rows, width = tensor.shape
     packed = np.empty(gguf.quant_shape_to_byte_shape((rows, width), kind), dtype=np.uint8)
-    step = max(1, _CHUNK // width)
+    step = max(1, CHUNK // width)
     for start in range(0, rows, step):
         chunk = tensor[start : start + step].float().numpy()
         packed[start : start + step] = gguf.quants.quantize(chunk, kind)
