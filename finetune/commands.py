@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.cli import Launch, add_launch_options, open_launch, stage_parser
@@ -12,6 +13,10 @@ from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from finetune.merge import Dtype
+
+_DTYPES: dict[str, Dtype] = {"fp16": "float16", "bf16": "bfloat16"}
 
 
 def preview(argv: list[str]) -> int:
@@ -44,7 +49,7 @@ def ask(argv: list[str]) -> int:
     """Ask a trained student."""
     parser = _parser("ask", "Ask a trained student a question; without one, each line of the input is a question.")
     parser.add_argument("question", metavar="QUESTION", nargs="?", help="the question, in quotation marks")
-    parser.add_argument("--seed", type=int, metavar="N", help="the model of this training seed; default the best")
+    _add_seed(parser)
     parser.add_argument("--draw", type=int, metavar="N", default=0, help="another number, another answer; default 0")
     parser.add_argument("--thinking", action="store_true", help="show the reasoning before the answer too")
     args = parser.parse_args(argv)
@@ -56,6 +61,59 @@ def ask(argv: list[str]) -> int:
     for question in [args.question] if args.question is not None else _lines():
         asking.ask(question)
     return 0
+
+
+def merge(argv: list[str]) -> int:
+    """Merge a student's adapter into its base."""
+    parser = _parser("merge", "Merge a student's adapter into its base: one model, as safetensors.")
+    _add_export(parser, "folder to write to; default students/<name>/merged in the run folder")
+    args = parser.parse_args(argv)
+    launch = open_launch(args)
+    name = _chosen(launch, args.student)
+    from finetune.export import merge_student, take
+
+    merge_student(take(launch.recipe, launch.run, name, args.seed), _DTYPES[args.dtype], args.out, not args.no_parity)
+    return 0
+
+
+def export(argv: list[str]) -> int:
+    """Write a student in a form that other programs read."""
+    parser = _parser("export", "Write a student for other programs: safetensors, or GGUF for llama.cpp and Ollama.")
+    _add_export(parser, "folder to write to; default students/<name>/merged or gguf in the run folder")
+    parser.add_argument("--to", choices=("safetensors", "gguf"), default="gguf", help="default gguf")
+    parser.add_argument(
+        "--quantize", metavar="KINDS", type=_kinds, default=("q8_0",),
+        help="of GGUF: one or more of f16, q8_0, q4_0 with commas between; default q8_0. A Modelfile names the first",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    launch = open_launch(args)
+    name = _chosen(launch, args.student)
+    from finetune.export import export_gguf_files, merge_student, take
+
+    taken = take(launch.recipe, launch.run, name, args.seed)
+    if args.to == "safetensors":
+        merge_student(taken, _DTYPES[args.dtype], args.out, not args.no_parity)
+    else:
+        export_gguf_files(taken, args.quantize, args.out, not args.no_parity)
+    return 0
+
+
+def _add_export(parser: argparse.ArgumentParser, where: str) -> None:
+    _add_seed(parser)
+    parser.add_argument(
+        "--dtype", choices=tuple(_DTYPES), default="fp16",
+        help="of safetensors; default fp16, which rounds eight times less than bf16",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", type=Path, help=where)
+    parser.add_argument("--no-parity", action="store_true", help="do not compare the result with the student")
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    strange = [kind for kind in kinds if kind not in ("f16", "q8_0", "q4_0")]
+    if strange:
+        raise argparse.ArgumentTypeError(f"{strange[0]!r} is not one of f16, q8_0, q4_0")
+    return kinds
 
 
 def _lines() -> Iterator[str]:
@@ -83,6 +141,10 @@ def _add_student(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--student", metavar="NAME", help=text)
 
 
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, metavar="N", help="the model of this training seed; default the best")
+
+
 def _count(text: str) -> int:
     count = int(text)
     if count < 0:
@@ -98,4 +160,4 @@ def _chosen(launch: Launch, name: str | None) -> str:
     return name or list(students)[-1]
 
 
-COMMANDS = {"preview": preview, "ask": ask}
+COMMANDS = {"preview": preview, "ask": ask, "merge": merge, "export": export}

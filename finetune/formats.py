@@ -87,6 +87,11 @@ class Renderer:
         eos = tokenizer.eos_token_id
         self.stops: tuple[int, ...] = (last,) if eos is None or eos == last else (last, int(eos))
 
+    @property
+    def stop_texts(self) -> tuple[str, ...]:
+        """The texts of `stops`."""
+        return tuple(self._codec.decode([stop]) for stop in self.stops)
+
     def render(self, row: ResponseRow) -> Rendered:
         """A row as text. Raises TrainingError for a conversation that the format has no place for."""
         prompt, completion = self._pieces(row)
@@ -113,6 +118,14 @@ class Renderer:
         """The tokens that an answer to `question` is generated after."""
         roles, contents = self._turns(question, history)
         return self._codec.encode(fill(self._frame(roles, False).prompt, contents))
+
+    def around_question(self) -> tuple[str, str]:
+        """The prompt before and after a question that nothing was said before."""
+        roles, contents = self._turns(hole("question"), ())
+        before, _, after = "".join(piece.text for piece in fill(self._frame(roles, False).prompt, contents)).partition(
+            hole("question")
+        )
+        return before, after
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated tokens, up to the first that ends an answer."""

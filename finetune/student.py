@@ -121,9 +121,14 @@ def _open_generative(record: CausalRecord, folder: Path, machine: Machine) -> Ge
     from finetune.adapters import load_model
     from finetune.answering import GenerativeStudent
 
-    fields = {"kind", "base", "format", "instruction", "max_length", "quantization", "lora", "answering"}
     model, tokenizer = load_model(folder, machine)
-    return GenerativeStudent(model, tokenizer, CausalStudent.model_validate(record.model_dump(include=fields)))
+    return GenerativeStudent(model, tokenizer, as_trained(record))
+
+
+def as_trained(record: CausalRecord) -> CausalStudent:
+    """The section of the recipe that a generative student was trained by, as far as answering needs it."""
+    fields = {"kind", "base", "format", "instruction", "max_length", "quantization", "lora", "answering"}
+    return CausalStudent.model_validate(record.model_dump(include=fields))
 
 
 def load_student(folder: Path, max_length: int, machine: Machine | None = None) -> Student:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from finetune.rendering_chat import TODAY
 from recipes.errors import TrainingError
 
 THINK = "<think>\n"
@@ -66,7 +67,9 @@ def chat_turns(tokenizer: Any, bos: str = "") -> Turns:
     """
 
     def render(messages: Sequence[Message]) -> str:
-        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True, strftime_now=TODAY.strftime
+        )
         return text.removeprefix(bos)
 
     try:

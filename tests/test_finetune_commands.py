@@ -3,73 +3,31 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import sys
 from pathlib import Path
 
 import pytest
-import tiny_causal
+import tiny_trained
 from rich.console import Console
 
 from finetune.__main__ import main
-from finetune.answering import GenerativeStudent
+from finetune.answering import Generated, GenerativeStudent, Question
 from finetune.preview import preview_student
 from finetune.student import open_student
 from recipes.errors import TrainingError
 from recipes.load import load_recipe
 from recipes.runs import RunFolder
 
-RECIPE = """\
-name: tiny
-task: description
-source: {path: products.jsonl, fields: {title: title, description: content}, test: 4, near_duplicate: 1}
-filters: {near_duplicate: 1}
-students:
-  plain: &plain
-    kind: causal
-    base: scratch
-    format: alpaca
-    instruction: Describe it.
-    quantization: none
-    lora: null
-    scratch: {vocabulary: 384, hidden: 32, intermediate: 64}
-    max_length: 256
-    epochs: 1
-    precision: fp32
-    answering: {temperature: 0, max_new_tokens: 20}
-  thinker:
-    kind: causal
-    base: students.plain
-    format: think
-    quantization: none
-    lora: {rank: 2}
-    max_length: 256
-    epochs: 1
-    precision: fp32
-    answering: {temperature: 0.9, max_new_tokens: 20}
-"""
-
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recipe")
-    pairs = itertools.product(tiny_causal.THINGS, tiny_causal.TRAITS)
-    products = [
-        {"title": f"The {trait} {thing} <|end|>", "content": f"A {trait} {thing} that is as {trait} as can be."}
-        for thing, trait in pairs
-    ]
-    (folder / "products.jsonl").write_text("".join(json.dumps(one) + "\n" for one in products), encoding="utf-8")
-    (folder / "tiny.yaml").write_text(RECIPE, encoding="utf-8")
-    return folder / "tiny.yaml"
+    return tiny_trained.write_recipe(tmp_path_factory.mktemp("recipe"))
 
 
 @pytest.fixture(scope="module")
 def trained(recipe: Path) -> list[str]:
-    """The recipe and its run folder as arguments; both students are trained."""
-    arguments = [str(recipe), "--run", str(recipe.parent / "run")]
-    assert main([*arguments, "--no-eval"]) == 0
-    return arguments
+    return tiny_trained.train(recipe)
 
 
 def previewed(recipe: Path, run: Path, name: str, count: int, *settings: str, colour: bool = False) -> str:
@@ -137,8 +95,6 @@ def test_ask_streams_an_answer(trained: list[str], capsys: pytest.CaptureFixture
     printed = capsys.readouterr()
     student = open_student(RunFolder(Path(trained[2])), "plain")
     assert isinstance(student, GenerativeStudent)
-    from finetune.answering import Question
-
     answer = student.answer([Question("red kettle")])[0]
     assert printed.out.strip() == answer.text.strip()
     assert ("raise students.plain.answering.max_new_tokens" in printed.err) == (not answer.stopped)
@@ -152,8 +108,6 @@ def test_ask_hides_thoughts_and_reads_lines(
     def stream(self: GenerativeStudent, *asked: object) -> object:
         yield from (said[start : start + 3] for start in range(0, len(said), 3))
         parsed = self.renderer.parse(said)
-        from finetune.answering import Generated
-
         return Generated(said, parsed.reasoning, parsed.response, True, True, 9)
 
     monkeypatch.setattr(GenerativeStudent, "stream", stream)

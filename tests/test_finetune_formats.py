@@ -176,12 +176,8 @@ def test_ordinary_words_are_tokenised_in_one_piece() -> None:
 
 
 def test_a_template_with_a_date_gives_the_same_prompt_every_day() -> None:
-    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    made = tiny_tokenizers.make_tokenizer(
-        special, [], tiny_tokenizers.template("llama3_2"), bos_token=special[0], eos_token=special[4]
-    )
-    student = CausalStudent(kind="causal", base="b", format="chat")
-    assert "Today Date: 26 Jul 2024\n" in open_renderer(student, made).render(make_row("q", None, "a")).prompt
+    renderer = open_renderer(CausalStudent(kind="causal", base="b", format="chat"), tiny_tokenizers.llama32())
+    assert "Today Date: 26 Jul 2024\n" in renderer.render(make_row("q", None, "a")).prompt
 
 
 def spoilt(chat: str | None, **names: str) -> PreTrainedTokenizerFast:

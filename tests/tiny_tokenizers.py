@@ -67,6 +67,13 @@ def llama3() -> PreTrainedTokenizerFast:
 
 
 @cache
+def llama32() -> PreTrainedTokenizerFast:
+    """As Llama-3.2-Instruct's, whose template says today's date."""
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    return make_tokenizer(special, [], template("llama3_2"), bos_token=special[0], eos_token=special[4])
+
+
+@cache
 def deepseek() -> PreTrainedTokenizerFast:
     """As DeepSeek-R1-Distill-Llama's: <｜User｜> and <think> are added tokens, but not special ones."""
     special = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"]
