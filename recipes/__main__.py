@@ -33,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="calls, tokens, dollars, stages and training steps of a recipe")
     plan.add_argument("recipe", metavar="RECIPE", help="recipe file")
     add_launch_options(plan)
+    plan.add_argument(
+        "--device", metavar="NAME", help="memory of generative students on t4, rtx4060, l4, a100-40gb, h100, 24gb ...; "
+        "this machine's where not given",
+    )  # fmt: skip
     commands.add_parser("list", help="the recipes that come with tutelage")
     commands.add_parser("keys", help="every key of a recipe, its default and its meaning")
     commands.add_parser("doctor", help="what this machine has: hardware, versions, keys")
@@ -66,11 +70,15 @@ def _expanded(names: list[str]) -> list[str]:
 
 def _plan(args: argparse.Namespace) -> int:
     from recipes.load import load_recipe
+    from recipes.memory_plan import memory_lines
     from recipes.plan import make_plan
 
     recipe = load_recipe(args.recipe, args.overrides)
+    memory = memory_lines(recipe, args.device)
     for line in make_plan(recipe, open_run(recipe, args.run)).lines():
         show(line)
+    for place, line in enumerate(memory):
+        show(f"{'' if place else 'memory':<9} {line}")
     return 0
 
 

@@ -80,7 +80,7 @@ def _hardware() -> list[tuple[str, str]]:
     name, flags = _cpu()
     known = [("bf16", "avx512_bf16"), ("AMX", "amx_bf16"), ("AVX-512", "avx512f"), ("AVX2", "avx2")]
     has = [title for title, flag in known if flag in flags]
-    memory, free = _memory()
+    memory, free = memory_bytes()
     disk = shutil.disk_usage(Path.cwd())
     return [
         ("cpu", f"{name}, {cores} cores" + (f", {', '.join(has)}" if has else "")),
@@ -106,7 +106,7 @@ def _cpu() -> tuple[str, set[str]]:
     return name, flags
 
 
-def _memory() -> tuple[int, int]:
+def memory_bytes() -> tuple[int, int]:
     """Bytes of memory, and of what programs can still get; (0, 0) where the system does not say."""
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
@@ -120,6 +120,11 @@ def _memory() -> tuple[int, int]:
         return 0, 0
     memory = psutil.virtual_memory()
     return int(memory.total), int(memory.available)
+
+
+def bf16_cpu() -> bool:
+    """Whether this processor is quick in bf16, as far as the system says."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpu()[1])
 
 
 def _gpu_lines(gpus: list[Gpu]) -> list[tuple[str, str]]:

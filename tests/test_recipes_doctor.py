@@ -102,5 +102,5 @@ def test_a_system_without_proc_is_read_otherwise(monkeypatch):
     monkeypatch.setattr(doctor.Path, "read_text", missing)
     name, flags = doctor._cpu()
     assert name and flags == set()
-    total, free = doctor._memory()
+    total, free = doctor.memory_bytes()
     assert total >= free >= 0
