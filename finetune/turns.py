@@ -6,7 +6,6 @@ whose contents are marks, cut at the marks. A template that does not come down t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -150,30 +149,6 @@ def go_template(turns: Turns) -> str:
         f'{start}{{{{ range $i, $_ := .Messages }}}}{{{{ if eq .Role "user" }}}}{user}'
         f'{{{{ else if eq .Role "assistant" }}}}{assistant}{{{{ end }}}}{ask}{{{{ end }}}}'
     )
-
-
-def jinja_template(turns: Turns, bos: bool = True) -> str:
-    """The turns as a Jinja chat template, for the header of a GGUF file and for transformers.
-
-    bos: the format's prompts begin with BOS, which such a template has to say itself.
-    """
-    start = _said(turns.bare)
-    if turns.system is not None:
-        given = f"{_said(turns.system[0])}{{{{ messages[0]['content'] }}}}{_said(turns.system[1])}"
-        start = f"{{% if messages[0]['role'] == 'system' %}}{given}{{% else %}}{start}{{% endif %}}"
-    user, assistant = (
-        f"{_said(before)}{{{{ message['content'] }}}}{_said(after)}" for before, after in (turns.user, turns.assistant)
-    )
-    return (
-        f"{'{{ bos_token }}' if bos else ''}{start}{{% for message in messages %}}{{% if message['role'] == 'user' %}}"
-        f"{user}{{% elif message['role'] == 'assistant' %}}{assistant}{{% endif %}}{{% endfor %}}"
-        f"{{% if add_generation_prompt %}}{_said(turns.ask)}{{% endif %}}"
-    )
-
-
-def _said(text: str) -> str:
-    """Literal text as a Jinja expression: raw text would lose its line ends to trim_blocks."""
-    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if text else ""
 
 
 def escape(text: str) -> str:

@@ -76,7 +76,7 @@ def test_packed_weights_are_within_a_step(model: Path, tmp_path: Path, kind: Any
             assert tensor.tensor_type.name == kind.upper()
             blocks = exact.reshape(-1, 32)
             step = np.abs(blocks).max(axis=1, keepdims=True) / steps
-            # q4_0 has -8 to 7: what is near +8 is cut to 7, a whole step off; rounding the scale to float16 adds a little
+            # q4_0 has -8 to 7: what is near +8 is cut to 7, a whole step off; a scale in float16 adds a little
             most = step * (0.57 if steps == 127 else 1.01)
             assert (np.abs(back.reshape(-1, 32) - blocks) <= most).all()
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tiny_llama import make_tokenizer
 
 from finetune.ollama import modelfile
-from finetune.turns import Turns, chat_turns, escape, go_template, jinja_template, question_turns
+from finetune.turns import Turns, chat_turns, escape, go_template, question_turns
+from finetune.turns_jinja import jinja_template
 from recipes.errors import TrainingError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
