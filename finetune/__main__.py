@@ -32,34 +32,38 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(words)
     launch = open_launch(args)
 
-    from finetune.train import lineage, train_students
+    from finetune.hub import push_students
+    from finetune.train import train_students, with_bases
     from finetune.unsloth_backend import import_first
 
     names = [args.student] if args.student else list(launch.recipe.students)
     # a wrong name is found before the teacher is paid
-    import_first(launch.recipe, [one for name in names for one in lineage(launch.recipe, name)])
+    import_first(launch.recipe, with_bases(launch.recipe, names))
     with launch.run.lock() if processes.leads() else nullcontext():
         if processes.leads():
             _bring_rows(launch, names)
         processes.wait()
         train_students(launch.recipe, names, launch.run)
     processes.leave()
-    if args.no_eval or args.student or not processes.leads():
+    if not processes.leads():
         return 0
-    # a process of its own: imports run one way, and eval comes after finetune
-    command = [sys.executable, "-m", "eval", *launch.arguments]
-    return subprocess.run(command, check=False, env=processes.alone()).returncode  # noqa: S603
+    if not (args.no_eval or args.student):
+        # a process of its own: imports run one way, and eval comes after finetune
+        command = [sys.executable, "-m", "eval", *launch.arguments]
+        code = subprocess.run(command, check=False, env=processes.alone()).returncode  # noqa: S603
+        if code:
+            return code
+    with launch.run.lock():
+        push_students(launch.recipe, with_bases(launch.recipe, names), launch.run)  # with the scores on their cards
+    return 0
 
 
 def _bring_rows(launch: Launch, names: list[str]) -> None:
-    """Bring the rows up to date; a base that is not there is found before the teacher is paid."""
-    from recipes.stages import rows_inputs
+    """Bring the rows up to date; what would stop the students is found before the teacher is paid."""
+    from finetune.train import check_ahead
     from synth.build import build_dataset
 
-    if launch.recipe.teacher.provider != "recorded" and launch.run.why_stale("rows", rows_inputs(launch.recipe)):
-        from finetune.bases import check_bases
-
-        check_bases(launch.recipe, names, launch.run)
+    check_ahead(launch.recipe, names, launch.run)
     build_dataset(launch.recipe, launch.run, launch.yes)
 
 

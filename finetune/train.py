@@ -10,14 +10,14 @@ from typing import Any
 from finetune import processes
 from finetune.causal_record import CausalRecord
 from finetune.course import Saving
-from finetune.hub import push_student
+from finetune.hub import check_push
 from finetune.record import StudentRecord, write_record
 from finetune.unsloth_backend import import_first
 from recipes.console import say
 from recipes.errors import RunError, TrainingError
 from recipes.runs import Manifest, RunFolder
 from recipes.schema import Recipe
-from recipes.stages import student_inputs
+from recipes.stages import rows_inputs, student_inputs
 
 AnyRecord = StudentRecord | CausalRecord
 
@@ -51,13 +51,29 @@ def train_student(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
 def train_students(recipe: Recipe, names: Iterable[str], run: RunFolder) -> dict[str, Manifest]:
     """Bring several students up to date, each after the one it starts from."""
     done: dict[str, Manifest] = {}
-    chain = list(dict.fromkeys(one for name in names for one in lineage(recipe, name)))
+    chain = with_bases(recipe, names)
     import_first(recipe, chain)
     for one in chain:
         done[one] = _bring_up_to_date(recipe, one, run)
-        if processes.leads():
-            push_student(recipe, one, run, done[one])
     return done
+
+
+def check_ahead(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
+    """Find before the teacher is paid what would stop these students afterwards: a base, or a push to the Hub.
+
+    Raises TrainingError.
+    """
+    chain = with_bases(recipe, names)
+    check_push(recipe, chain, run)
+    if recipe.teacher.provider != "recorded" and run.why_stale("rows", rows_inputs(recipe)):
+        from finetune.bases import check_bases
+
+        check_bases(recipe, chain, run)
+
+
+def with_bases(recipe: Recipe, names: Iterable[str]) -> list[str]:
+    """These students and those they start from, each once, in the order of their training."""
+    return list(dict.fromkeys(one for name in names for one in lineage(recipe, name)))
 
 
 def lineage(recipe: Recipe, name: str) -> list[str]:

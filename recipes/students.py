@@ -53,7 +53,7 @@ class ClassifierStudent(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 where the machine has it, fp16 on older GPUs, else fp32; weights stay in fp32."""
     push_to_hub: str | None = None
-    """Repository to push the best seed to, e.g. me/airline-roberta; needs HF_TOKEN."""
+    """Hub repository for the best seed and its scores, e.g. me/airline-roberta; needs HF_TOKEN or hf auth login."""
 
     @field_validator("input")
     @classmethod
@@ -183,7 +183,7 @@ class CausalStudent(Section):
     answering: Answering = Answering()
     """How it answers."""
     push_to_hub: str | None = None
-    """Repository to push the best seed to, e.g. me/products-r1; needs HF_TOKEN."""
+    """Hub repository for the best seed and its scores, e.g. me/products-r1; needs HF_TOKEN or hf auth login."""
 
     @model_validator(mode="after")
     def _agrees(self) -> CausalStudent:

@@ -9,7 +9,7 @@ import eval_runs
 import pytest
 
 from eval.__main__ import main
-from recipes.errors import RunError
+from recipes.errors import RunError, TrainingError
 from recipes.load import load_recipe
 from recipes.runs import RunFolder
 
@@ -28,7 +28,15 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr("synth.build.build_dataset", build)
     monkeypatch.setattr("finetune.train.train_students", lambda recipe, names, run: calls.append(names))
     monkeypatch.setattr("finetune.student.open_student", eval_runs.open_fake)
+    monkeypatch.setattr(
+        "finetune.hub.push_students", lambda recipe, names, run: calls.append(("push", names, scored(run)))
+    )
     return calls
+
+
+def scored(run: RunFolder) -> bool:
+    """Whether the report is there."""
+    return (run.path / "report.html").exists()
 
 
 def make(folder: Path) -> RunFolder:
@@ -44,7 +52,8 @@ def test_one_command_from_recipe_to_report(
 ) -> None:
     run = make(tmp_path / "run")
     assert main([str(QUICKSTART), "--run", str(run.path), "--set", "evaluation.resamples=100", "--yes"]) == 0
-    assert called == [("rows", True), ["minilm", "minilm-gold"]]
+    both = ["minilm", "minilm-gold"]
+    assert called == [("rows", True), both, ("push", both, True)], "pushed when the scores are known"
     shown = capsys.readouterr()
     assert shown.out.startswith("model ")
     assert "minilm-gold " in shown.out
@@ -56,4 +65,17 @@ def test_only_the_students_that_are_compared_are_trained(tmp_path: Path, called:
     run = make(tmp_path / "run")
     named = "evaluation.models=[teacher, minilm]"
     assert main([str(QUICKSTART), "--run", str(run.path), "--set", named, "--set", "evaluation.resamples=100"]) == 0
-    assert called == [("rows", False), ["minilm"]]
+    assert called == [("rows", False), ["minilm"], ("push", ["minilm"], True)]
+
+
+def test_what_would_stop_the_students_is_found_before_the_teacher_is_paid(
+    tmp_path: Path, called: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = ["teacher={provider: endpoint, base_url: 'http://127.0.0.1:9/v1', model: m}", "students.minilm.base=no/such"]
+    settings = [part for one in paid for part in ("--set", one)]
+    with pytest.raises(TrainingError, match="the base model no/such cannot be loaded"):
+        main([str(QUICKSTART), *settings, "--run", str(tmp_path / "run")])
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(TrainingError, match=r"students\.minilm: push_to_hub needs a token"):
+        main([str(QUICKSTART), "--set", "students.minilm.push_to_hub=me/student", "--run", str(tmp_path / "run")])
+    assert called == []
