@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from finetune.bases import Base
 from finetune.causal_model import check_fit, load_causal, load_causal_tokenizer
-from finetune.causal_trainer import save_weights
 from finetune.course import CausalCourse
 from finetune.hardware import Machine, Precision, find_machine
 from finetune.record import Record, write_record
@@ -62,6 +61,8 @@ class BaseRecord(Record):
 
 def save_student(model: Any, course: CausalCourse, folder: Path) -> None:
     """Write a trained model to `folder`: its adapter and base.json, or all of it; and its tokenizer."""
+    from finetune.causal_trainer import save_weights  # TRL: seconds that an answer need not wait
+
     folder.mkdir(parents=True, exist_ok=True)
     if course.student.lora is None:
         model.to("cpu")
