@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from finetune.decoding import Decoding, batches, pad_left
+from finetune.decoding import Decoding, batches, no_numbers, pad_left
 from finetune.formats import Renderer, open_renderer
 from finetune.streaming import text_pieces
 from recipes.errors import TrainingError
@@ -160,17 +161,21 @@ class GenerativeStudent:
         from torch.nn.functional import cross_entropy
 
         kept = max(len(ids) - start for ids, start in rows) + 1
+        model = self._model
         with torch.inference_mode():
-            ids, mask = pad_left([ids for ids, _ in rows], self._model.device)
+            ids, mask = pad_left([ids for ids, _ in rows], model.device)
             positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-            logits = self._model(
+            logits = model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=kept
             ).logits
             found = []
             for row, (whole, start) in enumerate(rows):
                 count = len(whole) - start
                 found.append(cross_entropy(logits[row, -count - 1 : -1].float(), ids[row, -count:], reduction="sum"))
-            return [float(one) for one in torch.stack(found).tolist()]
+            losses = torch.stack(found).tolist()
+        if not all(isfinite(one) for one in losses):
+            raise no_numbers(model)
+        return [float(one) for one in losses]
 
     def _cache_tokens(self) -> int:
         """Tokens whose keys and values there is memory for."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from recipes.errors import TrainingError
 from recipes.students import Answering
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ PREFILL_TOKENS = 16_384
 
 
 class Decoding:
-    """A batch: `step` gives each row its next token, `keep` drops rows that need no more.
+    """A batch: `step` gives each row its next token, `keep` drops rows that need no more. Raises TrainingError for a
+    model whose logits are no numbers.
 
     prompts: token ids of each, none empty. tokens: how many ids there are; a model may have weights for more.
     With the same `seed` a prompt gets the same draws, whatever stands beside it. (Its logits may still differ in the
@@ -58,6 +60,8 @@ class Decoding:
                 input_ids=self._ids, attention_mask=self._mask, position_ids=self._positions,
                 past_key_values=self._cache, use_cache=True, logits_to_keep=1,
             ).logits[:, -1, : self._tokens].float()  # fmt: skip
+            if bool(logits.isnan().any()):
+                raise no_numbers(self._model)
             chosen = sample(logits, self._answering, self._draws[:, self._taken])
             self._taken += 1
             self._ids, self._positions = chosen[:, None], self._positions[:, -1:] + 1
@@ -74,6 +78,15 @@ class Decoding:
             self._ids, self._mask, self._positions, self._draws = (
                 table[places] for table in (self._ids, self._mask, self._positions, self._draws)
             )
+
+
+def no_numbers(model: Any) -> TrainingError:
+    """What to raise where a model computes nan."""
+    dtype = str(model.dtype).removeprefix("torch.")
+    return TrainingError(
+        f"the student's logits are no numbers in {dtype}: set precision: fp32 (or bf16 where the device has it), or "
+        "train it again with a lower learning_rate"
+    )
 
 
 def pad_left(rows: Sequence[list[int]], device: Any) -> tuple[Tensor, Tensor]:

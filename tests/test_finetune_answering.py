@@ -172,6 +172,15 @@ def test_losses_are_those_of_the_response_alone(student: GenerativeStudent) -> N
         assert loss == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_is_no_number_is_no_answer() -> None:
+    student = make_student()
+    student._model.lm_head.weight.data[7] = float("nan")
+    row = ResponseRow(id="1", split="test", group="1", question="q", reasoning="t", response="r")
+    for ask in (lambda: student.answer([Question("q")]), lambda: student.losses([row])):
+        with pytest.raises(TrainingError, match="the student's logits are no numbers in float32"):
+            ask()
+
+
 def test_a_conversation_is_asked_about() -> None:
     student = make_student("chat")
     history = (Turn(role="user", content="Hello"), Turn(role="assistant", content="Yes?"))

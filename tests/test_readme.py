@@ -59,16 +59,25 @@ def test_ci_runs_the_readmes_two_lines() -> None:
     assert 'eval "$(command test)"' in script
 
 
-@pytest.mark.parametrize("layer", ["recipes", "synth", "finetune", "eval"])
-def test_the_documented_help_is_the_help(layer: str) -> None:
+COMMANDS = [
+    "recipes",
+    "synth",
+    "finetune",
+    "eval",
+    *(f"finetune {name}" for name in ("preview", "ask", "merge", "export")),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_documented_help_is_the_help(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", layer, "--help"],
+        [sys.executable, "-m", *command.split(), "--help"],
         cwd=ROOT, capture_output=True, text=True, check=True, env={**__import__("os").environ, "COLUMNS": "100"},
     )  # fmt: skip
     documented = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     if sys.version_info[:2] == (3, 11):  # argparse words its help differently from version to version
-        assert done.stdout.strip() in documented, f"docs/cli.md is out of date for python -m {layer}"
-    assert f"python -m {layer}" in documented
+        assert done.stdout.strip() in documented, f"docs/cli.md is out of date for python -m {command}"
+    assert f"python -m {command}" in documented
 
 
 def test_every_key_of_a_recipe_is_documented() -> None:
