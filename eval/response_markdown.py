@@ -88,8 +88,9 @@ def response_section(comparison: ResponseComparison, model: ResponseScores, seed
             own += [response_cell(model, metric).line()] if len(model.seeds) > 1 else []
             lines.append([meaning(metric)[0], *own, *(response_cell(one, metric).main for one in others)])
     said = [one.text() for one in comparison.verdicts if one.claim.startswith(f"{model.name} ")] if seed.chosen else []
+    whose = "teacher's" if comparison.reference == "teacher" else "reference"
     told = (
         f"On {comparison.rows:,} test questions that no student was trained or chosen on. Closeness (ROUGE-L, chrF, "
-        f"loss) is to the {comparison.reference} responses."
+        f"loss) is to the {whose} responses."
     )
     return "\n\n".join(["## Scores", told, markdown_table(head, lines), *said])
