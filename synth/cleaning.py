@@ -16,9 +16,8 @@ from recipes.rows import storable
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 """With its semicolon: without one, html.unescape would make `?a=1&region=eu` of a link `?a=1®ion=eu`."""
-_CONTROL = dict.fromkeys([*range(9), *range(14, 28), *range(127, 160), 0xFEFF])
-"""Control characters that are not white space, and the byte order mark."""
-del _CONTROL[0x85]  # NEL: white space
+_CONTROL = re.compile("[\\x00-\\x08\\x0e-\\x1b\\x7f-\\x84\\x86-\\x9f\\ufeff]")
+"""Control characters that are not white space (x85, NEL, is), and the byte order mark."""
 
 _BLOCKS = (
     "address|article|aside|blockquote|body|br|caption|center|dd|details|div|dl|dt|embed|fieldset|figcaption|figure|"
@@ -89,8 +88,8 @@ def _decoded(text: str) -> str:
 
 def _mended(text: str) -> str:
     if not text.isascii():
-        return unicodedata.normalize("NFC", storable(text).translate(_CONTROL))
-    return text if text.isprintable() else text.translate(_CONTROL)
+        return unicodedata.normalize("NFC", _CONTROL.sub("", storable(text)))
+    return text if text.isprintable() else _CONTROL.sub("", text)
 
 
 def _character(entity: re.Match[str]) -> str:
