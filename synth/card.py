@@ -12,7 +12,7 @@ from recipes.schema import TEACHERLESS, Recipe
 
 _WHAT = {
     "classify": "Texts labelled by a language model (silver labels)",
-    "reasoning": "Questions, reasoning and responses about products, written by a language model",
+    "reasoning": "Questions, reasoning and responses, written by a language model about source texts",
     "description": "Titles of products, each with its description",
     "chat": "Questions and responses of conversations",
 }
@@ -57,6 +57,7 @@ def _made(recipe: Recipe, prompt: Prompt | None) -> str:
         *(_asked(recipe, prompt) if prompt is not None else ["- No teacher was asked."]),
         "- Exact duplicates were dropped; near duplicates (word 3-grams, Jaccard similarity from "
         f"{source.near_duplicate:g}) stand on one side of the split.",
+        *([] if recipe.task == "classify" else [f"- Rows were rejected for: {_filters(recipe)}."]),
     ]
     return "## How it was made\n\n" + "\n".join(lines) + "\n"
 
@@ -73,6 +74,19 @@ def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
         f"- Prompt: {_code(synthesis.prompt or 'none')}, version {prompt.version}; {synthesis.votes} {each}",
         f"- {soft}Replies that could not be read were asked for again up to {synthesis.reask} times, then rejected.",
     ]
+
+
+def _filters(recipe: Recipe) -> str:
+    filters, reasoning = recipe.filters, recipe.task == "reasoning"
+    named = [f"a response under {filters.min_response_chars} or over {filters.max_response_chars} characters"]
+    named += [f"reasoning under {filters.min_reasoning_chars} characters"] if reasoning else []
+    named += ["reasoning copied from the response or the source"]
+    named += ["talk of what the reader was not shown"] if filters.meta_talk else []
+    named += ["numbers, quotations, codes or names that the source has not"] if filters.grounded and reasoning else []
+    named += [f"a response in another language than {filters.language}"] if filters.language is not None else []
+    if filters.near_duplicate is not None:
+        named += [f"a response near an earlier one (similarity from {filters.near_duplicate:g})"]
+    return "; ".join(named)
 
 
 def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from itertools import combinations
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recipes.schema import Source
+from synth import examples as examples_module
 from synth.content import Content
 from synth.duplicates import SKETCH, bucket_hashes, near_groups, similarity, sketch
 from synth.examples import Examples
@@ -114,3 +116,36 @@ def test_a_group_that_fits_nowhere_is_trained_on_only_if_all_rows_are():
     assert sorted(example.split for example in whole) == ["test", "train", "train", "train", "train"]
     part, _ = divided([*same, "a", "b", "c"], test=1, validation=0, train=2)
     assert sorted(example.split for example in part) == ["test", "train", "train"]
+
+
+@pytest.fixture
+def few_compared(monkeypatch):
+    monkeypatch.setattr(examples_module, "LEAST_COMPARED", 4)
+    monkeypatch.setattr(examples_module, "COMPARED_PER_ROW", 2)
+
+
+@given(st.lists(_WORDS, min_size=12, max_size=40, unique=True), st.integers(0, 5))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_small_draw_of_many_rows_keeps_near_ones_together_and_its_counts(few_compared, texts, seed):
+    texts += [f"filler sentence number {n} of its own" for n in range(8)]
+    examples, rejects = divided(texts, train=3, test=2, validation=0, seed=seed)
+    assert sorted(example.split for example in examples) == ["test"] * 2 + ["train"] * 3
+    for first, second in combinations(examples, 2):
+        if near(first.fields["text"], second.fields["text"]) >= 0.8:
+            assert first.split == second.split
+    again, _ = divided(texts[::-1], train=3, test=2, validation=0, seed=seed)
+    assert {(example.fields["text"], example.split) for example in again} == {
+        (example.fields["text"], example.split) for example in examples
+    }
+    assert {reject.reason for reject in rejects} <= {"duplicate"}
+
+
+def test_more_rows_are_compared_where_test_rows_reject_too_many(few_compared):
+    near_test = [f"the quick brown fox jumps over the lazy dog again and again on day {n}" for n in range(30)]
+    others = [f"remark {n} is like no other remark {n * n}" for n in range(10)]
+    tests = ["the quick brown fox jumps over the lazy dog again and again on day x"]
+    for seed in range(5):
+        examples, rejects = divided([*near_test, *others], tests, train=8, test=None, validation=0, seed=seed)
+        assert sorted(example.split for example in examples) == ["test"] + ["train"] * 8
+        assert {example.fields["text"] for example in examples if example.split == "train"} <= set(others)
+        assert {reject.reason for reject in rejects} == {"near_duplicate_of_test"}
