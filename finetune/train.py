@@ -67,8 +67,17 @@ def check_ahead(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
     check_push(recipe, chain, run)
     if recipe.teacher.provider != "recorded" and run.why_stale("rows", rows_inputs(recipe)):
         from finetune.bases import check_bases
+        from recipes.memory_plan import memory_refusals
 
         check_bases(recipe, chain, run)
+        refusals = memory_refusals(recipe, [name for name in chain if not _is_trained(recipe, name, run)])
+        if refusals:
+            raise TrainingError("; ".join(refusals) + "; to try it all the same, name micro_batch and "
+                                "gradient_checkpointing in the recipe")  # fmt: skip
+
+
+def _is_trained(recipe: Recipe, name: str, run: RunFolder) -> bool:
+    return not run.why_stale(f"student-{name}", student_inputs(recipe, name, run))
 
 
 def with_bases(recipe: Recipe, names: Iterable[str]) -> list[str]:

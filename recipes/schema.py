@@ -34,6 +34,8 @@ class Source(Section):
     """Hub dataset id, e.g. mteb/tweet_sentiment_extraction."""
     config: str | None = None
     """Configuration of the Hub dataset."""
+    file: str | None = None
+    """One file of the Hub dataset, e.g. trn.json, where its files do not make one table together."""
     revision: str | None = None
     """Commit, tag or branch of the Hub dataset; name a commit to be sure of the same rows later."""
     split: str = "train"
@@ -72,8 +74,10 @@ class Source(Section):
     def _one_origin(self) -> Source:
         if (self.hub is None) == (self.path is None):
             raise ValueError("name either hub (a dataset id) or path (a file), not both and not neither")
-        if self.hub is None and (self.test_split or self.config or self.revision):
-            raise ValueError("test_split, config and revision belong to a Hub dataset; this source is a file")
+        if self.hub is None and (self.test_split or self.config or self.file or self.revision):
+            raise ValueError("test_split, config, file and revision belong to a Hub dataset; this source is a file")
+        if self.file is not None and self.test_split is not None:
+            raise ValueError("one file of a Hub dataset has one split, train: leave test_split out")
         if self.path is None and self.test_path:
             raise ValueError("test_path belongs to a file; for a Hub dataset name test_split")
         return self

@@ -124,7 +124,9 @@ def _hub_records(source: Source, side: Side) -> Records:
     split = source.test_split if side == "test" else source.split
     assert source.hub is not None
     try:
-        data = load_dataset(source.hub, source.config, split=split, revision=source.revision)
+        data = load_dataset(
+            source.hub, source.config, split=split, revision=source.revision, data_files=source.file
+        )  # fmt: skip
     except (DatasetNotFoundError, ConnectionError, ValueError, OSError) as error:
         sentence = str(error).strip().split("\n", 1)[0]
         raise SourceError(f"source.hub: {source.hub} ({split}) cannot be loaded: {sentence}") from None

@@ -69,7 +69,7 @@ ONE_MISTAKE = [
     ("  label: label\n", "  label: label\n  hub: a/b\n",
      "r.yaml:4: source: name either hub (a dataset id) or path (a file), not both and not neither"),
     ("  label: label\n", "  label: label\n  colour: x\n",
-     "r.yaml:8: source.colour: unknown key; known here: hub, config, revision, split, test_split, path, test_path, text, "
+     "r.yaml:8: source.colour: unknown key; known here: hub, config, file, revision, split, test_split, path, test_path, text, "
      "fields, messages, label, label_names, id, train, validation, test, seed, near_duplicate"),
     ("  label: label\n", "  label: label\n  votes: 3\n", "r.yaml:8: source.votes: unknown key; did you mean synthesis.votes?"),
     ("  label: label\n", "  label: label\n  label: label\n",

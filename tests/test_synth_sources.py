@@ -249,9 +249,18 @@ def test_a_hub_data_set_is_read_by_split_and_its_classes_by_name(tmp_path, hub):
         (2, "bad", "negative"),
         (3, "who knows", None),
     ]
-    assert hub == [(("me/tweets", None), {"split": "test", "revision": "v1"})]
+    assert hub == [(("me/tweets", None), {"split": "test", "revision": "v1", "data_files": None})]
     by_number = make_recipe(tmp_path, **source, label_names={"0": "negative", "1": "neutral"})
     assert [row.gold for row in read_source(by_number, "pool")] == ["neutral", "negative", None]
+
+
+def test_one_file_of_a_hub_data_set(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "trn.json").write_text('{"text": "a mug", "label": "neutral"}\n' * 2, encoding="utf-8")
+    (folder / "labels.txt").write_text("not rows\n", encoding="utf-8")
+    recipe = make_recipe(tmp_path, path=None, hub=str(folder), file="trn.json")
+    assert [row.content.text for row in read_source(recipe, "pool")] == ["a mug", "a mug"]
 
 
 def test_a_data_set_that_cannot_be_had_is_one_sentence(tmp_path):
