@@ -20,10 +20,11 @@ def _compare(launch: Launch) -> None:
     from finetune.hub import push_students
     from finetune.train import check_ahead, train_students, with_bases
     from recipes.console import say
+    from recipes.evaluation_checks import BASE_OF
     from synth.build import build_dataset
 
     wanted = launch.recipe.evaluation.models
-    names = [name for name in launch.recipe.students if wanted is None or name in wanted]
+    names = [name for name in launch.recipe.students if wanted is None or {name, f"{BASE_OF}{name}"} & set(wanted)]
     check_ahead(launch.recipe, names, launch.run)
     build_dataset(launch.recipe, launch.run, launch.yes)
     train_students(launch.recipe, names, launch.run)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from eval.predict import machine
 from eval.questions import Questions
+from eval.unfinished import Unfinished
 from recipes.console import say
 from recipes.errors import RunError
 from recipes.rows import ResponseRow, Row, read_rows, write_rows
@@ -28,6 +29,8 @@ Role = Literal["teacher", "student", "base"]
 WARM_UP = 2
 """Questions answered in a few tokens before the clock starts: a first call's set-up is no speed."""
 WARM_UP_TOKENS = 4
+WINDOW = 64
+"""Questions answered before the answers are written down: what a kill can cost."""
 
 
 class Speaker(Protocol):
@@ -121,28 +124,54 @@ def responses_of(responder: Responder, run: RunFolder, questions: Questions) -> 
 def _generate(
     responder: Responder, run: RunFolder, questions: Questions, inputs: dict[str, str], path: Path
 ) -> Manifest:
-    from finetune.answering import Question
-
-    asked = [Question(row.question, row.history) for row in questions.rows]
-    say(f"{responder.name}: answers {len(asked):,} questions")
-    speaker = responder.open()
-    few = responder.answering.model_copy(update={"max_new_tokens": WARM_UP_TOKENS})
-    speaker.answer(asked[:WARM_UP], few, seed=responder.seed or 0)
-    started = time.perf_counter()
-    said = speaker.answer(asked, responder.answering, seed=responder.seed or 0)
-    seconds = max(time.perf_counter() - started, 1e-9)
-    losses = speaker.losses(questions.rows)
-    del speaker
-    _let_go()
-    lines = [_line(row, one, loss) for row, one, loss in zip(questions.rows, said, losses, strict=True)]
+    """Ask for all answers, a window at a time; those that an earlier process wrote down are not asked for again."""
+    kept = Unfinished(path.parent, responder.stem(), inputs)
+    lines, rows = kept.read(Response), questions.rows
+    say(f"{responder.name}: answers {len(rows):,} questions" + (f", {len(lines):,} are answered" if lines else ""))
+    tokens, answered, seconds = 0, 0, 0.0
+    if len(lines) < len(rows):
+        speaker = responder.open()
+        _warm_up(speaker, responder, rows)
+        for start in range(len(lines), len(rows), WINDOW):
+            window = rows[start : start + WINDOW]
+            made, spent = _answers(speaker, responder, window)
+            kept.add(made)
+            lines += made
+            tokens += sum(one.tokens or 0 for one in made)
+            answered, seconds = answered + len(made), seconds + spent
+            if len(lines) < len(rows):
+                say(f"{responder.name}: {len(lines):,} of {len(rows):,} answers, {tokens / seconds:,.1f} tokens/s")
+        del speaker
+        _let_go()
     write_rows(path, lines)
-    tokens = sum(one.tokens for one in said)
     facts = {
-        "tokens_per_second": round(tokens / seconds, 1),
-        "rows_per_second": round(len(asked) / seconds, 3),
+        "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
+        "rows_per_second": round(answered / seconds, 3) if seconds else None,
         "machine": machine(),
     }
-    return run.finish(f"predictions-{responder.stem()}", inputs, [path], facts)
+    manifest = run.finish(f"predictions-{responder.stem()}", inputs, [path], facts)
+    kept.remove()
+    return manifest
+
+
+def _warm_up(speaker: Speaker, responder: Responder, rows: Sequence[ResponseRow]) -> None:
+    few = responder.answering.model_copy(update={"max_new_tokens": WARM_UP_TOKENS})
+    speaker.answer(_asked(rows[:WARM_UP]), few, seed=responder.seed or 0)
+
+
+def _answers(speaker: Speaker, responder: Responder, rows: Sequence[ResponseRow]) -> tuple[list[Response], float]:
+    """Answers to some questions with the losses of their references, and the seconds that answering took."""
+    started = time.perf_counter()
+    said = speaker.answer(_asked(rows), responder.answering, seed=responder.seed or 0)
+    seconds = max(time.perf_counter() - started, 1e-9)
+    losses = speaker.losses(rows)
+    return [_line(row, one, loss) for row, one, loss in zip(rows, said, losses, strict=True)], seconds
+
+
+def _asked(rows: Sequence[ResponseRow]) -> list[Question]:
+    from finetune.answering import Question
+
+    return [Question(row.question, row.history) for row in rows]
 
 
 def _line(row: ResponseRow, said: Generated, loss: tuple[float, int]) -> Response:

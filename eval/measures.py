@@ -34,7 +34,8 @@ MEASURES: dict[str, Measure] = {
         "points", 1,
     ),
     "bits_per_char": Measure(
-        "Bits/char", "held-out loss of the reference responses in bits a character: comparable between tokenizers",
+        "Bits/char",
+        "held-out loss of the reference responses and their end in bits a character: comparable between tokenizers",
         "plain", -1, 3, claims=("predicts the held-out responses better than", "predicts them worse than"),
     ),
     "loss": Measure("Loss", "held-out loss of the reference responses in nats a token", "plain", -1, 3),
@@ -69,3 +70,5 @@ def paired_head(measure: str) -> str:
 
 PAIRED = ("bits_per_char", "rouge_l", "chrf", "answered", "stopped", "valid", "grounded", "meta_talk", "repeats")
 """What models are tested in, in the order of the report."""
+PAIRED_WITH_TEACHER = ("grounded", "meta_talk", "repeats")
+"""What a teacher can be beaten in: it is its own reference, and what it did not answer is no row."""

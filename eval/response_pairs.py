@@ -17,7 +17,7 @@ import numpy as np
 from eval.answer_scores import ScoredModel
 from eval.comparison import Figure
 from eval.intervals import detectable, holm, mcnemar
-from eval.measures import MEASURES, PAIRED
+from eval.measures import MEASURES, PAIRED, PAIRED_WITH_TEACHER
 from eval.metrics import Floats
 from eval.resampling import Tally, bootstrap_difference, detectable_mean, permutation_test
 from eval.responses import Family, ResponsePair
@@ -38,7 +38,11 @@ class Duel:
 
 def compare_pairs(models: Sequence[ScoredModel], bases: Mapping[str, str], how: Evaluation) -> tuple[ResponsePair, ...]:
     """Every duel in every measure that both were scored in. bases: student -> its base's name."""
-    found = [_pair(duel, measure, how) for duel in duels(models, bases) for measure in PAIRED]
+    found = [
+        _pair(duel, measure, how)
+        for duel in duels(models, bases)
+        for measure in (PAIRED_WITH_TEACHER if duel.family == "teacher" else PAIRED)
+    ]
     return _correct([pair for pair in found if pair is not None])
 
 

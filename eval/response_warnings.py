@@ -51,6 +51,8 @@ def response_warnings(
 def _whose(recipe: Recipe, models: Sequence[ResponseScores]) -> Iterator[str]:
     who = "teacher's" if recipe.task == "reasoning" else "source's"
     yield f"ROUGE-L, chrF and loss tell closeness to the {who} responses, not quality: other good answers lose."
+    if recipe.task == "description":
+        yield "The reference descriptions are the facts that answers are checked against: all of them are grounded."
     kept = [name for name, on in (("grounded", recipe.filters.grounded), ("meta-talk", recipe.filters.meta_talk)) if on]
     if recipe.task == "reasoning" and kept and any(model.role == "teacher" for model in models):
         yield (

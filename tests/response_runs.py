@@ -48,7 +48,8 @@ def row_of(number: int, split: str = "test") -> ResponseRow:
     rng = random.Random(f"{split}-{number}")
     colour, thing, size = rng.choice(COLOURS), rng.choice(THINGS), 20 + number
     return ResponseRow(
-        id=f"{split}-{number}", split=split, group=f"{split}-{number}", question=f"Which {colour} {thing} fits?",
+        id=f"{split}-{number}", split=split, group=f"{split}-{number}",
+        question=f"Which {colour} {thing} fits shelf {number}?",
         reasoning=f"They want a {colour} one. The {thing} is {size} cm high.",
         response=f"The {colour} {thing} is {size} cm high and fits on most shelves.",
         fields={"title": f"{colour} {thing}", "description": f"A {thing} in {colour}, {size} cm high."},
@@ -131,18 +132,18 @@ class FakeSpeaker:
     ) -> list[Generated]:
         """One answer per question."""
         FakeSpeaker.asked += len(questions)
-        return [self._answer(place, one) for place, one in enumerate(questions)]
+        return [self._answer(one) for one in questions]
 
     def losses(self, rows: Sequence[ResponseRow]) -> list[tuple[float, int]]:
         """A loss that grows with the length, the same share for each row but for a little."""
         return [
-            (self.nats * len(row.response) * (1 + 0.01 * (place % 3)), len(row.response) // 4)
-            for place, row in enumerate(rows)
+            (self.nats * len(row.response) * (1 + 0.01 * (len(row.id) % 3)), len(row.response) // 4) for row in rows
         ]
 
-    def _answer(self, place: int, question: Question) -> Generated:
+    def _answer(self, question: Question) -> Generated:
+        place = int(question.question.rstrip("?").rsplit(" ", 1)[-1])
         rng = random.Random(f"{self.seed} {self.errs} {place}")
-        row = self.rows.get(f"{place} {question.question}")
+        row = self.rows.get(question.question)
         said = row.response if row is not None else "I do not know what fits here."
         if rng.random() < self.errs:
             said = f"The context mentions a 999 cm {rng.choice(COLOURS)} thing. " + "It fits and fits and fits. " * 3
@@ -156,7 +157,7 @@ class FakeSpeaker:
 
 def speakers(rows: Sequence[ResponseRow], **models: dict[str, Any]) -> Any:
     """(name, seed) -> an open model; names as in the report, `base` for all bases."""
-    known = {f"{place} {row.question}": row for place, row in enumerate(rows)}
+    known = {row.question: row for row in rows}
 
     def open_named(name: str, seed: int = 0) -> FakeSpeaker:
         return FakeSpeaker(known, **{"errs": 0.0, "nats": 0.5, "seed": seed, **models.get(name, {})})

@@ -98,7 +98,6 @@ def test_loss_is_a_ratio_over_all_rows(run: RunFolder) -> None:
 def test_pairs_are_corrected_within_their_families(run: RunFolder) -> None:
     found = compared(run)
     assert [(one.family, one.measure) for one in found.pairs if one.family == "teacher"] == [
-        ("teacher", "answered"),
         ("teacher", "grounded"),
         ("teacher", "meta_talk"),
         ("teacher", "repeats"),
@@ -198,6 +197,35 @@ def test_models_are_opened_only_when_their_answers_are_wanted(run: RunFolder) ->
     compared(run, students=students)
     assert FakeSpeaker.opened == opened + 2
     assert FakeSpeaker.open_now == 0
+
+
+def test_what_a_kill_interrupted_goes_on_where_it_stopped(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = compared(run)
+    for path in [*(run.path / "predictions").iterdir(), *(run.path / "manifests").glob("pred*")]:
+        path.unlink()
+    run.manifest_path("report").unlink()
+    monkeypatch.setattr("eval.generate.WINDOW", 8)
+    answer, asked = FakeSpeaker.answer, FakeSpeaker.asked
+
+    def dies(self: FakeSpeaker, questions: Any, answering: Any = None, seed: int = 0) -> Any:
+        if FakeSpeaker.asked - asked > 20:
+            raise KeyboardInterrupt
+        return answer(self, questions, answering, seed)
+
+    monkeypatch.setattr(FakeSpeaker, "answer", dies)
+    with pytest.raises(KeyboardInterrupt):
+        compared(run)
+    (kept,) = (run.path / "predictions").glob("*.unfinished.jsonl")
+    assert len(kept.read_bytes().splitlines()) == 24
+    with kept.open("ab") as torn:
+        torn.write(b'{"id":"test-')
+    monkeypatch.setattr(FakeSpeaker, "answer", answer)
+    before = FakeSpeaker.asked
+    again = compared(run)
+    warm = 2
+    assert FakeSpeaker.asked == before + warm + (30 - 24) + warm + 30, "six are left of the first, and all of its base"
+    assert not list((run.path / "predictions").glob("*.unfinished.jsonl"))
+    assert again.model("tuned").figures == whole.model("tuned").figures
 
 
 def test_answers_to_other_questions_are_not_used(run: RunFolder) -> None:

@@ -1,0 +1,52 @@
+"""Answers of a model that was stopped on the way: kept beside predictions/, so that none is generated twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from recipes.rows import Row
+from recipes.runs import digest
+
+Line = TypeVar("Line", bound=Row)
+
+
+class Unfinished:
+    """A file of answers that grows while a model answers; it belongs to these inputs, others have another name."""
+
+    def __init__(self, folder: Path, stem: str, inputs: Mapping[str, str]) -> None:
+        self.path = folder / f"{stem}.{digest(dict(inputs))[:16]}.unfinished.jsonl"
+
+    def read(self, kind: type[Line]) -> list[Line]:
+        """The answers so far, up to the first line that a crash has cut; what follows that line is forgotten."""
+        if not self.path.exists():
+            return []
+        found: list[Line] = []
+        whole = 0
+        for line in self.path.read_bytes().splitlines(keepends=True):
+            try:
+                found.append(kind.model_validate_json(line))
+            except ValidationError:
+                break
+            if not line.endswith(b"\n"):
+                found.pop()
+                break
+            whole += len(line)
+        os.truncate(self.path, whole)
+        return found
+
+    def add(self, lines: Sequence[Row]) -> None:
+        """Write answers down; they are safe when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as out:
+            out.writelines(line.model_dump_json().encode() + b"\n" for line in lines)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def remove(self) -> None:
+        """All is answered, and stands elsewhere."""
+        self.path.unlink(missing_ok=True)
