@@ -192,14 +192,14 @@ class Bar:
     width: float
 
 
-def funnel_bars(funnel: Funnel) -> list[Bar]:
-    """Read, not drawn and set aside before asking; asked; kept by split; rejected by reason."""
+def funnel_bars(funnel: Funnel, asked: str = "asked") -> list[Bar]:
+    """Read, not drawn and set aside before asking; asked; kept by split; rejected by reason. asked: its name."""
     aside = {"not drawn": funnel.not_drawn or 0, **funnel.set_aside}
     read = funnel.asked + sum(aside.values())
     parts = [
         ("whole", {"read": read} if read > funnel.asked else {}),
         ("aside", aside),
-        ("whole", {"asked": funnel.asked}),
+        ("whole", {asked: funnel.asked}),
         ("kept", {f"kept, {split}": count for split, count in funnel.kept.items()}),
         ("rejected", funnel.rejected),
     ]

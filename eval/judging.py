@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 
 from eval.bouts import TIE, Bout, Ruling
@@ -164,4 +165,5 @@ def _confirm(judge: Judge, left: Sequence[ChatRequest], journal: Journal, yes: b
 def _as_judge(error: TeacherError) -> str:
     """A sentence about a teacher, said of the judge."""
     text = str(error).replace("synthesis.budget_usd", "evaluation.judge.budget_usd").replace("the teacher", "the judge")
-    return text.replace("teacher.", "evaluation.judge.").replace("rows are not asked", "questions are not judged")
+    text = text.replace("rows are not asked", "questions are not judged")
+    return re.sub(rf"\bteacher\.({'|'.join(Judge.model_fields)})\b", r"evaluation.judge.\1", text)

@@ -56,11 +56,11 @@ def _labels(models: Sequence[ModelScores]) -> str:
     return markdown_table(["model", "label", "precision", "recall", "F1", "rows"], rows)
 
 
-def funnel_table(funnel: Funnel) -> str:
-    """What became of every example."""
+def funnel_table(funnel: Funnel, asked: str = "asked") -> str:
+    """What became of every example. asked: what those that were not set aside are called."""
     rows = [["not drawn", f"{funnel.not_drawn:,}"]] if funnel.not_drawn else []
     rows += [[f"set aside, {reason}", f"{count:,}"] for reason, count in funnel.set_aside.items()]
-    rows += [["asked", f"{funnel.asked:,}"]]
+    rows += [[asked, f"{funnel.asked:,}"]]
     rows += [[f"kept, {split}", f"{count:,}"] for split, count in funnel.kept.items()]
     rows += [[f"rejected, {reason}", f"{count:,}"] for reason, count in funnel.rejected.items()]
     return markdown_table(["", "rows"], rows)

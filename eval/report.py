@@ -15,7 +15,7 @@ from eval.comparison import Comparison
 from eval.costs import ratio_sentence
 from eval.markdown import markdown
 from eval.measures import paired_head
-from eval.response_markdown import response_markdown
+from eval.response_markdown import asked_as, response_markdown
 from eval.response_table import meaning, response_grid, shown_metrics
 from eval.response_verdicts import direction, main_verdicts, open_verdicts
 from eval.responses import ResponseComparison
@@ -74,6 +74,7 @@ def html(comparison: Comparison) -> str:
         glossary=[(column.head, column.meaning) for column in shown],
         main_verdicts=max(1, sum(pair.family == "question" for pair in comparison.pairs)),
         open_verdicts=len(comparison.verdicts),
+        bars=charts.funnel_bars(comparison.funnel),
         columns=shown,
         headline=charts.headline(comparison),
         cost=charts.cost_chart(comparison),
@@ -91,6 +92,7 @@ def response_html(comparison: ResponseComparison) -> str:
         glossary=[meaning(name) for name in shown_metrics(comparison)],
         main_verdicts=main_verdicts(comparison.verdicts),
         open_verdicts=open_verdicts(comparison),
+        bars=charts.funnel_bars(comparison.funnel, asked_as(comparison)),
         grid=response_grid(comparison),
         dot_charts=response_charts.dot_charts(comparison),
         judged=response_charts.judged_bars(judged),
@@ -109,7 +111,6 @@ def _page(template: str, comparison: AnyComparison, **parts: Any) -> str:
         style=_safe(style),
         style_hash=_safe(f"sha256-{seal}"),
         confidence=f"{100 * comparison.confidence:g}%",
-        bars=charts.funnel_bars(comparison.funnel),
         many_seeds=any(len(model.seeds) > 1 for model in models),
         **parts,
     )

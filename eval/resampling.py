@@ -109,6 +109,16 @@ def detectable_mean(differences: Floats, confidence: float, power: float = 0.8) 
     return float((norm.ppf(0.5 + confidence / 2) + norm.ppf(power)) * spread)
 
 
+def shared_out(confidence: float, tests: int, power: float = 0.8) -> float:
+    """How many times larger a difference must be to be found when `tests` are corrected together, by Holm's method: its
+    first asks for the family's error shared out evenly.
+    """
+    from scipy.stats import norm
+
+    alone, together = (norm.ppf(1 - (1 - confidence) / 2 / count) + norm.ppf(power) for count in (1, tests))
+    return float(together / alone)
+
+
 def _drawn(tally: Tally, resamples: int, seed: int) -> Floats:
     """The figure in each resample, (resamples,); NaN where it drew no row that counts."""
     parts, wholes = np.nan_to_num(tally.parts), np.where(tally.scored, tally.wholes, 0.0)

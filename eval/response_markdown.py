@@ -34,10 +34,15 @@ def response_markdown(comparison: ResponseComparison) -> str:
         parts += [f"## Judged by {comparison.judge.model}", _judge(comparison.judge)]
     if comparison.examples:
         parts += ["## Examples", *(_example(one) for one in comparison.examples)]
-    parts += ["## Rows", funnel_table(comparison.funnel)]
+    parts += ["## Rows", funnel_table(comparison.funnel, asked_as(comparison))]
     measured = f"Tokens/s on {comparison.machine}; " if comparison.machine else ""
     parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def asked_as(comparison: ResponseComparison) -> str:
+    """What the examples that were not set aside are called: where the responses are the source's, nobody is asked."""
+    return "asked" if comparison.reference == "teacher" else "taken"
 
 
 def _pairs(pairs: Sequence[ResponsePair]) -> str:

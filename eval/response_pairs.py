@@ -7,6 +7,7 @@ against one another. Bases are not compared among themselves.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,7 +20,7 @@ from eval.comparison import Figure
 from eval.intervals import detectable, holm, mcnemar
 from eval.measures import MEASURES, PAIRED, PAIRED_WITH_TEACHER
 from eval.metrics import Floats
-from eval.resampling import Tally, bootstrap_difference, detectable_mean, permutation_test
+from eval.resampling import Tally, bootstrap_difference, detectable_mean, permutation_test, shared_out
 from eval.responses import Family, ResponsePair
 from recipes.schema import Evaluation
 
@@ -43,7 +44,7 @@ def compare_pairs(models: Sequence[ScoredModel], bases: Mapping[str, str], how: 
         for duel in duels(models, bases)
         for measure in (PAIRED_WITH_TEACHER if duel.family == "teacher" else PAIRED)
     ]
-    return _correct([pair for pair in found if pair is not None])
+    return _correct([pair for pair in found if pair is not None], how)
 
 
 def duels(models: Sequence[ScoredModel], bases: Mapping[str, str]) -> list[Duel]:
@@ -121,9 +122,21 @@ def _over_seeds(duel: Duel, name: str, how: Evaluation) -> Figure | None:
     return None if shared is None else _difference(shared[0], shared[1], how)
 
 
-def _correct(pairs: Sequence[ResponsePair]) -> tuple[ResponsePair, ...]:
+def _correct(pairs: Sequence[ResponsePair], how: Evaluation) -> tuple[ResponsePair, ...]:
     corrected: dict[int, float] = {}
     for family in get_args(Family):
         places = [place for place, pair in enumerate(pairs) if pair.family == family]
         corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
-    return tuple(pair.model_copy(update={"p_holm": corrected[place]}) for place, pair in enumerate(pairs))
+    size = Counter(pair.family for pair in pairs)
+    return tuple(
+        pair.model_copy(update={"p_holm": corrected[place], "detectable": _found(pair, size[pair.family], how)})
+        for place, pair in enumerate(pairs)
+    )
+
+
+def _found(pair: ResponsePair, family: int, how: Evaluation) -> float | None:
+    """The smallest difference that would have been found among so many tests; a share has no larger one than 1."""
+    if pair.detectable is None:
+        return None
+    least = pair.detectable * shared_out(how.confidence, family)
+    return min(1.0, least) if MEASURES[pair.measure].kind != "plain" else least

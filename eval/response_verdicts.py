@@ -91,7 +91,17 @@ def _claim(pair: ResponsePair, other: str, confidence: float) -> Verdict:
         f"A true difference of {measure_text(pair.detectable, pair.measure)} would have been found 4 times in 5."
     )  # fmt: skip
     claim = f"{pair.first} is not distinguishable from {other} in {measure.head}{corrected}"
-    return Verdict(claim=claim, figures=told, more=f"{seeds} {found}".strip())
+    return Verdict(
+        claim=claim, figures=told, more=" ".join(part for part in (_at_odds(pair, confidence), seeds, found) if part)
+    )
+
+
+def _at_odds(pair: ResponsePair, confidence: float) -> str:
+    """Said where the interval, a bootstrap's, leaves out 0 and the test finds nothing, correction or not."""
+    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
+    if pair.p < 1 - confidence or low <= 0 <= high:
+        return ""
+    return "The interval, a bootstrap's, leaves out 0; the test, which decides, does not."
 
 
 def _beside(first: str, other: str, pairs: Sequence[ResponsePair], confidence: float) -> Verdict:

@@ -18,7 +18,7 @@ from eval.response_markdown import response_markdown
 from eval.responses import ResponseComparison
 from recipes.chat import Usage
 from recipes.errors import TeacherError
-from recipes.rows import ResponseRow, read_rows
+from recipes.rows import ResponseRow, Turn, read_rows, write_rows
 from recipes.runs import RunFolder
 
 BASE = "base of tuned"
@@ -190,3 +190,29 @@ def test_the_report_shows_the_judge(run: RunFolder) -> None:
     assert found.judge is not None
     row = next(line for line in text.splitlines() if line.startswith("| tuned - teacher | 11 |"))
     assert f"| {found.judge.judged[0].losses} |" in row
+
+
+def test_a_conversation_is_judged_with_what_was_said_before(run: RunFolder) -> None:
+    before = (Turn(role="system", content="Be brief."), Turn(role="user", content="Hello"))
+    rows = [row.model_copy(update={"history": before}) for row in read_rows(run.rows / "test.jsonl", ResponseRow)]
+    write_rows(run.rows / "test.jsonl", rows)
+    sections = {
+        "task": "chat",
+        "source": {"path": "chats.jsonl", "messages": "messages"},
+        "teacher": {"provider": "none", "model": "none"},
+        "synthesis": {},
+        "students": {"tuned": response_runs.student_of(format="chat")},
+    }
+    response_runs.make_student(run, response_runs.recipe_of(**sections))
+    with TeacherStub(likes_truth) as stub:
+        judge = {"provider": "endpoint", "model": "m-judge", "base_url": stub.url}
+        found = compare(response_runs.recipe_of(**sections, evaluation={"resamples": 100, "judge": judge}), run, True)
+        said = stub.seen[0].body["messages"][-1]["content"]
+    assert isinstance(found, ResponseComparison)
+    assert said.startswith("Question:\nsystem: Be brief.\nuser: Hello\nWhich ")
+    assert "Facts:\n(none are given)" in said
+    assert found.model("tuned").figure("grounded").value is None, "there are no facts to check against"
+    assert found.examples[0].history == ("system: Be brief.", "user: Hello")
+    assert found.judge is not None
+    assert found.judge.judged[0].other == "reference"
+    assert "| taken |" in response_markdown(found)

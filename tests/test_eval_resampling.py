@@ -18,6 +18,7 @@ from eval.resampling import (
     detectable_mean,
     mean_tally,
     permutation_test,
+    shared_out,
 )
 
 NAN = math.nan
@@ -94,3 +95,9 @@ def test_detectable_by_hand() -> None:
     values *= 2 / np.std(values, ddof=1)
     assert detectable_mean(values, 0.95) == pytest.approx(0.560316, abs=1e-5)
     assert detectable_mean(np.array([1.0]), 0.95) is None
+
+
+def test_a_test_among_others_needs_a_larger_difference() -> None:
+    assert shared_out(0.95, 1) == 1.0
+    # z of 1 - 0.05/2/10 is 2.80703: (2.80703 + 0.84162) / (1.95996 + 0.84162)
+    assert shared_out(0.95, 10) == pytest.approx(3.64865 / 2.80158, abs=1e-4)
