@@ -91,6 +91,11 @@ def score_model(
         about=about,
         answered=sum(bool(line.response.strip()) for line in model.main.lines),
         figures={name: _figure([point[name] for point in points], _ends(model, name, how)) for name in names},
+        unscored={
+            name: missing
+            for name, tally in model.tallies[model.chosen].items()
+            if (missing := int((~tally.scored).sum()))
+        },
         tokens_per_second=statistics.fmean(speeds) if speeds else None,
         usd_per_1000=usd_per_1000,
         seeds=_seeds(model, points),
@@ -124,15 +129,20 @@ def _points(questions: Questions, said: Responses, found: Tallies) -> dict[str, 
                 if line.response.strip()]  # fmt: skip
         points["chrf"] = corpus_chrf(*zip(*kept, strict=True))
     if points.get("loss") is not None:
-        points["perplexity"] = math.exp(min(points["loss"] or 0.0, 700.0))
+        points["perplexity"] = float(_exp(np.array(points["loss"])))
     return points
+
+
+def _exp(loss: Floats) -> Floats:
+    """Perplexity of a loss; one beyond what a float holds stays a number."""
+    return np.asarray(np.exp(np.minimum(loss, 700.0)), dtype=np.float64)
 
 
 def _ends(model: ScoredModel, name: str, how: Evaluation) -> tuple[float, float] | None:
     """Ends of a figure's interval: Wilson's for a share of yes or no in one set, bootstrap over rows for all else."""
     if name == "chrf":
         return None
-    shape: Callable[[Floats], Floats] | None = np.exp if name == "perplexity" else None
+    shape: Callable[[Floats], Floats] | None = _exp if name == "perplexity" else None
     used = [one["loss" if name == "perplexity" else name] for one in model.tallies]
     if name in MEASURES and MEASURES[name].yes_no and len(used) == 1:
         values = used[0].parts[used[0].scored]

@@ -6,6 +6,7 @@ A model is opened only when its answers are wanted, asked, and let go of before 
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -176,7 +177,7 @@ def _asked(rows: Sequence[ResponseRow]) -> list[Question]:
 
 def _line(row: ResponseRow, said: Generated, loss: tuple[float, int]) -> Response:
     nll, tokens = loss
-    known = tokens > 0
+    known = tokens > 0 and math.isfinite(nll)
     return Response(
         id=row.id,
         text=said.text,

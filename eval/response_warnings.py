@@ -76,6 +76,8 @@ def _of_model(model: ResponseScores, rows: int) -> Iterator[str]:
             f"{model.name} ended only {percent(stopped)} of its answers by itself; the others were cut at "
             "answering.max_new_tokens."
         )
+    if model.unscored.get("loss"):
+        yield f"{model.name}: {model.unscored['loss']:,} of {rows:,} reference responses are too long for it: no loss."
     if silent:
         counted = model.figure("rouge_l_all").value
         would = (

@@ -28,7 +28,7 @@ class ResponseScores(Part):
 
     answered: of the chosen seed, how many questions got a response. chrf is over all answers together; chrf_rows, the
     mean over answers, is what is tested. Measures over responses leave out questions that got none; `rouge_l_all`
-    counts those as 0.
+    counts those as 0. unscored: measure -> questions without a figure in the chosen seed, where there are any.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ResponseScores(Part):
     about: str
     answered: int
     figures: dict[str, Figure]
+    unscored: dict[str, int]
     tokens_per_second: float | None
     usd_per_1000: float | None
     seeds: tuple[SeedFigures, ...] = ()

@@ -159,10 +159,28 @@ def test_silence_is_counted_and_not_averaged(run: RunFolder, monkeypatch: pytest
     pair = found.pair("tuned", BASE, "rouge_l")
     assert pair is not None
     assert pair.rows == 27
+    assert tuned.unscored == {"words": 3, "meta_talk": 3, "grounded": 3, "rouge_l": 3, "chrf_rows": 3}
     said = " ".join(found.warnings)
     assert "tuned gave no response to 3 of 30 questions" in said
     assert "counted as 0, they would put its ROUGE-L at 90.0" in said
     assert "tuned ended only 80.0% of its answers by itself" in said
+
+
+def test_a_loss_that_cannot_be_taken_is_counted(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = FakeSpeaker.losses
+
+    def two_too_long(self: FakeSpeaker, rows: Any) -> Any:
+        return [(0.0, 0), (math.nan, 9), *losses(self, rows)[2:]]
+
+    monkeypatch.setattr(FakeSpeaker, "losses", two_too_long)
+    found = compared(run)
+    tuned = found.model("tuned")
+    assert tuned.unscored == {"loss": 2, "bits_per_char": 2}
+    assert tuned.figure("loss").value is not None
+    assert "tuned: 2 of 30 reference responses are too long for it: no loss." in found.warnings
+    pair = found.pair("tuned", BASE, "bits_per_char")
+    assert pair is not None
+    assert pair.rows == 28
 
 
 def test_seeds_are_averaged_and_one_is_tested(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
