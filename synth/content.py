@@ -40,11 +40,13 @@ class Content:
     @property
     def whole(self) -> str:
         """All of it: rows that agree in this are the same."""
-        return "\n".join([*(turn.content for turn in self.history), *self.fields.values()])
+        parts = self.fields.values()
+        return "\n".join([*(turn.content for turn in self.history), *parts] if self.history else parts)
 
     def size(self) -> int:
         """Characters."""
-        return sum(map(len, self.fields.values())) + sum(len(turn.content) for turn in self.history)
+        size = sum(map(len, self.fields.values()))
+        return size + sum(len(turn.content) for turn in self.history) if self.history else size
 
     def cut(self, limit: int) -> Content:
         """The same with no field longer than `limit`: what is kept of a row that is too long."""
