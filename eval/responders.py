@@ -8,7 +8,10 @@ asked in the student's own format: what training has changed and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import orjson
 
 from eval.generate import Responder, Speaker
 from finetune.causal_record import CausalRecord
@@ -17,6 +20,10 @@ from recipes.evaluation_checks import BASE_OF, has_base, reference_name
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import Recipe
 from recipes.stages import student_inputs
+from recipes.students import CausalStudent
+
+ANSWERS_VERSION = 1
+"""Raised when rendering, decoding or reading back changes what answers come out; raise stages.REPORT_VERSION too."""
 
 
 def roster(recipe: Recipe, run: RunFolder) -> list[str]:
@@ -91,10 +98,35 @@ def base_responder(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Resp
 def _base_inputs(recipe: Recipe, run: RunFolder, name: str) -> dict[str, str]:
     start = student_inputs(recipe, name, run)
     inputs = _inputs(recipe, name) | {key: sha for key, sha in start.items() if key.startswith("base ")}
+    inputs["base's precision"] = digest(_base_precision(recipe.causal(name)))
+    inputs["base as loaded"] = digest(_base_loaded(run, name))
     other = recipe.base_student(name)
     if other is not None:
         inputs[f"students.{other} as trained"] = file_digest(run.student(other) / "student.json")
     return inputs
+
+
+def _base_precision(student: CausalStudent) -> Literal["auto", "fp32"]:
+    return "fp32" if student.precision == "fp32" else "auto"
+
+
+def _base_loaded(run: RunFolder, name: str) -> list[Any]:
+    """Which weights the best seed was trained on, by its base.json: `revision: main` is another commit a week later.
+
+    Nothing of the adapter, so that students of one base still share its answers; empty before training.
+    """
+    best = _json(run.student(name) / "student.json").get("best_seed")
+    base = _json(run.student(name, best) / "base.json") if isinstance(best, int) else {}
+    return [base.get(key) for key in ("name", "revision", "print")]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none, which whoever opens the student says."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _with_base(recipe: Recipe, name: str) -> list[str]:
@@ -114,7 +146,10 @@ def _inputs(recipe: Recipe, name: str) -> dict[str, str]:
     """What a model's answers depend on beside its weights."""
     student = recipe.causal(name)
     fields = {"format", "instruction", "max_length", "quantization", "answering"}
-    return {"format and answering": digest(student.model_dump(include=fields))}
+    return {
+        "format and answering": digest(student.model_dump(include=fields)),
+        "tutelage's answering code": digest(ANSWERS_VERSION),
+    }
 
 
 def _opener(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Callable[[], Speaker]:
@@ -133,7 +168,7 @@ def _base_opener(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Callab
         from finetune.hardware import find_machine
 
         student = recipe.causal(name)
-        machine = find_machine("fp32" if student.precision == "fp32" else "auto")
+        machine = find_machine(_base_precision(student))
         return GenerativeStudent(*load_base(run.student(name, seed), machine), student)
 
     return open_base

@@ -217,6 +217,28 @@ def test_models_are_opened_only_when_their_answers_are_wanted(run: RunFolder) ->
     assert FakeSpeaker.open_now == 0
 
 
+def test_base_answers_are_kept_only_while_the_base_is_the_same(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(**student: Any) -> int:
+        students = {"tuned": response_runs.student_of(**student)}
+        response_runs.make_student(run, response_runs.recipe_of(students=students))
+        run.manifest_path("report").unlink(missing_ok=True)
+        before = FakeSpeaker.opened
+        compared(run, students=students)
+        return FakeSpeaker.opened - before
+
+    base = run.student("tuned", 3407) / "base.json"
+    base.parent.mkdir(parents=True)
+    base.write_text('{"name": "org/base", "revision": "one", "print": null, "effect": 0.1}', encoding="utf-8")
+    assert (opened(), opened()) == (2, 0)
+    base.write_text('{"name": "org/base", "revision": "one", "print": null, "effect": 0.2}', encoding="utf-8")
+    assert opened() == 0, "another adapter on the same base"
+    base.write_text('{"name": "org/base", "revision": "two", "print": null, "effect": 0.2}', encoding="utf-8")
+    assert opened() == 1, "main is another commit now"
+    assert opened(precision="fp32") == 1, "the base is computed in another precision"
+    monkeypatch.setattr("eval.responders.ANSWERS_VERSION", 99)
+    assert opened(precision="fp32") == 2, "answers of other code"
+
+
 def test_what_a_kill_interrupted_goes_on_where_it_stopped(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compared(run)
     for path in [*(run.path / "predictions").iterdir(), *(run.path / "manifests").glob("pred*")]:
