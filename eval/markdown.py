@@ -27,13 +27,16 @@ def markdown(comparison: Comparison) -> str:
 
 
 def markdown_table(head: list[str], rows: Sequence[list[str]]) -> str:
-    """A table of Markdown; bars, tags and line breaks in cells are made harmless."""
+    """A table of Markdown; bars, tags, links, images and line breaks in cells are made harmless."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    """A cell's text as it stands. A backslash comes first: one before a bar would take ours for its own."""
+    for sign in ("\\", "|", "[", "!"):
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.replace("<", "&lt;").split())
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:

@@ -17,6 +17,7 @@ from test_eval_report import EVIL, Page
 from eval.card import END, START, update_cards
 from eval.compare import compare
 from eval.generate import Response
+from eval.markdown import markdown_table
 from eval.measures import MEASURES, PAIRED
 from eval.numbers import measure_change, measure_changes, measure_span, measure_text
 from eval.report import print_report, read_report, response_html
@@ -89,6 +90,19 @@ def test_words_of_models_stay_words(run: RunFolder) -> None:
     assert "<script" not in response_markdown(found).replace(f"{EVIL}\n\n", ""), (
         "but for about, which is the recipe's own"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "cell"),
+    [
+        ("![p](https://a.example/p.png)", r"\!\[p](https://a.example/p.png)"),
+        ("[free](https://a.example)", r"\[free](https://a.example)"),
+        (r"a \| b | c", r"a \\\| b \| c"),
+        ("<b>\n# head", "&lt;b> # head"),
+    ],
+)
+def test_markdown_of_models_stays_words(said: str, cell: str) -> None:
+    assert markdown_table(["", "q"], [["m", said]]).splitlines()[-1] == f"| m | {cell} |"
 
 
 def test_every_figure_is_on_every_page(run: RunFolder) -> None:
