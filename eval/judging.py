@@ -147,8 +147,9 @@ def _confirm(judge: Judge, left: Sequence[ChatRequest], journal: Journal, yes: b
     if price is None or not judge.is_paid():
         say(told)
         return
-    most = (size * price.input + len(left) * judge.max_tokens * price.output) / 1e6
-    say(f"{told}, {most:.2f} USD at most; never above {judge.budget_usd:g} USD (evaluation.judge.budget_usd)")
+    usd = (size * price.input + len(left) * judge.max_tokens * price.output) / 1e6
+    cap = f"never above {judge.budget_usd:g} USD (evaluation.judge.budget_usd)"
+    say(f"{told}, about {usd:.2f} USD, and more where one has to be asked for again; {cap}")
     if yes or journal.replies or not is_terminal():
         return
     say("This costs money. Go on? [y/N]")

@@ -124,6 +124,22 @@ def test_nothing_is_paid_twice_and_the_report_says_what_was(run: RunFolder) -> N
     assert (run.path / "judge" / "journal.jsonl").exists()
 
 
+def test_what_judging_will_cost_is_an_estimate_and_says_so(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def mumbles(body: dict[str, Any]) -> str:
+        return "the first one" if len(body["messages"]) == 2 else likes_truth(body)
+
+    price = {"input": 0.0, "output": 1000.0}
+    with TeacherStub(mumbles, tokens=lambda body: Usage(100, 0, 512)) as stub:
+        found = judged(run, stub.url, price=price, budget_usd=500)
+    told = re.search(r"(\d+) verdicts to ask for, (.*?) ([\d.]+) USD(.*)", capsys.readouterr().err)
+    assert told is not None and found.judge is not None and found.judge.usd is not None
+    assert found.judge.usd == pytest.approx(2 * float(told[3]), rel=0.01), "each was asked for twice"
+    assert told[2] == "about"
+    assert "more where one has to be asked for again; never above 500 USD" in told[4]
+
+
 def test_a_budget_that_ends_leaves_the_rest_unscored(run: RunFolder) -> None:
     price = {"input": 1000.0, "output": 0.0}
     with TeacherStub(likes_truth, tokens=lambda body: Usage(100, 0, 10)) as stub:
