@@ -9,7 +9,7 @@ from eval.responses import ResponseComparison, ResponseScores
 from eval.table import Cell, Grid, Line
 
 OTHERS = {
-    "cost": ("USD per 1k", "US dollars for 1,000 answers"),
+    "cost": ("USD per 1k", "US dollars for 1,000 answers; of the teacher, for 1,000 rows written"),
     "speed": ("Tokens/s", "tokens generated a second, measured here"),
 }
 
@@ -28,7 +28,8 @@ def shown_metrics(comparison: ResponseComparison) -> list[str]:
 def response_cell(model: ResponseScores, metric: str) -> Cell:
     """A model's figure in one metric."""
     if metric == "cost":
-        return Cell(usd(model.usd_per_1000))
+        written = model.role == "teacher" and model.usd_per_1000 is not None
+        return Cell(usd(model.usd_per_1000), interval="rows written" if written else "")
     if metric == "speed":
         return Cell(rate(model.tokens_per_second))
     figure = model.figure(metric)

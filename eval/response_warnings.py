@@ -53,8 +53,14 @@ def _whose(recipe: Recipe, models: Sequence[ResponseScores]) -> Iterator[str]:
     yield f"ROUGE-L, chrF and loss tell closeness to the {who} responses, not quality: other good answers lose."
     if recipe.task == "description":
         yield "The reference descriptions are the facts that answers are checked against: all of them are grounded."
+    teacher = recipe.task == "reasoning" and any(model.role == "teacher" for model in models)
+    if teacher:
+        yield (
+            f"The teacher wrote with the source before it ({', '.join(recipe.source.fields or ())}); students and their "
+            "bases were asked the question alone: facts of a product that they were not shown, they can only guess."
+        )
     kept = [name for name, on in (("grounded", recipe.filters.grounded), ("meta-talk", recipe.filters.meta_talk)) if on]
-    if recipe.task == "reasoning" and kept and any(model.role == "teacher" for model in models):
+    if teacher and kept:
         yield (
             f"The teacher's rows passed the recipe's filters ({', '.join(kept)}): its figures there are those of what "
             "was kept, not of all it wrote."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure, the deviation between its seeds, and its interval, each where it has one."""
+    """A figure, the deviation between its seeds, and its interval (or what it is of), each where it has one."""
 
     main: str
     deviation: str = ""

@@ -15,6 +15,7 @@ from eval.compare import compare
 from eval.generate import Response
 from eval.intervals import holm, wilson
 from eval.report import read_report
+from eval.response_table import response_cell
 from eval.responses import ResponseComparison
 from recipes.errors import RecipeError, RunError, TrainingError
 from recipes.rows import read_rows, write_rows
@@ -139,6 +140,7 @@ def test_what_a_reader_must_know(run: RunFolder) -> None:
     assert "12 questions are few" in said
     assert "The teacher's rows passed the recipe's filters (grounded, meta-talk)" in said
     assert "not quality" in said
+    assert "The teacher wrote with the source before it (title, description); students and their bases" in said
     assert compared(run, evaluation={"questions": 12, "resamples": 100}).examples == found.examples
     other = compared(run, evaluation={"questions": 12, "resamples": 100, "seed": 7})
     assert {one.id for one in other.examples} != {one.id for one in found.examples}
@@ -332,6 +334,7 @@ def test_a_task_without_a_teacher(run: RunFolder) -> None:
     recipe = response_runs.recipe_of(**sections)
     response_runs.make_student(run, recipe)
     found = compared(run, **sections)
+    assert "with the source before it" not in " ".join(found.warnings)
     assert [one.name for one in found.models] == ["reference", "tuned", BASE]
     assert found.model("reference").about == "the responses of the source itself"
     assert any("the reference" in one.claim for one in found.verdicts)
@@ -346,3 +349,5 @@ def test_costs_are_made_up_by_nobody(run: RunFolder) -> None:
     # 60,000 tokens in at 1 USD and 30,000 out at 2 USD a million, for 76 rows asked
     assert found.model("teacher").usd_per_1000 == pytest.approx(0.12 / 76 * 1000)
     assert found.model("tuned").usd_per_1000 is not None
+    assert response_cell(found.model("teacher"), "cost").line() == "$1.58 (rows written)"
+    assert "rows" not in response_cell(found.model("tuned"), "cost").line()
