@@ -18,6 +18,8 @@ UNSCORED = 0.1
 """Share of the questions without a verdict from which it is said."""
 FLIPS = 0.3
 """A judge that the order of the answers sways more often than this is said to be swayed."""
+PLACE = 0.15
+"""So far from a half, the share of its verdicts for the answer that stood first says that it looks at places."""
 
 
 def response_warnings(
@@ -104,9 +106,11 @@ def _of_judge(recipe: Recipe, judge: JudgeReport) -> Iterator[str]:
         yield f"The judge {judge.model} is the teacher too: models prefer their own answers."
     for one in judge.judged:
         if one.flips > FLIPS * one.rows:
+            places = one.first_wins is not None and abs(one.first_wins - 0.5) > PLACE
+            why = "looks at places" if places else "is not consistent"
             yield (
                 f"{judge.model} changed its mind with the order of the answers on {percent(one.flips / one.rows)} of "
-                f"the questions ({one.student} against {one.other}): it looks at places, and its word is worth little."
+                f"the questions ({one.student} against {one.other}): it {why}, and its word is worth little."
             )
         unscored = sum(one.unscored.values())
         if unscored > UNSCORED * (one.rows + unscored):

@@ -69,6 +69,6 @@ class Evaluation(Section):
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap draws for the intervals."""
     seed: Seed = 42
-    """Of those draws, of the questions drawn, and of the answers."""
+    """Of those draws, and of the questions drawn; a student's sampled answers take the seed it was trained with."""
     machine_usd_per_hour: float | None = Field(default=None, ge=0)
     """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""

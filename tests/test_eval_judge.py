@@ -93,6 +93,19 @@ def test_a_judge_that_looks_at_places_has_no_preference(run: RunFolder) -> None:
     assert (teacher.win_rate.value, teacher.first_wins, teacher.p) == (0.5, 1.0, 1.0)
     assert "has no clear preference between tuned and the teacher" in found.verdicts[0].claim
     assert "changed 100.0% of the verdicts" in found.verdicts[0].more
+    assert "(tuned against teacher): it looks at places, and its word" in " ".join(found.warnings)
+
+
+def test_a_judge_that_throws_a_coin_is_not_said_to_look_at_places(run: RunFolder) -> None:
+    rows = list(read_rows(run.rows / "test.jsonl", ResponseRow))
+    place = {row.question: number for number, row in enumerate(rows)}
+    with TeacherStub(lambda body: verdict("ab"[place[shown(body)[0]] % 2])) as stub:
+        found = judged(run, stub.url)
+    assert found.judge is not None
+    one = found.judge.judged[0]
+    assert (one.flips, one.first_wins) == (11, pytest.approx(5 / 11)), "the first for every other question"
+    assert "(tuned against teacher): it is not consistent, and its word" in " ".join(found.warnings)
+    assert "looks at places" not in " ".join(found.warnings)
 
 
 def test_answers_that_are_the_same_are_a_tie_and_nobody_is_asked(
@@ -124,9 +137,7 @@ def test_nothing_is_paid_twice_and_the_report_says_what_was(run: RunFolder) -> N
     assert (run.path / "judge" / "journal.jsonl").exists()
 
 
-def test_what_judging_will_cost_is_an_estimate_and_says_so(
-    run: RunFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_judging_will_cost_is_an_estimate_and_says_so(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     def mumbles(body: dict[str, Any]) -> str:
         return "the first one" if len(body["messages"]) == 2 else likes_truth(body)
 

@@ -18,6 +18,7 @@ from eval.report import read_report
 from eval.response_table import response_cell
 from eval.responses import ResponseComparison
 from recipes.errors import RecipeError, RunError, TrainingError
+from recipes.reference import reference
 from recipes.rows import read_rows, write_rows
 from recipes.runs import RunFolder
 
@@ -239,6 +240,20 @@ def test_base_answers_are_kept_only_while_the_base_is_the_same(run: RunFolder, m
     assert opened(precision="fp32") == 1, "the base is computed in another precision"
     monkeypatch.setattr("eval.responders.ANSWERS_VERSION", 99)
     assert opened(precision="fp32") == 2, "answers of other code"
+
+
+def test_answers_take_the_seed_of_training(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, seeds = FakeSpeaker.answer, set()
+
+    def noting(self: FakeSpeaker, questions: Any, answering: Any = None, seed: int = 0) -> Any:
+        seeds.add(seed)
+        return answer(self, questions, answering, seed)
+
+    monkeypatch.setattr(FakeSpeaker, "answer", noting)
+    compared(run, evaluation={"seed": 7, "resamples": 100})
+    assert seeds == {3407, 0}, "a base was trained with none"
+    told = next(line for line in reference().splitlines() if line.startswith("- `seed`") and "draws" in line)
+    assert "sampled answers take the seed it was trained with" in told
 
 
 def test_what_a_kill_interrupted_goes_on_where_it_stopped(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
