@@ -68,7 +68,8 @@ class Source(Section):
     seed: Seed = 42
     """Of the split."""
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
-    """Estimated Jaccard similarity of word 3-grams from which two texts must stay on one side of the split."""
+    """Estimated Jaccard similarity of word 3-grams from which two texts must stay on one side of the split; the rows
+    of one conversation always do."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Source:

@@ -43,6 +43,17 @@ class Content:
         parts = self.fields.values()
         return "\n".join([*(turn.content for turn in self.history), *parts] if self.history else parts)
 
+    @property
+    def opening(self) -> str | None:
+        """How a conversation begins, its first question and the answer to it; None for what is no conversation.
+
+        A dialogue that is stored turn by turn begins alike in every row, and one row's answer is another's history.
+        """
+        if not self.fields.keys() >= {"question", "response"}:
+            return None
+        said = [turn.content for turn in self.history if turn.role != "system"]
+        return "\n".join([*said, self.fields["question"], self.fields["response"]][:2])
+
     def size(self) -> int:
         """Characters."""
         size = sum(map(len, self.fields.values()))

@@ -55,9 +55,15 @@ def bucket_hashes(hashes: array[int], threshold: float) -> array[int]:
     return hashes[: len(hashes) - math.ceil(threshold * len(hashes) - 1e-9) + 1]
 
 
-def near_groups(texts: Iterable[tuple[str, str]], threshold: float, scratch: sqlite3.Connection) -> dict[str, str]:
+def near_groups(
+    texts: Iterable[tuple[str, str]],
+    threshold: float,
+    scratch: sqlite3.Connection,
+    joined: Iterable[tuple[str, str]] = (),
+) -> dict[str, str]:
     """Group near texts. `texts` are (name, text) with distinct names; `scratch` is a database for working tables.
 
+    joined: pairs of names that belong together however near their texts are.
     Returns name -> the smallest name of its group, for the names that have company. Memory grows with those only.
     """
     scratch.execute("CREATE TEMP TABLE bucket (hash INTEGER, name TEXT)")
@@ -67,6 +73,8 @@ def near_groups(texts: Iterable[tuple[str, str]], threshold: float, scratch: sql
         scratch.execute("INSERT INTO sketch VALUES (?, ?)", (name, hashes.tobytes()))
         scratch.executemany("INSERT INTO bucket VALUES (?, ?)", [(at, name) for at in bucket_hashes(hashes, threshold)])
     groups = _Groups()
+    for pair in joined:
+        groups.join(*pair)
 
     @lru_cache(maxsize=2_000)
     def hashes_of(name: str) -> array[int]:

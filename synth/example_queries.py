@@ -7,7 +7,8 @@ TABLES = """
 CREATE TABLE example (
     place INTEGER PRIMARY KEY, side TEXT, number INTEGER, id TEXT, gold TEXT,
     name TEXT,      -- digest of all that the row says
-    grp TEXT,       -- name of its group of near duplicates
+    opening TEXT,   -- digest of how a conversation begins
+    grp TEXT,       -- name of its group: near duplicates, and the rows of one conversation
     rank INTEGER,   -- of the group
     stratum TEXT,   -- of the group: a gold label, or empty
     compared INTEGER NOT NULL DEFAULT 0,  -- whether it was compared with others, and can be drawn
@@ -16,8 +17,8 @@ CREATE TABLE example (
 CREATE TABLE content (place INTEGER PRIMARY KEY, said BLOB);
 """
 INSERT = (
-    "INSERT INTO example (place, side, number, id, gold, name, grp, rank, stratum, reason, detail) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO example (place, side, number, id, gold, name, opening, grp, rank, stratum, reason, detail) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_CONTENT = "INSERT INTO content VALUES (?, ?)"
 ID_TWICE = """
@@ -37,6 +38,11 @@ USABLE = "SELECT COUNT(*) FROM example WHERE side = ? AND reason IS NULL"
 RANK_AT = "SELECT rank FROM example WHERE side = ? AND reason IS NULL ORDER BY rank LIMIT 1 OFFSET ?"
 COMPARE = "UPDATE example SET compared = 1 WHERE side = ? AND reason IS NULL AND rank < ?"
 COMPARED = "SELECT name, said FROM example JOIN content USING (place) WHERE compared AND reason IS NULL"
+BEGUN_ALIKE = """
+    SELECT first, name FROM example JOIN (
+        SELECT opening, MIN(name) AS first FROM example
+        WHERE compared AND reason IS NULL AND opening IS NOT NULL GROUP BY opening HAVING COUNT(*) > 1
+    ) USING (opening) WHERE compared AND reason IS NULL AND name <> first"""
 JOIN_GROUP = """
     UPDATE example SET grp = ?, rank = ?,
         stratum = COALESCE((SELECT gold FROM example first WHERE first.name = ? AND reason IS NULL), '')

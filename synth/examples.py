@@ -73,7 +73,8 @@ class Examples:
         name = text_digest(row.content.whole)
         reason, detail = row.unfit or (None, None)
         order = rank(self.source.seed, name)
-        return place, side, row.number, row.id, row.gold, name, name, order, row.gold or "", reason, detail
+        opening = None if row.content.opening is None else text_digest(row.content.opening)
+        return place, side, row.number, row.id, row.gold, name, opening, name, order, row.gold or "", reason, detail
 
     def _check_ids(self, side: Side) -> None:
         found = self.base.execute(sql.ID_TWICE, (side,)).fetchone()
@@ -84,7 +85,7 @@ class Examples:
             )
 
     def divide(self) -> None:
-        """Mark duplicates, keep near ones on one side where there is more than one, and draw the splits."""
+        """Mark duplicates, keep near ones and the rows of a conversation on one side, and draw the splits."""
         self.base.execute("CREATE INDEX by_name ON example (name)")
         self.base.execute(sql.MARK_DUPLICATES)
         times = 1
@@ -122,7 +123,8 @@ class Examples:
 
     def _group(self) -> None:
         texts = ((name, decode(said).text) for name, said in self.base.execute(sql.COMPARED))
-        groups = near_groups(texts, self.source.near_duplicate, self.base)
+        alike = self.base.execute(sql.BEGUN_ALIKE)
+        groups = near_groups(texts, self.source.near_duplicate, self.base, alike)
         self.base.execute("CREATE INDEX IF NOT EXISTS by_group ON example (grp)")
         self.base.executemany(
             sql.JOIN_GROUP,

@@ -134,6 +134,26 @@ def test_conversations_become_rows_with_their_history(tmp_path):
     assert (other.group, other.split) == (lamp.group, lamp.split)  # the same question is never on two sides
 
 
+def test_a_conversation_stored_turn_by_turn_stays_on_one_side(tmp_path):
+    """Each row is the one before with a question and an answer more; the system message may differ."""
+    rows = []
+    for noun in NOUNS:
+        said = [{"role": "system", "content": f"You sell a {noun}."}]
+        for turn in range(4):
+            words = " ".join(f"{noun}{turn}{n}" for n in range(30))
+            said += [{"role": "user", "content": f"ask {words}"}, {"role": "assistant", "content": f"say {words}"}]
+            rows.append({"messages": said[0 if turn else 1 :]})
+    write(tmp_path / "chats.jsonl", rows)
+    _, _, found, _ = build(tmp_path, CHAT.replace("test: 1, validation: 0", "test: 8, validation: 0.2"))
+    sides = Counter(row.split for row in found.values())
+    assert (sides.total(), sides["test"]) == (32, 8)
+    answers = {row.response: row.split for row in found.values()}
+    for row in found.values():
+        told = [turn.content for turn in row.history if turn.role == "assistant"]
+        assert {answers[content] for content in told} <= {row.split}
+    assert len({row.group for row in found.values()}) == len(NOUNS)
+
+
 def test_the_published_reasoning_data_set_is_a_chat(tmp_path):
     fields = "fields: {question: Question, reasoning: Complex_CoT, response: Response, shop: shop}"
     rows = [
