@@ -43,7 +43,8 @@ def judge_answers(
         if judge.provider != "recorded":
             stopped = ask_bench(bench, [bout for bout in bouts if bench.known(bout) is None], journal, yes)
         rulings = [bench.rule(bout, lambda request: journal.get(request.key())) for bout in bouts]
-        usd = None if judge.price is None else judge.price.cost(journal.usage)
+        price = None if judge.provider == "recorded" else judge.price
+        usd = None if price is None else price.cost(journal.usage)
     return JudgeReport(
         model=judge.model,
         prompt=judge.prompt,

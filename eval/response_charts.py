@@ -50,11 +50,6 @@ def measure_dots(models: Sequence[ResponseScores], measure: str) -> DotChart | N
     return DotChart(measure, axis, tuple(dots), unit)
 
 
-def _seed_values(model: ResponseScores, measure: str) -> list[float]:
-    values = [seed.figures.get(measure) for seed in model.seeds]
-    return [value for value in values if value is not None]
-
-
 @dataclass(frozen=True)
 class Part:
     """A piece of a bar in percent of its width."""

@@ -124,6 +124,9 @@ def _judged(one: Judged, model: str, confidence: float) -> Verdict:
     rate = f"win rate {percent(one.win_rate.value)}"
     ends = "" if one.win_rate.low is None else f", interval {percent(one.win_rate.low)} to {percent(one.win_rate.high)}"
     counts = f"{one.wins:,} won, {one.losses:,} lost, {one.ties:,} tied of {one.rows:,}"
+    if one.unscored:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.unscored.items())
+        counts += f"; {sum(one.unscored.values()):,} not judged ({reasons})"
     flips = f"The order of the answers changed {percent(one.flips / one.rows)} of the verdicts (counted as ties)."
     words = "" if one.words is None else f" Mean length {one.words[0]:.0f} words against {one.words[1]:.0f}."
     return Verdict(

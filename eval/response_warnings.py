@@ -58,8 +58,8 @@ def _whose(recipe: Recipe, models: Sequence[ResponseScores]) -> Iterator[str]:
     teacher = recipe.task == "reasoning" and any(model.role == "teacher" for model in models)
     if teacher:
         yield (
-            f"The teacher wrote with the source before it ({', '.join(recipe.source.fields or ())}); students and their "
-            "bases were asked the question alone: facts of a product that they were not shown, they can only guess."
+            f"The teacher wrote with the source before it ({', '.join(recipe.source.fields or ())}); students and "
+            "their bases were asked the question alone: facts that they were not shown, they can only guess."
         )
     kept = [name for name, on in (("grounded", recipe.filters.grounded), ("meta-talk", recipe.filters.meta_talk)) if on]
     if teacher and kept:

@@ -100,7 +100,8 @@ class Judged(Part):
 class JudgeReport(Part):
     """Who judged, what it was told, and what it cost in this run folder. stopped: why not all was judged, or empty.
 
-    complete: False where the next run may find verdicts that this one did not.
+    usd: of all tokens of the run folder's journal at this judge's price, those of an earlier judge or price too; None
+    where verdicts are recorded. complete: False where the next run may find verdicts that this one did not.
     """
 
     model: str

@@ -31,7 +31,7 @@ class Judge(Teacher):
     reask: int = Field(default=2, ge=0, le=10)
     """Times a verdict that cannot be read is asked for again with the error shown."""
     budget_usd: float | None = Field(default=None, gt=0)
-    """All that judging may ever cost in this run folder."""
+    """All that judging may ever cost in this run folder; what an earlier judge was paid counts at this one's price."""
 
     @field_validator("provider")
     @classmethod

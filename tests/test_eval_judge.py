@@ -72,6 +72,7 @@ def test_every_pair_is_judged_in_both_orders(run: RunFolder) -> None:
     assert (teacher.other, teacher.against, base.other, base.against) == ("teacher", "teacher", BASE, "base")
     assert teacher.rows == base.rows == 11
     assert teacher.unscored == {"no response": 1}, "who says nothing is not put before a judge"
+    assert "tied of 11; 1 not judged (1 no response); sign test" in found.verdicts[0].figures
     assert (teacher.wins, teacher.flips, base.flips) == (0, 0, 0)
     lines = list(read_rows(run.path / "predictions" / "tuned.seed-3407.jsonl", Response))
     assert teacher.losses == sum("999" in line.response for line in lines)
@@ -134,6 +135,7 @@ def test_nothing_is_paid_twice_and_the_report_says_what_was(run: RunFolder) -> N
     assert first.judge is not None and again.judge is not None
     assert first.judge.usd == pytest.approx(asked * 100 * 1000 / 1e6)
     assert again.judge.judged == first.judge.judged
+    assert "in this run folder, all at this judge’s price" in response_html(again)
     assert (run.path / "judge" / "journal.jsonl").exists()
 
 
@@ -203,8 +205,11 @@ def test_a_recorded_judge_needs_no_network(run: RunFolder, tmp_path: Path) -> No
         address = stub.url
     kept = tmp_path / "verdicts.jsonl"
     kept.write_bytes((run.path / "judge" / "journal.jsonl").read_bytes())
-    again = judged(run, address, provider="recorded", journal=str(kept), base_url=address)
+    price = {"input": 1000.0, "output": 0.0}
+    again = judged(run, address, provider="recorded", journal=str(kept), base_url=address, price=price)
     assert first.judge is not None and again.judge is not None
+    assert again.judge.usd is None, "nobody paid for it here"
+    assert "Judging has cost" not in response_html(again)
     assert again.judge.judged == first.judge.judged
 
 
