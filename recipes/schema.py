@@ -115,7 +115,8 @@ class Filters(Section):
     """Why a row of a generative task is rejected; every rejected row says which it was."""
 
     meta_talk: bool = True
-    """Reject answers that speak of what nobody showed the reader: "the context mentions" (English)."""
+    """Reject answers that speak of what nobody showed the reader: "the context mentions" (English). Of a chat only
+    what a model says of itself counts: "as an AI"."""
     grounded: bool = True
     """Reject answers with numbers, quotations, codes or names that the row's fields do not have (task: reasoning)."""
     min_reasoning_chars: int = Field(default=80, ge=0)
@@ -127,8 +128,8 @@ class Filters(Section):
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
     """Two letters (ISO 639-1): rows whose response is plainly of another language are rejected."""
     near_duplicate: float | None = Field(default=0.9, gt=0, le=1)
-    """Estimated Jaccard similarity of word 3-grams from which a response is a duplicate of an earlier one (a chat is
-    compared with its question); null keeps all."""
+    """Estimated Jaccard similarity of word 3-grams from which a response is a duplicate of an earlier one (a chat
+    only where its question is near as well); null keeps all."""
 
     @model_validator(mode="after")
     def _some_length_is_left(self) -> Filters:

@@ -81,7 +81,8 @@ def _filters(recipe: Recipe) -> str:
     named = [f"a response under {filters.min_response_chars} or over {filters.max_response_chars} characters"]
     named += [f"reasoning under {filters.min_reasoning_chars} characters"] if reasoning else []
     named += ["reasoning copied from the response or the source"]
-    named += ["talk of what the reader was not shown"] if filters.meta_talk else []
+    talk = "what a model says of itself" if recipe.task == "chat" else "talk of what the reader was not shown"
+    named += [talk] if filters.meta_talk else []
     named += ["numbers, quotations, codes or names that the source has not"] if filters.grounded and reasoning else []
     named += [f"a response in another language than {filters.language}"] if filters.language is not None else []
     if filters.near_duplicate is not None:

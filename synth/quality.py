@@ -17,11 +17,9 @@ from synth.content import Content
 from synth.echoes import Echoes
 from synth.grounding import ungrounded
 from synth.languages import Language
-from synth.wording import meta_talk
+from synth.wording import meta_talk, self_talk
 
 Problem = tuple[str, str]
-
-_OF_ITSELF = re.compile(r"\bI\b|\bmy\b|\bas\san?\b", re.IGNORECASE)
 
 
 class Quality:
@@ -66,14 +64,16 @@ class Quality:
         return None if other is None else ("language", f"the response is in {other}, not in {self.filters.language}")
 
     def _echo(self, row: ResponseRow) -> Problem | None:
-        """A chat is judged with its question: one answer may serve many questions there."""
+        """A chat is an echo only where its question is near too: one answer may serve many questions there."""
         if self.echoes is None:
             return None
-        text = f"{row.question}\n{row.response}" if self.task == "chat" else row.response
-        near = self.echoes.near(text)
+        asked = Content({"question": row.question, "response": row.response}, row.history).text
+        texts = (asked, row.response) if self.task == "chat" else (row.response,)
+        near = self.echoes.near(*texts)
         if near is not None:
-            return "near_duplicate", f"the response is near that of {near}"
-        self.echoes.keep(row.id, text)
+            what = "question and the response are near those" if self.task == "chat" else "response is near that"
+            return "near_duplicate", f"the {what} of {near}"
+        self.echoes.keep(row.id, *texts)
         return None
 
 
@@ -113,21 +113,14 @@ def _copied(row: ResponseRow) -> Problem | None:
 
 
 def _talk(row: ResponseRow, task: str) -> Problem | None:
-    own = {"question": row.question} if task == "reasoning" else {}
-    shown = "" if own else " ".join([row.question, *(turn.content for turn in row.history)]).casefold()
-    for name, text in {**own, "reasoning": row.reasoning or "", "response": row.response}.items():
-        found = meta_talk(text)
-        if found is not None and not _was_shown(found, shown):
+    """A chat may well speak of a context, and the question of a description may name one; a teacher's may not."""
+    texts = {"question": row.question} if task == "reasoning" else {}
+    shown = row.question if task == "description" else ""
+    for name, text in {**texts, "reasoning": row.reasoning or "", "response": row.response}.items():
+        found = self_talk(text) if task == "chat" else meta_talk(text, shown)
+        if found is not None:
             return "meta_talk", f"the {name} says {found!r}"
     return None
-
-
-def _was_shown(found: str, shown: str) -> bool:
-    """Whether the question itself brings the thing that is spoken of: `the context` after a question that has one."""
-    if not shown or _OF_ITSELF.search(found):
-        return False
-    things = ("context", "description", "information", "text", "passage", "title", "document", "data", "listing")
-    return any(thing in found.casefold() and thing in shown for thing in things)
 
 
 def _invented(row: ResponseRow) -> Problem | None:

@@ -18,6 +18,17 @@ _SAYS = (
     r"show|explain|claim|point|provide|give|include|contain|refer|boast|speak|read|match|make|promise|focus|cover)"
     r"(?:s|es|ies|y|ed|ied|ing)?\b"
 )
+_TRADE = (
+    r"(?!\s(?:\w+\s)?(?:engineer|researcher|developer|scientist|expert|student|specialist|consultant|company|startup))"
+)
+_ITSELF = [
+    rf"\bas\san?\s(?:(?:AI|artificial\sintelligence){_TRADE}|(?:large\s)?language\smodel|LLM|virtual\sassistant)\b",
+    rf"\bI(?:\sam|['’]m)\s(?:just\s|only\s)?an?\s(?:AI{_TRADE}|(?:large\s)?language\smodel|LLM)\b",
+    r"\bmy\s(?:training\sdata|knowledge\scut-?off|system\sprompt)\b",
+    r"\bI\s(?:do\snot|don['’]t|cannot|can['’]t)\s(?:have\saccess\sto|browse|access)\s"
+    r"(?:the\sinternet|real-?time|external|current|live|any)",
+]
+"""A model of itself. An `AI engineer` may well say I."""
 _TALK = re.compile(
     "|".join(
         [
@@ -36,20 +47,33 @@ _TALK = re.compile(
             r"\bbased\s(?:solely\s|only\s|purely\s)?(?:on|upon)\s(?:the|this)\s(?:information|text|title|details|data)\b",
             rf"\b(?:mentioned|stated|described|noted|indicated|specified|listed|outlined|given|provided|said|found)\s"
             rf"(?:in|by|within)\sthe\s(?:{_GIVEN}\s)?(?:{_SOURCE}|title|text|passage|information|details)\b(?!\sof\b)",
-            # of itself
-            r"\bas\san?\s(?:AI|artificial\sintelligence|(?:large\s)?language\smodel|LLM|(?:virtual|AI)\sassistant)\b",
-            r"\bI(?:\sam|['’]m)\s(?:just\s|only\s)?an?\s(?:AI|language\smodel|LLM)\b",
-            r"\bmy\s(?:training\sdata|knowledge\scut-?off|system\sprompt|instructions)\b",
-            r"\bI\s(?:do\snot|don['’]t|cannot|can['’]t)\s(?:have\saccess\sto|browse|access)\s"
-            r"(?:the\sinternet|real-?time|external|current|live|any)",
-            r"\bComplex[_ ]CoT\b|\bthe\s(?:JSON\s(?:object|format)|system\sprompt|few-shot)\b",
+            *_ITSELF,
+            r"\bmy\sinstructions\b|\bComplex[_ ]CoT\b|\bthe\s(?:JSON\s(?:object|format)|system\sprompt|few-shot)\b",
         ]
     ),
     re.IGNORECASE,
 )
+_OF_ITSELF = re.compile("|".join(_ITSELF), re.IGNORECASE)
+_THINGS = ("context", "description", "information", "text", "passage", "title", "document", "data", "listing")
 
 
-def meta_talk(text: str) -> str | None:
-    """The first such words in `text`, or None."""
-    found = _TALK.search(" ".join(text.split()))
+def meta_talk(text: str, shown: str = "") -> str | None:
+    """The first such words in `text`, or None. shown: what the reader sees, which may itself bring the context."""
+    shown = shown.casefold()
+    for found in _TALK.finditer(" ".join(text.split())):
+        if not _is_shown(found[0], shown):
+            return found[0]
+    return None
+
+
+def self_talk(text: str) -> str | None:
+    """The first words of `text` in which a model speaks of itself, or None: all that is meta-talk in a chat."""
+    found = _OF_ITSELF.search(" ".join(text.split()))
     return found[0] if found is not None else None
+
+
+def _is_shown(found: str, shown: str) -> bool:
+    """Whether the reader sees the thing that is spoken of: `the context` after a question that has one."""
+    if not shown or _OF_ITSELF.search(found):
+        return False
+    return any(thing in found.casefold() and thing in shown for thing in _THINGS)

@@ -64,17 +64,39 @@ def test_filters_can_be_turned_off():
     assert row_problem(row(reasoning=" "), "reasoning", lenient)[0] == "empty_reasoning"
 
 
-def test_a_chat_may_speak_of_what_its_question_shows():
-    said = {"response": "The context mentions two torches and a lock.", "reasoning": None, "fields": {}}
-    assert row_problem(row(**said), "chat", Filters())[0] == "meta_talk"
-    assert row_problem(row(**said, question="Context: two torches. How many?"), "chat", Filters()) is None
-    history = (Turn(role="user", content="Context: two torches, one lock."), Turn(role="assistant", content="Yes?"))
-    assert row_problem(row(**said, history=history), "chat", Filters()) is None
-    own = {**said, "response": "As an AI language model, I have no torch at all."}
-    assert row_problem(row(**own, question="As an AI, have you a context?"), "chat", Filters())[0] == "meta_talk"
-    assert (
-        row_problem(row(response="Based on the description, 500 lumens."), "description", Filters())[0] == "meta_talk"
+ORDINARY = [
+    ("Summarise this article: the moon is far.", "The provided text reports that the moon is far from here."),
+    ("How do I parse JSON?", "Call json.loads: it returns the JSON object as a dict of Python."),
+    ("What goes above the fold?", "Put the product title and the price first, then the product description."),
+    ("What is few-shot prompting?", "With a few-shot prompt, the system prompt shows examples of the task."),
+    ("How do I write a README?", "Say what it does. The description mentions the licence; my instructions follow."),
+    ("How do I get a job?", "As an AI engineer you need to show what you have built so far."),
+]
+
+
+@pytest.mark.parametrize(("question", "response"), ORDINARY)
+def test_a_chat_may_speak_of_texts(question, response):
+    assert row_problem(row(question=question, response=response, reasoning=None, fields={}), "chat", Filters()) is None
+
+
+def test_a_chat_that_speaks_of_itself_is_no_row():
+    for response in (
+        "As an AI language model, I have no torch at all.",
+        "I'm just a language model, so I own no tent.",
+    ):
+        own = row(question="As an AI, have you a torch?", response=response, reasoning=None, fields={})
+        assert row_problem(own, "chat", Filters())[0] == "meta_talk"
+
+
+def test_a_description_may_speak_of_what_its_title_shows_and_of_no_more():
+    said = {"response": "Based on the description, 500 lumens.", "reasoning": None}
+    assert row_problem(row(**said), "description", Filters()) == (
+        "meta_talk",
+        "the response says 'Based on the description'",
     )
+    assert row_problem(row(**said, question="A Description of Egypt"), "description", Filters()) is None
+    both = row(response=said["response"] + " As an AI, I cannot say.", question="A Description of Egypt")
+    assert row_problem(both, "description", Filters()) == ("meta_talk", "the response says 'As an AI'")
     assert row_problem(row(response="No field has 500 lumens here."), "description", Filters()) is None
 
 
@@ -117,13 +139,19 @@ def test_a_second_response_like_the_first_is_rejected_and_a_rejected_one_counts_
         assert (reject.reason, reject.detail) == ("near_duplicate", "the response is near that of 1")
     with quality(near_duplicate=None) as screen:
         assert [screen.reject(row(id=str(n))) for n in range(3)] == [None] * 3
+
+
+def test_a_chat_is_an_echo_only_where_its_question_is_one_too():
+    long = " ".join(f"word{n}" for n in range(400))  # beside it a question weighs nothing
+    tent = "Does the first of my seven tents need any light at all?"
     with quality("chat") as screen:
-        assert screen.reject(row(id="1", question="Does the first of my seven tents need any light at all?")) is None
-        assert screen.reject(row(id="2", question="Which torch weighs so little that a child can carry it?")) is None
-        assert (
-            screen.reject(row(id="3", question="Which torch weighs so little that a child can carry it?")).reason
-            == "near_duplicate"
-        )
+        assert screen.reject(row(id="1", question=tent, response=long)) is None
+        assert screen.reject(row(id="2", question="Which torch is light?", response=long)) is None
+        assert screen.reject(row(id="3", question=tent, response="No, but a torch does no harm to it.")) is None
+        before = (Turn(role="user", content="Sold any tents?"), Turn(role="assistant", content="Yes, several of them."))
+        assert screen.reject(row(id="4", question=tent, response=long, history=before)) is None
+        reject = screen.reject(row(id="5", question=tent.upper(), response=long))
+    assert (reject.reason, reject.detail) == ("near_duplicate", "the question and the response are near those of 1")
 
 
 def test_a_response_of_another_language_is_rejected():
