@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -55,29 +55,57 @@ def parse_reasoned(reply: Reply, form: AnswerFormat) -> Reasoned:
     if stopped is not None:
         return Reasoned("", "", "", "refused", stopped)
     keys = form.key_names()
-    problem, text = Problem("the reply is empty"), ""
-    for text in _without_thought(reply.text):
-        try:
-            values, outcome = _read(text, keys, cut=reply.finish_reason == "length")
-        except Problem as error:
-            problem = error
-            continue
-        question, reasoning, response = texts = [storable(value).strip() for value in values]
-        empty = next((key for key, value in zip(keys, texts, strict=True) if not value), None)
-        if empty is not None:
-            return Reasoned("", "", "", "malformed", f'"{empty}" is empty', empty)
-        return Reasoned(question, reasoning, response, outcome)
-    return Reasoned("", "", "", *why_nothing(reply, text, str(problem)))
+    text = _without_thought(reply.text, keys)
+    if text is None:
+        return Reasoned("", "", "", "truncated", "the reply ends inside <think>, before the answer begins")
+    try:
+        values, outcome = _read(text, keys, cut=reply.finish_reason == "length")
+    except Problem as problem:
+        return Reasoned("", "", "", *why_nothing(reply, text, str(problem)))
+    question, reasoning, response = texts = [storable(value).strip() for value in values]
+    empty = next((key for key, value in zip(keys, texts, strict=True) if not value), None)
+    if empty is not None:
+        return Reasoned("", "", "", "malformed", f'"{empty}" is empty', empty)
+    return Reasoned(question, reasoning, response, outcome)
 
 
-def _without_thought(text: str) -> Iterator[str]:
-    """The reply without what a reasoning model thought aloud before it. (`</think>` may stand in the answer too.)"""
-    if text.lstrip().startswith("<think>") and "</think>" in text:
-        yield text.partition("</think>")[2]
-        return
-    yield text
-    if "</think>" in text:
-        yield text.rpartition("</think>")[2]
+def _without_thought(text: str, keys: Sequence[str]) -> str | None:
+    """The reply without what a reasoning model thought aloud before it; None where that has no end.
+
+    A draft in the thought is no answer. But `</think>` may stand in the answer's own texts, where no thought ends.
+    """
+    for _ in range(_MOST_KEYS):
+        if not text.lstrip().startswith("<think>"):
+            break
+        _, closed, text = text.partition("</think>")
+        if not closed:
+            return None
+    else:
+        return None
+    before, closed, after = text.rpartition("</think>")  # a template may have opened the thought
+    if not closed or _is_json(text):
+        return text
+    ends = any(_key_pattern(_folded(key)).search(after) for key in keys) or _is_whole(before, keys)
+    return after if ends else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _parsed(text)
+    except ValueError:
+        return False
+    except Problem:  # JSON with a key twice, or too deep: its reader says so
+        pass
+    return True
+
+
+def _is_whole(text: str, keys: Sequence[str]) -> bool:
+    """Whether all of an answer stands in `text`."""
+    try:
+        _read(text, keys, cut=True)
+    except Problem:
+        return False
+    return True
 
 
 def _read(text: str, keys: Sequence[str], cut: bool) -> tuple[list[str], Outcome]:
@@ -209,9 +237,15 @@ def _quoted(segment: str, key: str, last: bool, cut: bool) -> str:
         stop = None if end is None else len(body) - len(body[-200:]) + end.start()
     else:
         stop = _end(body, closing, cut)
-    if stop is None or _is_escaped(body, stop) or _OTHER_KEY.search(body, 0, stop):
+    if stop is None or _is_escaped(body, stop) or _OTHER_KEY.search(body, 0, stop) or _joined(body[:stop], closing):
         raise Problem(f'it is not clear where the text of "{key}" ends: write \\" for every double quote inside a text')
     return _ESCAPE.sub(_unescaped, body[:stop])
+
+
+def _joined(body: str, closing: str) -> bool:
+    """Whether a quote that is not escaped may end a text, as in `first" + "second`: code, and not words."""
+    ends = re.finditer(rf"{closing}\s{{0,99}}[,+]\s{{0,99}}[{_QUOTES}]", body)
+    return any(not _is_escaped(body, end.start()) for end in ends)
 
 
 def _end(body: str, closing: str, cut: bool) -> int | None:

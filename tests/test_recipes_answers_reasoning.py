@@ -84,6 +84,9 @@ MALFORMED = [
     (RAW[:-10], 'it is not clear where the text of "Response" ends'),
     (RAW.replace("cm.", 'cm."} and "more'), 'it is not clear where the text of "Response" ends'),
     (RAW.replace("choose.", 'choose "it".", "Notes": "x'), 'it is not clear where the text of "Complex_CoT" ends'),
+    (RAW.replace("This one, ", 'first" + "second'), 'it is not clear where the text of "Response" ends'),
+    (RAW.replace("This one, ", 'first" , "second'), 'it is not clear where the text of "Response" ends'),
+    (GOOD.replace('"', "'").replace("This one, ", "a' +\n'b"), 'it is not clear where the text of "Response" ends'),
     (GOOD + GOOD.replace("5 cm", "6 cm"), "the reply holds several JSON objects"),
     (GOOD[:-1] + ', "Response": "other"}', 'the JSON object has the key "Response" twice'),
     (GOOD.replace("Which fits?", " "), '"Question" is empty'),
@@ -98,6 +101,30 @@ def test_what_is_not_plain_is_malformed_and_says_why(text, problem):
     assert answer.outcome == "malformed"
     assert answer.problem.startswith(problem)
     assert triple(answer) == ("", "", "")
+
+
+DRAFTS = [
+    (f"Draft: {GOOD}</think>Sorry, I cannot help with that.", "refused"),
+    (f"Draft: {GOOD}</think>", "malformed"),
+    (f"Draft: {GOOD}</think>" + '{"Question": "a", "Compl', "malformed"),
+    (f"<think>The tag </think> is mine. {GOOD}</think>I cannot answer that.", "refused"),
+    (f"<think> {GOOD} hmm", "truncated"),
+    (f"<think>a</think><think>{GOOD} hmm", "truncated"),
+]
+
+
+@pytest.mark.parametrize(("text", "outcome"), DRAFTS)
+def test_a_draft_in_a_thought_is_no_answer(text, outcome):
+    assert (read(text).outcome, triple(read(text))) == (outcome, ("", "", ""))
+    assert triple(read(text, finish_reason="length")) == ("", "", "")
+
+
+def test_an_answer_may_speak_of_the_tag_that_ends_a_thought():
+    told = dict(zip(FORM.key_names(), ("Q?", "It ends\nwith </think> here.", "Write </think> there."), strict=True))
+    for text in (json.dumps(told), json.dumps(told).replace("\\n", "\n"), f"<think>x</think>{json.dumps(told)}"):
+        assert triple(read(text)) == tuple(told.values())
+    last = {**told, "Complex_CoT": "I look."}
+    assert triple(read(f"Here: {json.dumps(last)}")) == tuple(last.values())
 
 
 def test_cut_refused_and_filtered_replies_have_their_own_outcome():
@@ -160,7 +187,9 @@ def test_no_reply_can_raise(text):
 def test_hostile_replies_cost_little():
     for part in ('"Question": "', '{"', "{", "Response: '", "\\", '", "', '"}', " ", "c_o_m_"):
         text = ('{"Question": "a", "Complex_CoT": "b", "Response": "' + part * 100_000)[:100_000]
-        assert read(text).outcome == ("repaired" if part == '", "' else "malformed"), part
+        assert read(text).outcome == "malformed", part
+    assert read("<think></think>" * 50_000).outcome == "truncated"
+    assert read('</think>{"' * 50_000).outcome == "malformed"
 
 
 def test_the_recorded_replies_of_the_shipped_products_are_read():
