@@ -10,7 +10,7 @@ from eval.bouts import TIE, Bout, Ruling
 from eval.questions import Questions
 from recipes.answers import Answer, parse_answer
 from recipes.chat import ChatRequest, Message
-from recipes.console import is_terminal, say
+from recipes.console import is_terminal, may_spend, say
 from recipes.errors import BudgetError, TeacherError
 from recipes.evaluation import Judge
 from recipes.judge_prompt import VERDICTS, judge_prompt_path, read_judge_prompt
@@ -152,12 +152,7 @@ def _confirm(judge: Judge, left: Sequence[ChatRequest], journal: Journal, yes: b
     say(f"{told}, about {usd:.2f} USD, and more where one has to be asked for again; {cap}")
     if yes or journal.replies or not is_terminal():
         return
-    say("This costs money. Go on? [y/N]")
-    try:
-        answer = input()
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
+    if not may_spend():
         raise TeacherError(
             "stopped before the first verdict: nothing was asked or paid (--yes leaves the question out)"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from eval import charts, numbers, response_charts
+from eval.claims import is_clear
 from eval.comparison import Comparison
 from eval.costs import ratio_sentence
 from eval.markdown import markdown
@@ -20,7 +21,6 @@ from eval.response_table import meaning, response_grid, shown_metrics
 from eval.response_verdicts import direction, main_verdicts, open_verdicts
 from eval.responses import ResponseComparison
 from eval.table import columns, grid, notes, print_table
-from eval.verdicts import is_clear
 from recipes.runs import RunFolder, write_atomic
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eval.claims import at_odds, is_clear, listed, once_corrected, with_all_seeds
 from eval.comparison import Verdict
 from eval.measures import MEASURES, paired_head
 from eval.numbers import measure_change, measure_changes, measure_text, p_sentence, percent
@@ -58,11 +59,6 @@ def open_verdicts(comparison: ResponseComparison) -> int:
     return about.index(True) if True in about else len(said)
 
 
-def is_clear(pair: ResponsePair, confidence: float) -> bool:
-    """Whether the difference holds after Holm's correction."""
-    return pair.p_holm < 1 - confidence and bool(pair.difference.value)
-
-
 def direction(pair: ResponsePair, confidence: float) -> int:
     """1: the first is better, -1: it is worse, 0: neither can be said."""
     if not is_clear(pair, confidence):
@@ -86,22 +82,13 @@ def _claim(pair: ResponsePair, other: str, confidence: float) -> Verdict:
     seeds = _seeds(pair)
     if way:
         return Verdict(claim=f"{pair.first} {measure.claims[way < 0]} {other}", figures=told, more=seeds)
-    corrected = " once corrected for the number of comparisons" if pair.p < 1 - confidence else ""
+    corrected = once_corrected(pair, confidence)
     found = "" if pair.detectable is None else (
         f"A true difference of {measure_text(pair.detectable, pair.measure)} would have been found 4 times in 5."
     )  # fmt: skip
     claim = f"{pair.first} is not distinguishable from {other} in {measure.head}{corrected}"
-    return Verdict(
-        claim=claim, figures=told, more=" ".join(part for part in (_at_odds(pair, confidence), seeds, found) if part)
-    )
-
-
-def _at_odds(pair: ResponsePair, confidence: float) -> str:
-    """Said where the interval, a bootstrap's, leaves out 0 and the test finds nothing, correction or not."""
-    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
-    if pair.p < 1 - confidence or low <= 0 <= high:
-        return ""
-    return "The interval, a bootstrap's, leaves out 0; the test, which decides, does not."
+    more = (at_odds(pair, confidence, "the test"), seeds, found)
+    return Verdict(claim=claim, figures=told, more=" ".join(part for part in more if part))
 
 
 def _beside(first: str, other: str, pairs: Sequence[ResponsePair], confidence: float) -> Verdict:
@@ -110,7 +97,7 @@ def _beside(first: str, other: str, pairs: Sequence[ResponsePair], confidence: f
     for pair in pairs:
         change = measure_change(pair.difference.value or 0.0, pair.measure)
         groups[direction(pair, confidence)].append(f"{paired_head(pair.measure)} ({change})")
-    parts = [f"{words[way]} {_list(names)}" for way, names in groups.items() if names]
+    parts = [f"{words[way]} {listed(names)}" for way, names in groups.items() if names]
     return Verdict(claim=f"{first} beside {other}: {'; '.join(parts)}")
 
 
@@ -141,8 +128,4 @@ def _seeds(pair: ResponsePair) -> str:
         measure_change(pair.all_seeds.value or 0.0, pair.measure),
         measure_changes(pair.all_seeds, pair.measure),
     )
-    return f"With all seeds averaged the difference is {change} ({ends})."
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return with_all_seeds(change, ends)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from eval.claims import at_odds, is_clear, listed, once_corrected, with_all_seeds
 from eval.comparison import Figure, ModelScores, Pair, Verdict
 from eval.numbers import p_sentence, percent, points
 
@@ -74,36 +75,18 @@ def _against(pair: Pair, confidence: float) -> Verdict:
         claim = f"{pair.first} is {word} than {second} by {size} on {pair.rows:,} rows"
         return Verdict(claim=claim, figures=f"{span}; {test}", more=seeds)
     found = f"A true difference of {100 * pair.detectable:.1f} points would have been found 4 times in 5."
-    corrected = _once_corrected(pair, confidence)
+    corrected = once_corrected(pair, confidence)
     return Verdict(
         claim=f"{pair.first} is not distinguishable from {second} on {pair.rows:,} rows{corrected}",
         figures=f"difference {points(value)} points, {span}; {test}",
-        more=" ".join(part for part in (_at_odds(pair, confidence), seeds, found) if part),
+        more=" ".join(part for part in (at_odds(pair, confidence, "the exact test"), seeds, found) if part),
     )
-
-
-def is_clear(pair: Pair, confidence: float) -> bool:
-    """Whether the difference holds after Holm's correction."""
-    return pair.p_holm < 1 - confidence and bool(pair.difference.value)
-
-
-def _once_corrected(pair: Pair, confidence: float) -> str:
-    """Said where the pair alone would be clear, and its interval leaves out 0: several were compared."""
-    return " once corrected for the number of comparisons" if pair.p < 1 - confidence else ""
-
-
-def _at_odds(pair: Pair, confidence: float) -> str:
-    """Said where the interval, a bootstrap's, leaves out 0 and the exact test finds nothing, correction or not."""
-    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
-    if pair.p < 1 - confidence or low <= 0 <= high:
-        return ""
-    return "The interval, a bootstrap's, leaves out 0; the exact test, which decides, does not."
 
 
 def _seeds(pair: Pair) -> str:
     if pair.all_seeds is None:
         return ""
-    return f"With all seeds averaged the difference is {points(pair.all_seeds.value or 0.0)} ({_span(pair.all_seeds)})."
+    return with_all_seeds(points(pair.all_seeds.value or 0.0), _span(pair.all_seeds))
 
 
 def _span(figure: Figure) -> str:
@@ -117,12 +100,8 @@ def _baselines(student: str, pairs: Sequence[Pair], roles: Mapping[str, str], co
             value = pair.difference.value or 0.0
             word = ("better than" if value > 0 else "worse than") if is_clear(pair, confidence) else list(groups)[1]
             groups[word].append(f"{pair.second} ({points(value)})")
-    parts = [f"{word} {_list(names)}" for word, names in groups.items() if names]
+    parts = [f"{word} {listed(names)}" for word, names in groups.items() if names]
     return Verdict(claim=f"{student} beside the baselines, in points: {'; '.join(parts)}") if parts else None
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _agreement(student: ModelScores, confidence: float) -> Verdict:

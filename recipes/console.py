@@ -30,6 +30,16 @@ def is_terminal() -> bool:
     return sys.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()
 
 
+def may_spend() -> bool:
+    """Ask the person at the terminal whether to go on with what costs money; only a plain yes is one."""
+    say("This costs money. Go on? [y/N]")
+    try:
+        answer = input()
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
 def show(line: str) -> None:
     """One line of a result, on stdout."""
     print(printable(line))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from recipes import keys
-from recipes.console import is_terminal, say
+from recipes.console import is_terminal, may_spend, say
 from recipes.errors import TeacherError
 from recipes.estimate import CallSize, Cost, call_size, cost_of, count_asked
 from recipes.pending import StagePlan, TrainingPlan, stage_plans, training_plans
@@ -189,10 +189,5 @@ def confirm_spend(recipe: Recipe, run: RunFolder, yes: bool) -> None:
     if not is_terminal():
         say(f"teacher: no terminal to ask in, so it goes on; {cap}")
         return
-    say("This costs money. Go on? [y/N]")
-    try:
-        answer = input()
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
+    if not may_spend():
         raise TeacherError("stopped before the first call: nothing was asked or paid (--yes leaves the question out)")

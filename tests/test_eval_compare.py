@@ -9,12 +9,12 @@ import eval_runs
 import numpy as np
 import pytest
 
+from eval.claims import is_clear
 from eval.compare import compare
 from eval.comparison import Comparison
 from eval.costs import machine_usd_per_1000, ratio_sentence, teacher_usd_per_1000
 from eval.intervals import holm
 from eval.report import read_report
-from eval.verdicts import is_clear
 from finetune.record import read_record
 from recipes.chat import Price
 from recipes.errors import RecipeError, RunError, TrainingError

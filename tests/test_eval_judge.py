@@ -57,9 +57,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     return run
 
 
-def judged(run: RunFolder, url: str, **judge: Any) -> ResponseComparison:
+def judged(run: RunFolder, url: str, yes: bool = True, **judge: Any) -> ResponseComparison:
     section = {"provider": "endpoint", "model": "m-judge", "base_url": url, "retries": 1, "concurrency": 4} | judge
-    found = compare(response_runs.recipe_of(evaluation={"resamples": 100, "judge": section}), run, yes=True)
+    found = compare(response_runs.recipe_of(evaluation={"resamples": 100, "judge": section}), run, yes)
     assert isinstance(found, ResponseComparison)
     return found
 
@@ -151,6 +151,20 @@ def test_what_judging_will_cost_is_an_estimate_and_says_so(run: RunFolder, capsy
     assert found.judge.usd == pytest.approx(2 * float(told[3]), rel=0.01), "each was asked for twice"
     assert told[2] == "about"
     assert "more where one has to be asked for again; never above 500 USD" in told[4]
+
+
+def test_in_a_terminal_the_first_paid_verdict_is_asked_for(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eval.judging.is_terminal", lambda: True)
+    price = {"input": 1.0, "output": 1.0}
+    with TeacherStub(likes_truth) as stub:
+        monkeypatch.setattr("builtins.input", lambda: "what")
+        with pytest.raises(TeacherError, match="stopped before the first verdict"):
+            judged(run, stub.url, yes=False, price=price, budget_usd=50)
+        assert not stub.asked
+        monkeypatch.setattr("builtins.input", lambda: " Yes ")
+        found = judged(run, stub.url, yes=False, price=price, budget_usd=50)
+    assert found.judge is not None
+    assert found.judge.judged[0].rows == 11
 
 
 def test_a_budget_that_ends_leaves_the_rest_unscored(run: RunFolder) -> None:

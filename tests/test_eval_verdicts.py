@@ -7,6 +7,9 @@ from pathlib import Path
 import eval_runs
 import pytest
 
+import eval.response_verdicts
+import eval.verdicts
+from eval.claims import listed
 from eval.compare import compare
 from eval.comparison import Figure, Pair
 from eval.costs import ratio_sentence
@@ -108,3 +111,9 @@ def test_cost_ratios_are_plain_numbers_of_the_speed_that_the_table_shows(run: Ru
     ]:
         models = [big.model_copy(update={"usd_per_1000": times}), small.model_copy(update={"usd_per_1000": 1.0})]
         assert ratio_sentence(models) == f"small costs {words} the teacher."
+
+
+def test_what_is_said_of_pairs_stands_in_one_place() -> None:
+    for name in ("is_clear", "at_odds", "once_corrected", "listed", "with_all_seeds"):
+        assert getattr(eval.verdicts, name) is getattr(eval.response_verdicts, name)
+    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

@@ -219,6 +219,7 @@ def ask(monkeypatch, terminal: bool, answer: str | None = None) -> list[str]:
         return answer
 
     monkeypatch.setattr(plan, "say", said.append)
+    monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(plan, "is_terminal", lambda: terminal)
     monkeypatch.setattr(builtins, "input", read)
     return said

@@ -1,0 +1,47 @@
+"""What is said alike of a tested difference: between classifiers (verdicts) or answers (response_verdicts)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from eval.comparison import Figure
+
+
+class Tested(Protocol):
+    """A difference between two models with its test: a Pair or a ResponsePair."""
+
+    @property
+    def difference(self) -> Figure: ...
+    @property
+    def p(self) -> float: ...
+    @property
+    def p_holm(self) -> float: ...
+
+
+def is_clear(pair: Tested, confidence: float) -> bool:
+    """Whether the difference holds after Holm's correction."""
+    return pair.p_holm < 1 - confidence and bool(pair.difference.value)
+
+
+def once_corrected(pair: Tested, confidence: float) -> str:
+    """Said where the pair alone would be clear, and its interval leaves out 0: several were compared."""
+    return " once corrected for the number of comparisons" if pair.p < 1 - confidence else ""
+
+
+def at_odds(pair: Tested, confidence: float, test: str) -> str:
+    """Said where the interval, a bootstrap's, leaves out 0 and the test finds nothing, correction or not."""
+    low, high = pair.difference.low or 0.0, pair.difference.high or 0.0
+    if pair.p < 1 - confidence or low <= 0 <= high:
+        return ""
+    return f"The interval, a bootstrap's, leaves out 0; {test}, which decides, does not."
+
+
+def with_all_seeds(change: str, ends: str) -> str:
+    """What averaging the seeds makes of a difference that was tested on one."""
+    return f"With all seeds averaged the difference is {change} ({ends})."
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
