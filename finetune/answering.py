@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from finetune.decoding import Decoding, batches, no_numbers, pad_left
+from finetune.decoding import Decoding, batches, give_memory_back, no_numbers, pad_left
 from finetune.formats import Renderer, open_renderer
 from finetune.streaming import text_pieces
 from recipes.errors import TrainingError
@@ -118,21 +118,32 @@ class GenerativeStudent:
         self, places: list[int], prompts: list[list[int]], answers: list[list[int]], answering: Answering, seed: int
     ) -> None:
         """Fill in the answers of a batch; in halves where it turns out too large for the device."""
+        if self._fits(places, prompts, answers, answering, seed):
+            return
+        if len(places) == 1:
+            raise TrainingError(
+                "the device has no memory for one answer: lower answering.max_new_tokens or ask shorter questions"
+            )
+        give_memory_back()
+        for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+            self._answer(half, prompts, answers, answering, seed)
+
+    def _fits(
+        self, places: list[int], prompts: list[list[int]], answers: list[list[int]], answering: Answering, seed: int
+    ) -> bool:
+        """Answer a batch; False, and no answers, where memory runs out. The caller goes on after the error is gone:
+        its traceback holds the failed batch's keys and values.
+        """
         import torch
 
         try:
             for row, token in self._generate([prompts[place] for place in places], answering, seed):
                 answers[places[row]].append(token)
         except torch.OutOfMemoryError:
-            if len(places) == 1:
-                raise TrainingError(
-                    "the device has no memory for one answer: lower answering.max_new_tokens or ask shorter questions"
-                ) from None
             for place in places:
                 answers[place].clear()
-            torch.cuda.empty_cache()
-            for half in (places[: len(places) // 2], places[len(places) // 2 :]):
-                self._answer(half, prompts, answers, answering, seed)
+            return False
+        return True
 
     def _generate(self, prompts: list[list[int]], answering: Answering, seed: int) -> Iterator[tuple[int, int]]:
         """(row, token), a token of every row at a step, until each has ended; the tokens that end it included."""

@@ -7,6 +7,7 @@ batches are one loop.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,14 @@ class Decoding:
             self._ids, self._mask, self._positions, self._draws = (
                 table[places] for table in (self._ids, self._mask, self._positions, self._draws)
             )
+
+
+def give_memory_back() -> None:
+    """Free what a batch that failed has left: in cycles of Python's, and in torch's store of the GPU's memory."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def no_numbers(model: Any) -> TrainingError:

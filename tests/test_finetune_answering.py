@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +144,28 @@ def test_a_batch_that_is_too_large_is_halved(student: GenerativeStudent, monkeyp
     monkeypatch.setattr("finetune.answering.Decoding", Small)
     assert student.answer(QUESTIONS) == expected
     assert sizes == [7, 3, 1, 2, 4, 2, 2]
+
+
+def test_a_batch_that_failed_is_gone_when_its_half_begins(
+    student: GenerativeStudent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, failed, alive = student.answer(QUESTIONS), [], []
+
+    class Small(Decoding):
+        def __init__(self, model: Any, prompts: Any, *rest: Any) -> None:
+            alive.append([one() is not None for one in failed])
+            self.size = len(prompts)
+            super().__init__(model, prompts, *rest)
+
+        def step(self) -> list[int]:
+            if self.size > 2 and self._taken == 2:
+                failed.append(weakref.ref(self._cache))
+                raise torch.OutOfMemoryError
+            return super().step()
+
+    monkeypatch.setattr("finetune.answering.Decoding", Small)
+    assert student.answer(QUESTIONS) == expected
+    assert alive == [[], [False], [False] * 2, [False] * 2, [False] * 2, [False] * 3, [False] * 3]
 
 
 @pytest.mark.parametrize("answering", [GREEDY, WARM])
