@@ -21,7 +21,6 @@ from eval.responses import ResponseScores, SeedFigures
 from eval.words import repeated_share, words
 from recipes.schema import Evaluation
 from synth.grounding import ungrounded
-from synth.wording import meta_talk
 
 Tallies = dict[str, Tally]
 NAN = math.nan
@@ -58,11 +57,12 @@ def tallies(questions: Questions, said: Responses) -> Tallies:
     """measure -> tally over the questions; measures that nobody could take of this model are left out."""
     lines = said.lines
     has = np.array([bool(line.response.strip()) for line in lines])
+    talk = [bool(questions.talk(at, line.response)) for at, line in enumerate(lines)]
     found = {
         "answered": mean_tally(has.astype(np.float64)),
         "repeats": mean_tally(np.array([repeated_share(line.text) for line in lines])),
         "words": mean_tally(np.where(has, [len(words(line.response)) for line in lines], NAN)),
-        "meta_talk": mean_tally(np.where(has, [bool(meta_talk(line.response)) for line in lines], NAN)),
+        "meta_talk": mean_tally(np.where(has, talk, NAN)),
         "grounded": mean_tally(np.array([_grounded(questions, at, line) for at, line in enumerate(lines)])),
         "stopped": _known(lines, lambda line: line.stopped),
         "valid": _known(lines, lambda line: line.valid),

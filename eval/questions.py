@@ -10,6 +10,7 @@ from recipes.rows import ResponseRow, read_rows
 from recipes.runs import RunFolder, digest
 from recipes.schema import Recipe
 from synth.splits import rank
+from synth.wording import meta_talk, self_talk
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class Questions:
     """The rows asked about, in the order of the file. of: how many test rows they were drawn from.
 
     facts: whether the rows hold what an answer can be checked against (a product's title and description).
+    task: the recipe's.
     """
 
     rows: tuple[ResponseRow, ...]
     of: int
     facts: bool
+    task: str
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -36,6 +39,12 @@ class Questions:
         """What the answer to a row may take its numbers, names and quotations from: the facts and the question."""
         row = self.rows[place]
         return [*row.fields.values(), row.question, *(turn.content for turn in row.history)] if self.facts else []
+
+    def talk(self, place: int, response: str) -> str | None:
+        """What an answer to a row says of things that its reader was not shown, as synth.quality filters rows by it."""
+        if self.task == "chat":
+            return self_talk(response)
+        return meta_talk(response, self.rows[place].question if self.task == "description" else "")
 
     def digest(self) -> str:
         """Identity of what is asked and of what the loss is taken on."""
@@ -60,4 +69,4 @@ def read_questions(recipe: Recipe, run: RunFolder) -> Questions:
     how = recipe.evaluation
     drawn = {row.id for row in sorted(rows, key=lambda row: rank(how.seed, f"questions:{row.id}"))[: how.questions]}
     chosen = tuple(row for row in rows if row.id in drawn)
-    return Questions(chosen, len(rows), recipe.task != "chat" and any(row.fields for row in chosen))
+    return Questions(chosen, len(rows), recipe.task != "chat" and any(row.fields for row in chosen), recipe.task)

@@ -17,7 +17,7 @@ from recipes.schema import TEACHERLESS, Recipe
 ROWS_VERSION = 2
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 1
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 
 _TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
 

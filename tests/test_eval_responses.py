@@ -11,9 +11,11 @@ import pytest
 import response_runs
 from response_runs import FakeSpeaker
 
+from eval.answer_scores import tallies
 from eval.compare import compare
-from eval.generate import Response
+from eval.generate import Response, Responses
 from eval.intervals import holm, wilson
+from eval.questions import Questions
 from eval.report import read_report
 from eval.response_table import response_cell
 from eval.responses import ResponseComparison
@@ -21,6 +23,8 @@ from recipes.errors import RecipeError, RunError, TrainingError
 from recipes.reference import reference
 from recipes.rows import read_rows, write_rows
 from recipes.runs import RunFolder
+from recipes.schema import Filters
+from synth.quality import row_problem
 
 BASE = "base of tuned"
 
@@ -354,6 +358,27 @@ def test_a_task_without_a_teacher(run: RunFolder) -> None:
     assert found.model("reference").about == "the responses of the source itself"
     assert any("the reference" in one.claim for one in found.verdicts)
     assert (run.path / "predictions" / "reference.jsonl").exists()
+
+
+@pytest.mark.parametrize("task", ["reasoning", "description", "chat"])
+@pytest.mark.parametrize(
+    ("question", "response", "counted"),
+    [
+        ("Which lamp?", "The description says 20 cm.", {"reasoning", "description"}),
+        ("Which lamp does this description mean: 20 cm, red?", "The description says 20 cm.", {"reasoning"}),
+        ("Which description is this?", "As an AI, I cannot see the description.", {"reasoning", "description", "chat"}),
+        ("Which lamp?", "The red lamp is 20 cm high.", set()),
+    ],
+)
+def test_meta_talk_is_what_rows_are_filtered_by(task: str, question: str, response: str, counted: set[str]) -> None:
+    row = response_runs.row_of(0).model_copy(update={"question": question, "response": response})
+    asked = Questions((row,), 1, False, task)
+    assert bool(asked.talk(0, response)) == (task in counted)
+    if task != "reasoning":
+        only = Filters(meta_talk=True, grounded=False, min_reasoning_chars=0, min_response_chars=1)
+        assert (row_problem(row, task, only) is not None) == (task in counted)
+    said = Responses("tuned", "student", 1, (Response(id="a", text=response, reasoning=None, response=response),))
+    assert tallies(asked, said)["meta_talk"].value() == float(task in counted)
 
 
 def test_costs_are_made_up_by_nobody(run: RunFolder) -> None:
