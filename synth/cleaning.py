@@ -31,7 +31,7 @@ _INLINE = (
 )
 # Only attributes as HTML writes them make it a tag: in `a<b and c>d` nothing is markup.
 _ATTRIBUTES = (
-    r"(?:\s+(?:[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=]+)|nowrap|noshade|compact|hidden))*\s*/?\s*>"
+    r"(?:\s+(?:[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=]+)|nowrap|noshade|compact|hidden))*\s*(?:/\s*)?>"
 )
 _TAG = re.compile(rf"</?(?:(?P<block>{_BLOCKS})|(?:{_INLINE})){_ATTRIBUTES}", re.IGNORECASE)
 _UNSEEN = [

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from synth.quantities import Quantity, quantities, spelt
+from synth.quantities import ALIKE, Quantity, quantities, spelt
 
 _SMALL = 10
 """Numbers up to this need a unit to be checked: they count reasons, steps, people."""
-_LISTED = re.compile(r"^\s*(?:[-*#>]\s*)*\(?\d{1,3}[.)](?=\s)", re.MULTILINE)
+_LONGEST_CODE = 40
+"""Letters and digits: of a longer one it is enough that the sources have it somewhere."""
+_LISTED = re.compile(r"^[ \t]*(?:[-*#>][ \t]*)*\(?\d{1,3}[.)](?=\s)", re.MULTILINE)
 _IDIOMS = re.compile(r"\b24/7\b|\b50/50\b|\b\d-in-1\b|['’]\d0['’]?s\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 _QUOTED = re.compile(
@@ -22,9 +24,11 @@ _QUOTED = re.compile(
 )
 _CODE = re.compile(r"(?<![\w.,/-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\w-])")
 _MEASURE = re.compile(
-    r"\d+(?:x\d+)+[A-Za-z]{0,2}|\d+(?:[.,]\d+)?-?[A-Za-z]{0,2}(?:-[a-z]+)*|[\d-]+(?:[a-z]+-?)+", re.ASCII
+    r"\d+(?:x\d+)+[A-Za-z]{0,2}|\d+(?:[.,]\d+)?-?[A-Za-z]{0,2}(?:-[a-z]+)*|[\d-]+(?:[a-z]+-?)+|"
+    r"(?:[Uu]nder|[Oo]ver|[Mm]id|[Pp]re|[Pp]ost|[Ss]ub|[Uu]p-to)-\d+s?",
+    re.ASCII,
 )
-"""A number with a unit or a word behind it (`5cm`, `1080p`, `12-inch`, `3-year-old`): no model code."""
+"""A number with a unit or a word beside it (`5cm`, `1080p`, `12-inch`, `3-year-old`, `under-3s`): no model code."""
 _NAME = re.compile(r"(?<![\w'’-])[A-Z][\w'’-]*(?:[ ](?:(?:of|the|and|de|van|von|&)[ ])?[A-Z][\w'’-]*)+")
 _SENTENCE = re.compile(r"(?:^|[.!?:;…]|\n)[\s\"“”'‘’*_#>()\-–—•]*$")
 _HUMP = re.compile(r"\b(?:[a-z]{1,2}[A-Z][a-z]+|[A-Z][a-z]{2,}[A-Z][a-z]+)\w*")
@@ -60,7 +64,18 @@ class _Known:
         for value in spelt(source):
             self.units.setdefault(value, set()).add(None)
         self.words = {word for found in _WORD.findall(source) for word in _forms(found)}
+        self.source = source
         self.run = _run(source)
+
+    def has_code(self, code: str) -> bool:
+        """Whether the sources have a model code, hyphens and spaces aside: `500mAh` is no part of `1500mAh`."""
+        run = _run(code)
+        if run not in self.run or len(run) > _LONGEST_CODE:
+            return run in self.run
+        before = r"(?<!\d)(?<!\d[.,])" if run[0].isdigit() else r"(?<![^\W\d_])"
+        after = r"(?!\d)" if run[-1].isdigit() else r"(?![^\W\d_])"
+        spelt_out = r"[\W_]*".join(map(re.escape, run))
+        return re.search(before + spelt_out + after, self.source, re.IGNORECASE) is not None
 
     def has(self, quantity: Quantity) -> bool:
         """Whether a reading of the number stands in the sources, with its unit or without any."""
@@ -68,7 +83,7 @@ class _Known:
 
     def _has(self, value: float, unit: str | None) -> bool:
         units = self.units.get(value)
-        return units is not None and (unit is None or None in units or unit in units)
+        return units is not None and (unit is None or bool({None, unit, *ALIKE.get(unit, ())} & units))
 
 
 def _numbers(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
@@ -91,7 +106,7 @@ def _quotations(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
 def _codes(answer: str, known: _Known) -> Iterator[tuple[int, str]]:
     for found in _CODE.finditer(answer):
         code = found[0]
-        if len(code) > 3 and not _MEASURE.fullmatch(code) and _run(code) not in known.run:
+        if len(code) > 3 and not _MEASURE.fullmatch(code) and not known.has_code(code):
             yield found.start(), code
     for found in _HUMP.finditer(answer):
         if _run(found[0]) not in known.run:

@@ -20,7 +20,7 @@ _UNITS = {
         "g": "g gram grams gramme grammes",
         "kg": "kg kilo kilos kilogram kilograms",
         "mg": "mg milligram milligrams",
-        "lb": "lb lbs pound pounds",
+        "lb": "lb lbs", "pound": "pound pounds",
         "oz": "oz ounce ounces",
         "ml": "ml milliliter milliliters millilitre millilitres",
         "l": "l liter liters litre litres",
@@ -30,14 +30,19 @@ _UNITS = {
         "w": "w watt watts", "v": "v volt volts", "mah": "mah", "db": "db decibel decibels",
         "mp": "mp megapixel megapixels", "dpi": "dpi",
         "%": "% percent", "$": "$ usd dollar dollars", "€": "€ eur euro euros", "£": "£ gbp",
-        "°c": "°c", "°f": "°f", "°": "° degree degrees",
+        "°c": "°c", "°f": "°f", "°": "° º degree degrees",
         "s": "s sec second seconds", "min": "min mins minute minutes", "h": "h hr hrs hour hours",
         "day": "day days", "week": "week weeks", "month": "month months", "year": "year years",
         "page": "page pages",
     }.items()
     for name in names.split()
 }  # fmt: skip
-"""As it is written, in lower case -> unit. `pound` is a weight, not money: `£` tells them apart."""
+"""As it is written, in lower case -> unit. `pound` may be a weight or money, `degree` of any kind: see ALIKE."""
+ALIKE = {
+    "pound": {"lb", "£"}, "lb": {"pound"}, "£": {"pound"}, "°": {"°c", "°f"}, "°c": {"°"}, "°f": {"°"},
+}  # fmt: skip
+"""Unit -> others that may be the same."""
+_HEAT = r"(?:[°º]|degrees?)\s?(?:fahrenheit|celsius|centigrade|[cf])"
 _UNIT = "|".join(sorted(map(re.escape, set(_UNITS) - {"in"}), key=len, reverse=True))
 _INCH = r"in(?=\s*(?:[.,;:)/x×]|$|wide|long|high|tall|deep|thick|by\b))"
 """Not the word: `5 in the box`."""
@@ -47,7 +52,7 @@ _PART = rf"[{_FRACTIONS}]|\d/\d{{1,2}}(?!\d)"
 _NUMBER = re.compile(
     rf"(?P<money>[$€£]\s?)?"
     rf"(?:(?P<whole>\d+)(?:[ -]|(?![\d/]))(?P<part>{_PART})|(?P<fraction>{_PART})|(?P<plain>{_PLAIN}))"
-    rf"(?:[\s-]?(?P<unit>{_UNIT}|{_INCH})(?![A-Za-z]))?",
+    rf"(?:[\s-]?(?P<unit>{_HEAT}(?![A-Za-z])|{_UNIT}|{_INCH})(?![A-Za-z]))?",
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th|['’]?s)\b", re.IGNORECASE)
@@ -84,9 +89,7 @@ class Quantity:
 def quantities(text: str) -> Iterator[Quantity]:
     """The numbers in digits, in their order. `5 x 7` and `10-15` are two each."""
     for found in _NUMBER.finditer(_TIMES.sub(" x ", _ORDINAL.sub(" ", text))):
-        money = found["money"]
-        name = (found["unit"] or money or "").strip().lower()
-        yield Quantity(found[0].strip(), tuple(_readings(found)), _UNITS.get(name))
+        yield Quantity(found[0].strip(), tuple(_readings(found)), _unit(found["unit"] or found["money"] or ""))
 
 
 def spelt(text: str) -> set[float]:
@@ -109,6 +112,13 @@ def spelt(text: str) -> set[float]:
         before = value if word in _TIMES_WORD else before
         last = value
     return values
+
+
+def _unit(written: str) -> str | None:
+    name = written.strip().lower()
+    if re.fullmatch(_HEAT, name):
+        return "°f" if name.endswith(("f", "fahrenheit")) else "°c"
+    return _UNITS.get(name)
 
 
 def _readings(found: re.Match[str]) -> Iterator[frozenset[float]]:

@@ -47,6 +47,8 @@ def test_without_markup_only_white_space_changes(text):
 def test_cleaning_markup_is_linear():
     for part in ("<!--", "<script>", "<b ", "<b a=", "<a href='", "&lt;", "<", "<b a=1 b=2 "):
         clean_markup(part * (200_000 // len(part)))
+    assert clean_markup("a <br" + " " * 100_000 + "b") == "a <br b"
+    assert clean_markup("a<br" + " " * 100_000 + "/ >b") == "a b"
 
 
 def test_layout_keeps_lines_and_code():

@@ -70,6 +70,24 @@ def test_what_the_source_lacks_is_named(answer, pieces):
     assert ungrounded(answer, [SOURCE]) == pieces
 
 
+UNITS = [
+    ("Bakes at 350°F.", "Set it to 350 degrees F, 350 degrees Fahrenheit, 350 °F, 350 degrees.", []),
+    ("Bakes at 350 degrees Fahrenheit.", "350° F is hot; 350 degree Celsius.", ["350 degree Celsius"]),
+    ("From 20 °C on.", "20 degrees Celsius, 20 degrees centigrade, 20C, 20°F", ["20°F"]),
+    ("Costs £15.", "It is 15 pounds, a 15-pound toy; 15 lbs", ["15 lbs"]),
+    ("Weighs 15 lb.", "15 pounds; £15", ["£15"]),
+    ("Weighs 15 pounds.", "15 lb, 15 kg", ["15 kg"]),
+    ("A toy.", "Not for under-3s, nor for the over-60s.", ["60"]),
+    ("A cell of 1500mAh; KX-12000; XKX-1", "500mAh, 1500 mAh, KX-1200, KX12000, KX-1", ["500mAh", "KX-1200", "KX-1"]),
+    ("The KX 1200 2 is one. A 21,500mAh pack.", "KX-1200 or kx1200, 500mAh", ["500mAh"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "answer", "pieces"), UNITS, ids=[source for source, _, _ in UNITS])
+def test_units_and_codes_are_compared_whole(source, answer, pieces):
+    assert ungrounded(answer, [source]) == pieces
+
+
 def test_every_source_counts():
     assert ungrounded("It fits 40 cm.", ["a lamp", "Is there one for 40 cm?"]) == []
 
@@ -157,6 +175,10 @@ def test_hostile_texts_cost_little():
         text = part * (60_000 // len(part))
         ungrounded(text, ["x"])
         meta_talk(text)
+    ungrounded(f"* {' ' * 30_000}x", ["x"])
+    ungrounded("\n" * 30_000, ["x"])
+    code = "A1" * 20_000
+    assert ungrounded(code, [code]) == []
 
 
 def test_a_language_is_told_only_where_it_is_plain():
