@@ -14,7 +14,7 @@ from recipes.errors import RecipeError
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
-from recipes.schema import BASELINES, Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.schema import BASELINES, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.section import beside
 from recipes.source_checks import source_mistakes
 from recipes.students import ClassifierStudent, Student
@@ -43,6 +43,7 @@ class Parts:
     """Whether there is a section `teacher` that could not be read."""
     has_filters: bool = False
     """Whether there is a section `filters`."""
+    filters: Filters | None = None
 
 
 def parts_of(recipe: Recipe, folder: Path) -> Parts:
@@ -58,6 +59,7 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
         dict(recipe.students),
         recipe.evaluation,
         has_filters="filters" in recipe.model_fields_set,
+        filters=recipe.filters,
     )
 
 

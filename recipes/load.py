@@ -14,7 +14,7 @@ from recipes.checks import Parts, file_mistakes, parts_of
 from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
-from recipes.schema import Evaluation, Recipe, Source, Synthesis, Teacher
+from recipes.schema import Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
 
@@ -117,6 +117,7 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         teacher=teacher,
         teacher_unread="teacher" in value and teacher is None,
         has_filters="filters" in value,
+        filters=section(Filters, "filters") if "filters" in value else Filters(),
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
         students={name: student(name) for name in students} if isinstance(students, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),

@@ -121,8 +121,8 @@ class Filters(Section):
     """Reject answers with numbers, quotations, codes or names that the row's fields do not have (task: reasoning)."""
     min_reasoning_chars: int = Field(default=80, ge=0)
     """Shorter reasoning is rejected (task: reasoning)."""
-    min_response_chars: int = Field(default=20, ge=1)
-    """Shorter responses are rejected."""
+    min_response_chars: int | None = Field(default=None, ge=1)
+    """Shorter responses are rejected; 20 where not given, and 1 for task: chat."""
     max_response_chars: int = Field(default=8_000, ge=1)
     """Longer responses are rejected."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
@@ -131,11 +131,11 @@ class Filters(Section):
     """Estimated Jaccard similarity of word 3-grams from which a response is a duplicate of an earlier one (a chat
     only where its question is near as well); null keeps all."""
 
-    @model_validator(mode="after")
-    def _some_length_is_left(self) -> Filters:
-        if self.min_response_chars > self.max_response_chars:
-            raise ValueError("min_response_chars is above max_response_chars: no response would be kept")
-        return self
+    def shortest(self, task: str) -> int:
+        """Characters that a response of `task` needs: "Paris." is the whole of a chat's answer."""
+        if self.min_response_chars is not None:
+            return self.min_response_chars
+        return 1 if task == "chat" else 20
 
 
 class Recipe(Section):

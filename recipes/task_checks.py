@@ -42,6 +42,8 @@ def task_mistakes(parts: Parts) -> Found:
         yield ("labels",), f"labels go with task: classify, not with task: {task}"
     if task == "classify" and parts.has_filters:
         yield ("filters",), "filters go with generative tasks; for task: classify see synthesis.min_rationale_chars"
+    if parts.filters is not None and parts.filters.shortest(task) > parts.filters.max_response_chars:
+        yield ("filters",), "min_response_chars is above max_response_chars: no response would be kept"
     yield from _teacher(parts, task)
     yield from _students(parts, task)
 

@@ -78,7 +78,7 @@ def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
 
 def _filters(recipe: Recipe) -> str:
     filters, reasoning = recipe.filters, recipe.task == "reasoning"
-    named = [f"a response under {filters.min_response_chars} or over {filters.max_response_chars} characters"]
+    named = [f"a response under {filters.shortest(recipe.task)} or over {filters.max_response_chars} characters"]
     named += [f"reasoning under {filters.min_reasoning_chars} characters"] if reasoning else []
     named += ["reasoning copied from the response or the source"]
     talk = "what a model says of itself" if recipe.task == "chat" else "talk of what the reader was not shown"

@@ -1,13 +1,15 @@
 """A conversation of a user's own file -> the question, its response and what was said before.
 
 Read are OpenAI's {role, content} and ShareGPT's {from, value}. The last turn of the assistant is the response; a turn
-of the user after it has no answer and is left out. A response that begins with <think> ... </think> (or whose turn has
-`reasoning_content`) brings its reasoning; that of earlier answers is dropped, as R1's and Qwen's templates do.
+of the user after it has no answer and is left out. A response that begins with <think> ... </think> (or a thought that
+</think> ends, or whose turn has `reasoning_content`, `reasoning` or `thinking`) brings its reasoning; that of earlier
+answers is dropped, as R1's and Qwen's templates do.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -19,6 +21,10 @@ _ROLES = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
     "gpt": "assistant",
 }  # fmt: skip
+
+_BESIDE = ("reasoning_content", "reasoning", "thinking")
+"""Keys of a turn's reasoning: DeepSeek's and vLLM's, OpenRouter's, Ollama's."""
+_LONE_END = re.compile(r"(?<![`'\"])</think>(?![`'\"])")
 
 
 def read_conversation(value: Any) -> Content:
@@ -41,11 +47,16 @@ def read_conversation(value: Any) -> Content:
 
 
 def split_thought(text: str) -> tuple[str, str]:
-    """(answer, reasoning) of a text that begins with <think> ... </think>; of any other, the text and nothing."""
+    """(answer, reasoning) of a text that begins with <think> ... </think>; of any other, the text and nothing.
+
+    A template may have opened the thought: then one </think> stands alone, where it is not quoted.
+    """
     text = text.strip()
     if text.startswith("<think>") and "</think>" in text:
         thought, _, said = text.removeprefix("<think>").partition("</think>")
         return said.strip(), thought.strip()
+    if "<think>" not in text and text.count("</think>") == 1 and (end := _LONE_END.search(text)):
+        return text[end.end() :].strip(), text[: end.start()].strip()
     return text, ""
 
 
@@ -72,8 +83,8 @@ def _turn(entry: Any, place: int) -> tuple[Turn, str]:
             "bad_roles", f"turn {place} is by {str(name)[:40]!r}; known are system, user (human), assistant (gpt)"
         )
     content = _content(entry.get("content", entry.get("value")), place)
-    beside = entry.get("reasoning_content")
-    reasoning = clean_layout(beside) if isinstance(beside, str) else ""
+    beside = (entry.get(key) for key in _BESIDE)
+    reasoning = next((clean_layout(text) for text in beside if isinstance(text, str) and text.strip()), "")
     known = cast(Literal["system", "user", "assistant"], role)
     return Turn.model_construct(role=known, content=clean_layout(content)), reasoning
 

@@ -88,9 +88,9 @@ def row_problem(row: ResponseRow, task: str, filters: Filters) -> Problem | None
 
 
 def _length(row: ResponseRow, task: str, filters: Filters) -> Problem | None:
-    size = len(row.response)
-    if size < filters.min_response_chars:
-        return "short_response", f"{size} of {filters.min_response_chars} characters"
+    size, shortest = len(row.response), filters.shortest(task)
+    if size < shortest:
+        return "short_response", f"{size} of {shortest} characters"
     if size > filters.max_response_chars:
         return "long_response", f"{size} characters; filters.max_response_chars is {filters.max_response_chars}"
     thought = len((row.reasoning or "").strip())

@@ -91,6 +91,13 @@ def test_reasoning_is_taken_out_of_the_answers():
     assert said.history[1].content == "b"
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "why"}]
     assert read_conversation(turns).fields == {"question": "a", "response": "b", "reasoning": "why"}
+    for key in ("reasoning", "thinking"):
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", key: "why"}]
+        assert read_conversation(turns).fields == {"question": "a", "response": "b", "reasoning": "why"}
+    alone = read_conversation(chat(("user", "a"), ("assistant", "why\n</think>\n\nb")))
+    assert alone.fields == {"question": "a", "response": "b", "reasoning": "why"}
+    for quoted in ("R1 writes `</think>` last", "a</think>b</think>c"):
+        assert read_conversation(chat(("user", "a"), ("assistant", quoted))).fields["response"] == quoted
     assert read_conversation(chat(("user", "a"), ("assistant", "say <think> x </think>"))).fields["response"] == (
         "say <think> x </think>"
     )

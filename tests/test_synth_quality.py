@@ -114,6 +114,14 @@ def quality(task="reasoning", **filters):
     )
 
 
+def test_a_chat_may_be_short_where_no_length_is_named():
+    short = row(response="Paris.", reasoning=None, fields={})
+    assert row_problem(short, "chat", Filters()) is None
+    assert row_problem(short, "chat", Filters(max_response_chars=9)) is None
+    assert row_problem(short, "chat", Filters(min_response_chars=9)) == ("short_response", "6 of 9 characters")
+    assert row_problem(short, "description", Filters()) == ("short_response", "6 of 20 characters")
+
+
 def test_a_reject_keeps_what_was_written():
     with quality() as screen:
         reject = screen.reject(row(response="Too short."))
