@@ -48,7 +48,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
     confirm_spend(recipe, run, yes)
     prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
     with ExitStack() as opened:
-        quality = opened.enter_context(Quality(recipe))
+        judge = _filter(recipe, opened)
         examples = opened.enter_context(Examples(recipe.source))
         examples.read(recipe)
         for sentence in examples.shortfalls():
@@ -59,7 +59,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
         else:
             settle = _asked(recipe, prompt, examples, opened.enter_context(_journal(recipe, run)), funnel)
         run.begin(STAGE)
-        outputs = _write(run, settle, _filter(recipe, quality), examples, funnel)
+        outputs = _write(run, settle, judge, examples, funnel)
     return _finish(recipe, run, prompt, funnel, inputs, outputs)
 
 
@@ -87,11 +87,14 @@ def _journal(recipe: Recipe, run: RunFolder) -> Journal:
     return Journal.open(recipe.resolve(recipe.teacher.journal), readonly=True)
 
 
-def _filter(recipe: Recipe, quality: Quality) -> Callable[[LabelRow | ResponseRow], Reject | None]:
-    """The reject that a row becomes, or None where it is kept."""
+def _filter(recipe: Recipe, opened: ExitStack) -> Callable[[LabelRow | ResponseRow], Reject | None]:
+    """What says which reject a row becomes, or None where it is kept."""
+    quality = None if recipe.task == "classify" else opened.enter_context(Quality(recipe))
 
     def judge(row: LabelRow | ResponseRow) -> Reject | None:
-        return label_reject(row, recipe.synthesis) if isinstance(row, LabelRow) else quality.reject(row)
+        if isinstance(row, LabelRow):
+            return label_reject(row, recipe.synthesis)
+        return None if quality is None else quality.reject(row)
 
     return judge
 

@@ -58,13 +58,13 @@ def settle(*votes, **options):
 
 
 def test_the_first_request():
-    asked = task(JSON, teacher={"temperature": 0.3, "seed": 5}).missing(EXAMPLE, Replies([]))
+    asked = task(JSON, teacher={"temperature": 0.3, "seed": 5}).advance(EXAMPLE, Replies([]))[0]
     assert len(asked) == 1
     assert asked[0].endpoint == "http://127.0.0.1:9/v1"
     assert asked[0].messages == (Message("system", "Label."), Message("user", "Tweet: nice"))
     assert asked[0].response_format == {"type": "json_object"}
     assert (asked[0].sampling.temperature, asked[0].sampling.seed, asked[0].sample) == (0.3, 5, 0)
-    assert task(WORD).missing(EXAMPLE, Replies([]))[0].response_format is None
+    assert task(WORD).advance(EXAMPLE, Replies([]))[0][0].response_format is None
 
 
 def test_a_schema_asks_for_the_reason_first():
@@ -83,9 +83,9 @@ def test_a_clean_row():
 
 
 def test_votes_are_samples_of_one_question_and_only_the_unanswered_are_missing():
-    asked = task(votes=3).missing(EXAMPLE, Replies(["positive"], [], ["neutral"]))
+    asked = task(votes=3).advance(EXAMPLE, Replies(["positive"], [], ["neutral"]))[0]
     assert [request.sample for request in asked] == [1]
-    every = task(votes=3).missing(EXAMPLE, Replies([], [], []))
+    every = task(votes=3).advance(EXAMPLE, Replies([], [], []))[0]
     assert len({request.messages for request in every}) == 1
     assert len({request.key() for request in every}) == 3
 
@@ -122,34 +122,34 @@ def test_no_majority_is_an_outcome_and_never_random(votes, detail):
 
 def test_a_bad_reply_is_asked_again_with_the_error_shown():
     replies = Replies(["not positive", "positive"])
-    asked = task().missing(EXAMPLE, Replies(["not positive"]))
+    asked = task().advance(EXAMPLE, Replies(["not positive"]))[0]
     assert [message.role for message in asked[0].messages] == ["user", "assistant", "user"]
     assert asked[0].messages[1].content == "not positive"
     assert "got 'not positive'" in asked[0].messages[2].content
-    assert task().missing(EXAMPLE, replies) == []
+    assert task().advance(EXAMPLE, replies)[0] == []
     assert task().settle(EXAMPLE, replies).label == "positive"
 
 
 def test_asking_again_is_bounded_and_the_last_reply_is_kept():
     row_task = task(reask=2)
-    assert row_task.missing(EXAMPLE, Replies(["a b", "c d", "e f"])) == []
+    assert row_task.advance(EXAMPLE, Replies(["a b", "c d", "e f"]))[0] == []
     reject = row_task.settle(EXAMPLE, Replies(["a b", "c d", "e f"]))
     assert (reject.reason, reject.reply) == ("unknown_label", "e f")
-    assert len(row_task.missing(EXAMPLE, Replies(["a b", "c d"]))) == 1
-    assert task(reask=0).missing(EXAMPLE, Replies(["a b"])) == []
+    assert len(row_task.advance(EXAMPLE, Replies(["a b", "c d"]))[0]) == 1
+    assert task(reask=0).advance(EXAMPLE, Replies(["a b"]))[0] == []
 
 
 def test_a_truncated_reply_is_asked_again_and_a_refusal_is_not():
     cut = Reply("The twe", finish_reason="length")
-    assert "Be brief" in task().missing(EXAMPLE, Replies([cut]))[0].messages[-1].content
+    assert "Be brief" in task().advance(EXAMPLE, Replies([cut]))[0][0].messages[-1].content
     assert task().settle(EXAMPLE, Replies([cut, cut, cut])).reason == "truncated"
     refused = Replies(["I'm sorry, but I cannot label this."])
-    assert task().missing(EXAMPLE, refused) == []
+    assert task().advance(EXAMPLE, refused)[0] == []
     assert task().settle(EXAMPLE, refused).reason == "refused"
 
 
 def test_a_huge_bad_reply_is_not_echoed_whole():
-    asked = task().missing(EXAMPLE, Replies(["x" * 1_000_000]))
+    asked = task().advance(EXAMPLE, Replies(["x" * 1_000_000]))[0]
     assert len(asked[0].messages[1].content) == 4_000
     assert len(task(reask=0).settle(EXAMPLE, Replies(["x" * 1_000_000])).reply) == 20_000
 
@@ -187,14 +187,14 @@ def test_soft_labels_from_logprobs_are_means_and_fall_back_to_votes():
     assert settle([sure], [unsure], soft_labels="logprobs").soft == pytest.approx((0, 0.3, 0.7))
     bare = replace(sure, logprobs=None)
     assert settle([bare], soft_labels="logprobs").soft == (0, 0, 1)
-    assert task(soft_labels="logprobs").missing(EXAMPLE, Replies([]))[0].sampling.logprobs
+    assert task(soft_labels="logprobs").advance(EXAMPLE, Replies([]))[0][0].sampling.logprobs
 
 
 def test_lone_surrogates_in_a_reply_can_be_stored():
     row = settle(['{"reason": "x\ud83d", "label": "positive"}'], prompt=JSON)
     assert row.rationale == "x\ufffd"
     assert settle(["\ud83d"], reask=0).model_dump_json()
-    assert task().missing(EXAMPLE, Replies(["\ud83d bad one"]))[0].key()
+    assert task().advance(EXAMPLE, Replies(["\ud83d bad one"]))[0][0].key()
 
 
 def test_short_rationales_are_filtered():

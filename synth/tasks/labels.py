@@ -1,6 +1,6 @@
 """Label rows: what to ask the teacher about an example, and what its replies make of it.
 
-Both are pure over the journal: `missing` says which requests have no reply yet, `settle` turns the replies into a row
+Both are pure over the journal: `advance` says which requests have no reply yet, `settle` turns the replies into a row
 or a reject. Each vote is a conversation of its own (`asking.py`).
 """
 
@@ -33,10 +33,6 @@ class LabelTask:
         self.response_format = response_format(recipe, prompt)
         self.asking = Asking(recipe, prompt, self._read, self._wanted(), self.response_format)
         self.opening = self.asking.opening
-
-    def missing(self, example: Example, lookup: Lookup) -> list[ChatRequest]:
-        """The requests to send now; none when every vote is settled."""
-        return self.advance(example, lookup)[0]
 
     def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], str | None]:
         """The requests to send now; where there are none, the reason of a reject, or None for a row."""
