@@ -178,7 +178,7 @@ def _say_how_to_answer(taken: Taken, out: Path) -> None:
     answering = taken.record.answering
     how: dict[str, object] = {"do_sample": answering.temperature > 0}
     if answering.temperature > 0:
-        how |= {"temperature": answering.temperature, "top_p": answering.top_p}
+        how |= {"temperature": answering.temperature, "top_p": answering.top_p, "top_k": 0}  # transformers' own: 50
     known = _read(place) | {"eos_token_id": list(taken.renderer.stops), "max_new_tokens": answering.max_new_tokens}
     for name in ("temperature", "top_p", "top_k", "_from_model_config"):
         known.pop(name, None)
@@ -195,10 +195,11 @@ def _modelfile(taken: Taken, name: str) -> str:
     if taken.turns.render(messages) != taken.renderer.render(row).prompt.removeprefix(taken.bos):
         raise TrainingError(f"students.{taken.name}: its chat template cannot be told to Ollama as it was trained")
     stops = [*taken.renderer.stop_texts, *_NEXT[taken.record.format]]
-    temperature = taken.record.answering.temperature
+    how = taken.record.answering
     return modelfile(
-        name, taken.turns, stops, temperature=temperature, max_length=taken.record.max_length, system=system
-    )
+        name, taken.turns, stops, temperature=how.temperature, top_p=how.top_p, max_length=taken.record.max_length,
+        system=system,
+    )  # fmt: skip
 
 
 def _measure(taken: Taken, merged: Path, files: Sequence[Path]) -> dict[str, Parity | str]:

@@ -14,6 +14,7 @@ def modelfile(
     stops: Sequence[str],
     *,
     temperature: float,
+    top_p: float,
     max_length: int,
     system: str | None = None,
 ) -> str:
@@ -21,7 +22,8 @@ def modelfile(
 
     stops: texts that end an answer: EOS first, and what the format would go on with. max_length: tokens of question
     and answer together (num_ctx). system: the system message unless another is given with a question.
-    repeat_penalty is turned off: some versions of Ollama have 1.1, which the student was not trained or scored with.
+    top_k and repeat_penalty are turned off: Ollama has 40, and 1.1 in some versions, which the student was not scored
+    with.
     Raises TrainingError for a text that a Modelfile cannot hold.
     """
     if system is not None and turns.system is None:
@@ -32,6 +34,8 @@ def modelfile(
         f'TEMPLATE """{go_template(turns)}"""',
         *(f"PARAMETER stop {_value(stop)}" for stop in dict.fromkeys(stops)),
         f"PARAMETER temperature {temperature:g}",
+        f"PARAMETER top_p {top_p:g}",
+        "PARAMETER top_k 0",
         f"PARAMETER num_ctx {max_length}",
         "PARAMETER repeat_penalty 1",
         *([] if system is None else [f"SYSTEM {_value(system)}"]),

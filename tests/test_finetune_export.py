@@ -68,6 +68,8 @@ def test_a_merged_student_is_asked_and_answers_alike(trained: list[str], capsys:
     assert ids["input_ids"] == student.renderer.encode_prompt("red kettle")
     assert model.generation_config.eos_token_id == list(student.renderer.stops)
     assert model.generation_config.max_new_tokens == 20
+    how = model.generation_config
+    assert (how.do_sample, how.temperature, how.top_p, how.top_k) == (True, 0.9, 0.8, 0)  # transformers' own: 50
     said = model.generate(torch.tensor([ids["input_ids"]]), do_sample=False, temperature=None, top_p=None)
     answer = student.answer([Question("red kettle")], Answering(temperature=0, max_new_tokens=20))[0]
     assert student.renderer.decode(said[0, len(ids["input_ids"]) :].tolist()) == answer.text
@@ -97,6 +99,7 @@ def test_gguf_files_and_their_modelfile(trained: list[str], tmp_path: Path, caps
     assert "FROM ./tiny-thinker-f16.gguf\n" in text
     assert 'PARAMETER stop "<|end|>"\n' in text
     assert "PARAMETER num_ctx 256\n" in text
+    assert "PARAMETER top_p 0.8\nPARAMETER top_k 0\n" in text
     template = gguf.GGUFReader(tmp_path / "tiny-thinker-f16.gguf").fields["tokenizer.chat_template"].contents()
     assert template == (Path(trained[2]) / "students/thinker/merged/chat_template.jinja").read_text(encoding="utf-8")
 

@@ -56,7 +56,9 @@ def literal(template: str) -> str:
 
 
 def test_alpaca_to_the_byte() -> None:
-    made = modelfile("m-q8_0.gguf", question_turns(*ALPACA), [END, "### Input:"], temperature=0.1, max_length=2048)
+    made = modelfile(
+        "m-q8_0.gguf", question_turns(*ALPACA), [END, "### Input:"], temperature=0.1, top_p=0.9, max_length=2048
+    )
     assert made == (
         "# ollama create NAME -f Modelfile\n"
         "FROM ./m-q8_0.gguf\n"
@@ -66,6 +68,8 @@ def test_alpaca_to_the_byte() -> None:
         'PARAMETER stop "<|end_of_text|>"\n'
         'PARAMETER stop "### Input:"\n'
         "PARAMETER temperature 0.1\n"
+        "PARAMETER top_p 0.9\n"
+        "PARAMETER top_k 0\n"
         "PARAMETER num_ctx 2048\n"
         "PARAMETER repeat_penalty 1\n"
     )
@@ -86,7 +90,7 @@ def test_chat_is_read_off_the_tokenizers_template() -> None:
     assert (turns.bare, turns.ask) == ("", "")
     talk = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}]
     assert turns.render(talk) == f"{head.format('system')}S{eot}{head.format('user')}Q{eot}{head.format('assistant')}"
-    made = modelfile("m.gguf", turns, [eot], temperature=0, max_length=512, system='Be "kind".\nBe short.')
+    made = modelfile("m.gguf", turns, [eot], temperature=0, top_p=0.9, max_length=512, system='Be "kind".\nBe short.')
     assert ("SYSTEM", 'Be "kind".\nBe short.') in parse(made)
     assert "begin_of_text" not in made  # Ollama puts BOS there; a second one changes answers
 
@@ -130,15 +134,26 @@ def test_template_without_system_has_no_place_for_one() -> None:
     turns = chat_turns(tokenizer)
     assert turns.system is None
     with pytest.raises(TrainingError, match="no place for a system message"):
-        modelfile("m.gguf", turns, [END], temperature=0, max_length=9, system="Be kind.")
+        modelfile("m.gguf", turns, [END], temperature=0, top_p=0.9, max_length=9, system="Be kind.")
 
 
 @given(st.text(st.sampled_from('{}" \n\t\\-a\u00a0\u200d🎧日') | st.characters(codec="utf-8"), max_size=30))
 def test_any_text_comes_through_the_template(text: str) -> None:
     assert literal(escape(text)) == text
-    made = modelfile("a b.gguf", Turns(user=(text, ""), assistant=("", "")), ["x"], temperature=0.7, max_length=9)
+    made = modelfile(
+        "a b.gguf", Turns(user=(text, ""), assistant=("", "")), ["x"], temperature=0.7, top_p=0.9, max_length=9
+    )
     commands = parse(made)
-    assert [name for name, _ in commands] == ["FROM", "TEMPLATE", "stop", "temperature", "num_ctx", "repeat_penalty"]
+    assert [name for name, _ in commands] == [
+        "FROM",
+        "TEMPLATE",
+        "stop",
+        "temperature",
+        "top_p",
+        "top_k",
+        "num_ctx",
+        "repeat_penalty",
+    ]
     inside = commands[1][1].removeprefix('{{ range $i, $_ := .Messages }}{{ if eq .Role "user" }}')
     assert literal(inside.partition("{{ .Content }}")[0]) == text or "{{ .Content }}" in text
     assert commands[0][1] == "./a b.gguf"
@@ -147,7 +162,7 @@ def test_any_text_comes_through_the_template(text: str) -> None:
 @given(st.text(st.sampled_from('"a \n\t#') | st.characters(codec="utf-8"), min_size=1, max_size=20))
 def test_stops_come_back_or_are_refused(stop: str) -> None:
     try:
-        made = modelfile("m.gguf", question_turns(*THINK), [stop, END], temperature=0, max_length=9)
+        made = modelfile("m.gguf", question_turns(*THINK), [stop, END], temperature=0, top_p=0.9, max_length=9)
     except TrainingError as error:
         assert "a Modelfile cannot hold" in str(error)
         return
@@ -158,8 +173,8 @@ def test_what_a_modelfile_cannot_hold() -> None:
     turns = Turns(("", ""), ("", ""), ("", ""))
     for system, said in (('say """\nand more', 'ends with """'), ("a\u00a0b", r"U\+00A0")):
         with pytest.raises(TrainingError, match=said):
-            modelfile("m.gguf", turns, [END], temperature=0, max_length=9, system=system)
-    made = modelfile("m.gguf", turns, [END], temperature=0, max_length=9, system='mid """ line')
+            modelfile("m.gguf", turns, [END], temperature=0, top_p=0.9, max_length=9, system=system)
+    made = modelfile("m.gguf", turns, [END], temperature=0, top_p=0.9, max_length=9, system='mid """ line')
     assert ("SYSTEM", 'mid """ line') in parse(made)
 
 

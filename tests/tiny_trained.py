@@ -37,7 +37,7 @@ students:
     max_length: 256
     epochs: 1
     precision: fp32
-    answering: {temperature: 0.9, max_new_tokens: 20}
+    answering: {temperature: 0.9, top_p: 0.8, max_new_tokens: 20}
 """
 
 
