@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from finetune.decoding import Decoding, batches, give_memory_back, no_numbers, pad_left
+from finetune.decoding import Decoding, batches, in_halves
 from finetune.formats import Renderer, open_renderer
+from finetune.response_losses import CHUNK, response_losses
 from finetune.streaming import text_pieces
 from recipes.errors import TrainingError
 from recipes.rows import ResponseRow, Turn
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MEMORY = 1 << 30
 """Bytes for what a batch needs beside the model, where nobody can say how many are free."""
+
+_ONE_ANSWER = "the device has no memory for one answer: lower answering.max_new_tokens or ask shorter questions"
+_ONE_ROW = "the device has no memory to read one row: lower the student's max_length, or free the device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,15 @@ class GenerativeStudent:
         answers: list[list[int]] = [[] for _ in prompts]
         short = [place for place, ids in enumerate(prompts) if len(ids) < self._positions]
         lengths = [len(prompts[place]) for place in short]
+
+        def fill(places: list[int]) -> None:
+            for place in places:
+                answers[place] = []
+            for row, token in self._generate([prompts[place] for place in places], answering, seed):
+                answers[places[row]].append(token)
+
         for batch in batches(lengths, answering.max_new_tokens, self._cache_tokens()):
-            self._answer([short[place] for place in batch], prompts, answers, answering, seed)
+            in_halves([short[place] for place in batch], fill, _ONE_ANSWER)
         return [self._generated(ids) for ids in answers]
 
     def stream(
@@ -107,43 +117,15 @@ class GenerativeStudent:
         found = [(0.0, 0)] * len(rows)
         short = [place for place, one in enumerate(encoded) if len(one.input_ids) <= self._positions]
         lengths = [len(encoded[place].input_ids) for place in short]
-        for batch in batches(lengths, 0, self._logit_tokens()):
-            places = [short[place] for place in batch]
+
+        def fill(places: list[int]) -> None:
             parts = [(encoded[place].input_ids, encoded[place].start) for place in places]
-            for place, loss, (ids, start) in zip(places, self._losses(parts), parts, strict=True):
+            for place, loss, (ids, start) in zip(places, response_losses(self._model, parts), parts, strict=True):
                 found[place] = (loss, len(ids) - start)
+
+        for batch in batches(lengths, 0, self._read_tokens()):
+            in_halves([short[place] for place in batch], fill, _ONE_ROW)
         return found
-
-    def _answer(
-        self, places: list[int], prompts: list[list[int]], answers: list[list[int]], answering: Answering, seed: int
-    ) -> None:
-        """Fill in the answers of a batch; in halves where it turns out too large for the device."""
-        if self._fits(places, prompts, answers, answering, seed):
-            return
-        if len(places) == 1:
-            raise TrainingError(
-                "the device has no memory for one answer: lower answering.max_new_tokens or ask shorter questions"
-            )
-        give_memory_back()
-        for half in (places[: len(places) // 2], places[len(places) // 2 :]):
-            self._answer(half, prompts, answers, answering, seed)
-
-    def _fits(
-        self, places: list[int], prompts: list[list[int]], answers: list[list[int]], answering: Answering, seed: int
-    ) -> bool:
-        """Answer a batch; False, and no answers, where memory runs out. The caller goes on after the error is gone:
-        its traceback holds the failed batch's keys and values.
-        """
-        import torch
-
-        try:
-            for row, token in self._generate([prompts[place] for place in places], answering, seed):
-                answers[places[row]].append(token)
-        except torch.OutOfMemoryError:
-            for place in places:
-                answers[place].clear()
-            return False
-        return True
 
     def _generate(self, prompts: list[list[int]], answering: Answering, seed: int) -> Iterator[tuple[int, int]]:
         """(row, token), a token of every row at a step, until each has ended; the tokens that end it included."""
@@ -166,28 +148,6 @@ class GenerativeStudent:
         parsed = self.renderer.parse(text)
         return Generated(text, parsed.reasoning, parsed.response, parsed.valid, stopped, len(ids))
 
-    def _losses(self, rows: Sequence[tuple[list[int], int]]) -> list[float]:
-        """Summed loss of ids[start:] of each (ids, start)."""
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        kept = max(len(ids) - start for ids, start in rows) + 1
-        model = self._model
-        with torch.inference_mode():
-            ids, mask = pad_left([ids for ids, _ in rows], model.device)
-            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-            logits = model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=kept
-            ).logits
-            found = []
-            for row, (whole, start) in enumerate(rows):
-                count = len(whole) - start
-                found.append(cross_entropy(logits[row, -count - 1 : -1].float(), ids[row, -count:], reduction="sum"))
-            losses = torch.stack(found).tolist()
-        if not all(isfinite(one) for one in losses):
-            raise no_numbers(model)
-        return [float(one) for one in losses]
-
     def _cache_tokens(self) -> int:
         """Tokens whose keys and values there is memory for."""
         config: Any = self._model.config
@@ -196,17 +156,22 @@ class GenerativeStudent:
         each: int = 2 * config.num_hidden_layers * heads * width * self._model.dtype.itemsize
         return self._memory() // each
 
-    def _logit_tokens(self) -> int:
-        """Tokens whose logits there is memory for, as the model gives them and in float32."""
-        return max(1, self._memory() // (self._tokens * 8))
+    def _read_tokens(self) -> int:
+        """Tokens that there is memory to read at once: what a layer makes of each, and the logits of a chunk."""
+        config: Any = self._model.config
+        inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+        each: int = (8 * config.hidden_size + 3 * inner) * self._model.dtype.itemsize
+        return max(1, (self._memory() - 12 * CHUNK * self._tokens) // each)
 
     def _memory(self) -> int:
-        """Bytes that a batch may use."""
+        """Bytes that a batch may use: half of what is free, on the device or in what torch keeps of it."""
         import torch
 
         if self._model.device.type != "cuda":
             return MEMORY
-        return int(torch.cuda.mem_get_info(self._model.device)[0]) // 2
+        device = self._model.device
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (int(torch.cuda.mem_get_info(device)[0]) + kept) // 2
 
 
 def _generation_stops(model: PreTrainedModel) -> list[int]:

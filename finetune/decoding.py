@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,14 +81,6 @@ class Decoding:
             )
 
 
-def give_memory_back() -> None:
-    """Free what a batch that failed has left: in cycles of Python's, and in torch's store of the GPU's memory."""
-    import torch
-
-    gc.collect()
-    torch.cuda.empty_cache()
-
-
 def no_numbers(model: Any) -> TrainingError:
     """What to raise where a model computes nan."""
     dtype = str(model.dtype).removeprefix("torch.")
@@ -153,3 +145,32 @@ def batches(lengths: Sequence[int], answer: int, tokens: int) -> Iterator[list[i
         count = max(1, min(BATCH_ROWS, PREFILL_TOKENS // width, tokens // (width + answer)))
         yield order[start : start + count]
         start += count
+
+
+def in_halves(places: list[int], work: Callable[[list[int]], None], alone: str) -> None:
+    """Do `work` on some places; on each half of them, again, where the device's memory runs out. TrainingError `alone`
+    where it runs out for one.
+    """
+    import torch
+
+    if _fits(places, work):
+        return
+    if len(places) == 1:
+        raise TrainingError(alone)
+    gc.collect()
+    torch.cuda.empty_cache()
+    for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+        in_halves(half, work, alone)
+
+
+def _fits(places: list[int], work: Callable[[list[int]], None]) -> bool:
+    """Whether memory was enough for `work`. A function of its own, for the error's traceback holds all that the failed
+    batch had: it must be gone before there is another try.
+    """
+    import torch
+
+    try:
+        work(places)
+    except torch.OutOfMemoryError:
+        return False
+    return True

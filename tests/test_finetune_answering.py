@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,19 @@ import tiny_tokenizers
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    CohereConfig,
+    Gemma2Config,
+    GraniteConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from finetune.answering import Generated, GenerativeStudent, Question
 from finetune.decoding import BATCH_ROWS, PREFILL_TOKENS, Decoding, batches, sample
+from finetune.response_losses import response_losses
 from finetune.streaming import text_pieces, thought_pieces
 from recipes.errors import TrainingError
 from recipes.rows import ResponseRow, Turn
@@ -193,6 +203,76 @@ def test_losses_are_those_of_the_response_alone(student: GenerativeStudent) -> N
             logits = model(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
         expected = -sum(float(logits[place - 1, ids[place]]) for place in range(len(ids) - tokens, len(ids)))
         assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_losses_are_summed_in_chunks(student: GenerativeStudent, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        ResponseRow(
+            id="1", split="test", group="1", question="Which?", reasoning="Noise.", response="The one. " * count
+        )
+        for count in (1, 9, 4)
+    ]
+    whole, seen = student.losses(rows), []
+    handle = student._model.lm_head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[0]))
+    monkeypatch.setattr("finetune.response_losses.CHUNK", 5)
+    found = student.losses(rows)
+    handle.remove()
+    for (loss, tokens), (other, count) in zip(found, whole, strict=True):
+        assert (loss, tokens) == (pytest.approx(other, rel=1e-5), count)
+    assert max(seen) == 5
+    assert sum(seen) == sum(tokens for _, tokens in whole)
+
+
+def test_losses_are_halved_where_memory_runs_out(student: GenerativeStudent, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        ResponseRow(id="1", split="test", group="1", question="q" * count, reasoning="t", response="r")
+        for count in (1, 9, 4)
+    ]
+    whole, room = student.losses(rows), [1]
+
+    def small(model: Any, parts: Any) -> list[float]:
+        if len(parts) > room[0]:
+            raise torch.OutOfMemoryError
+        return response_losses(model, parts)
+
+    monkeypatch.setattr("finetune.answering.response_losses", small)
+    assert [loss for loss, _ in student.losses(rows)] == pytest.approx([loss for loss, _ in whole], rel=1e-5)
+    room[0] = 0
+    with pytest.raises(TrainingError, match="no memory to read one row"):
+        student.losses(rows)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Gemma2Config(final_logit_softcapping=2.0, head_dim=8, query_pre_attn_scalar=8),
+        CohereConfig(logit_scale=0.5),
+        GraniteConfig(logits_scaling=4.0),
+    ],
+)
+def test_losses_are_of_the_models_own_logits(config: Any) -> None:
+    for name, size in (("vocab_size", 50), ("hidden_size", 32), ("intermediate_size", 64), ("num_hidden_layers", 2),
+                       ("num_attention_heads", 4), ("num_key_value_heads", 2), ("initializer_range", 0.2)):  # fmt: skip
+        setattr(config, name, size)
+    config.pad_token_id = None
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for peft in (False, True):
+        if peft:
+            model = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).eval()
+        with torch.no_grad():
+            logits = model(torch.tensor([[4, 9, 30, 2]])).logits[0].log_softmax(dim=-1)
+        expected = -float(logits[1, 30] + logits[2, 2])
+        assert response_losses(model, [([4, 9, 30, 2], 2), ([7, 4, 9, 30, 2, 5], 1)])[0] == pytest.approx(
+            expected, rel=1e-5
+        )
+
+
+def test_memory_that_torch_keeps_is_free(student: GenerativeStudent, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("mem_get_info", (1000, 9000)), ("memory_reserved", 5000), ("memory_allocated", 3000)):
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    monkeypatch.setattr(student, "_model", SimpleNamespace(device=torch.device("cuda", 0)))
+    assert student._memory() == (1000 + 5000 - 3000) // 2
 
 
 def test_what_is_no_number_is_no_answer() -> None:
