@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         return COMMANDS[words[0]](words[1:])
     parser = stage_parser("finetune", "Train the students of a recipe, then compare them with their teacher.")
-    parser.epilog = f"Other commands: python -m finetune {'|'.join(COMMANDS)} recipe.yaml; each has a --help."
+    parser.epilog = f"Other commands: python -m finetune {'|'.join(COMMANDS)} recipe.yaml; each has a --help. "
+    parser.epilog += "Several GPUs: accelerate launch -m finetune recipe.yaml (torchrun refuses --run)."
     parser.add_argument(
         "--student", metavar="NAME", help="train this student only (and those it starts from), and compare nothing"
     )

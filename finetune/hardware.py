@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from finetune import processes
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -49,10 +52,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
 
 
+def free_memory() -> None:
+    """Give back what no model needs any more, the GPU's memory too: trainers and models refer to each other."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def _device() -> Device:
     import torch
 
-    if torch.cuda.is_available():
+    if not processes.on_cpu():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 

@@ -32,6 +32,10 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 
+class TooLargeError(TrainingError):
+    """A weight that the dtype asked for cannot hold."""
+
+
 @dataclass(frozen=True)
 class Merged:
     """A merged model. `layers` had a LoRA added; `dequantised` went through NF4 or were stored in it."""
@@ -97,7 +101,7 @@ def _merge(weight: torch.Tensor, lora: LoraLayer | None, dtype: torch.dtype, nam
         weight = weight.float().addmm(lora.b, lora.a, alpha=lora.scale)
     made = weight.to(dtype)
     if not is_finite(made):
-        raise TrainingError(
+        raise TooLargeError(
             f"{name} has values that {str(dtype).removeprefix('torch.')} cannot hold: merge to bfloat16 or float32"
         )
     return made

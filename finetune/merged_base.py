@@ -36,15 +36,21 @@ def whole_base(base: Base, title: str) -> Base:
 
 
 def _merge(adapter: Path, out: Path) -> None:
-    from finetune.merge import merge_adapter
+    from finetune.merge import Dtype, TooLargeError, merge_adapter
 
     record, under = read_base(adapter)
     partial = out.with_name(out.name + ".partial")
     for old in (partial, *out.parent.glob(f"{adapter.name}-*")):
         shutil.rmtree(old, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    merge_adapter(
-        under.place, adapter, partial, quantised=record.quantization == "nf4", revision=under.revision,
-        trained_in=record.dtype,
-    )  # fmt: skip
+
+    def merge(dtype: Dtype) -> None:
+        merge_adapter(
+            under.place, adapter, partial, dtype, record.quantization == "nf4", under.revision, trained_in=record.dtype
+        )
+
+    try:
+        merge("float16")
+    except TooLargeError:  # nobody can choose here: bfloat16 rounds more, and holds what float32 does
+        merge("bfloat16")
     partial.replace(out)

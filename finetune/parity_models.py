@@ -69,7 +69,8 @@ def _figures(
     if not short:
         model = load_merged(export) if export.is_dir() else load_gguf(export, merged)
         return compare(original, answer(model, prompts, new_tokens))
-    with tempfile.TemporaryDirectory(dir=export.parent) as scratch:
+    # Windows deletes no file that is mapped, and the model may live until the next is asked for
+    with tempfile.TemporaryDirectory(dir=export.parent, ignore_cleanup_errors=True) as scratch:
         try:
             folder = export if export.is_dir() else unpack_gguf(export, merged, Path(scratch) / "weights")
         except TrainingError as error:

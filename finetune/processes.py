@@ -2,7 +2,7 @@
 
     accelerate launch -m finetune recipe.yaml              one for each GPU
     torchrun --nproc_per_node 2 -m finetune recipe.yaml    two on a CPU, where accelerate launch starts one whatever it
-                                                           is told
+                                                           is told; torchrun refuses --run: it has --run-path
 
 All run the same program. The first one asks the teacher, holds the lock, speaks and writes; the others take part in the
 training alone. What a process must know beforehand is in the environment (RANK, WORLD_SIZE): torch is imported only

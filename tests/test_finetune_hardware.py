@@ -52,3 +52,11 @@ def test_a_torch_without_these_questions_is_an_old_cpu(monkeypatch: pytest.Monke
     for feature in ("avx512_bf16", "amx_tile"):
         monkeypatch.delattr(torch.cpu, f"_is_{feature}_supported")
     assert find_machine().precision == "fp32"
+
+
+def test_what_is_launched_for_the_cpu_stays_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, (9, 0))
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert find_machine().device == "cpu"
+    with pytest.raises(TrainingError, match="fp16 needs a CUDA GPU"):
+        find_machine("fp16")
