@@ -204,6 +204,11 @@ def _modelfile(taken: Taken, name: str) -> str:
 
 def _measure(taken: Taken, merged: Path, files: Sequence[Path]) -> dict[str, Parity | str]:
     """Each copy against the student itself, on the prompts of some rows; written to parity.json beside it."""
+    copies = len(files) + taken.adapted
+    say(
+        f"student {taken.name}: comparing {copies} {'copies' if copies > 1 else 'copy'} with it on the CPU, in "
+        "float32; for billions of parameters that takes long, and --no-parity leaves it out"
+    )
     with redirect_stderr(io.StringIO()):  # transformers draws a bar for each GGUF file, which no setting of it stops
         return _measured(taken, merged, files)
 
@@ -231,10 +236,10 @@ def _tell(figures: dict[str, Parity | str]) -> None:
         if isinstance(one, str):
             say(f"{name}: parity {one}")
             continue
-        say(
-            f"{name}: logits within {one.relative:.2%} of the student's largest, {one.same_tokens:.0%} of "
-            f"{one.new_tokens * one.texts} greedy tokens the same"
+        said = (
+            f", {one.same_tokens:.0%} of {one.new_tokens * one.texts} greedy tokens the same" if one.new_tokens else ""
         )
+        say(f"{name}: logits within {one.relative:.2%} of the student's largest{said}")
         if one.relative > DRIFT and not name.endswith(("q8_0.gguf", "q4_0.gguf")):
             say(f"{name}: that is more than 16 bits explain: do not use it, and please report it")
 

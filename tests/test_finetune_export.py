@@ -57,7 +57,9 @@ def test_turns_ask_as_the_student_was_trained(make: Any, form: str, told: str | 
 
 def test_a_merged_student_is_asked_and_answers_alike(trained: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge", *trained]) == 0
-    assert "logits within 0.0" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "comparing 1 copy with it on the CPU" in told and "--no-parity leaves it out" in told
+    assert "logits within 0.0" in told
     run = RunFolder(Path(trained[2]))
     folder = run.student("thinker") / "merged"
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -53,9 +53,9 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: place / name for name in ("base", "adapter", "merged", "gguf")}
 
 
-def check(exports: dict[str, Path]) -> dict[str, Any]:
+def check(exports: dict[str, Path], texts: list[str] = TEXTS) -> dict[str, Any]:
     files = [exports["gguf"] / "f16.gguf", exports["gguf"] / "q8_0.gguf"]
-    return check_exports(exports["base"], exports["adapter"], exports["merged"], files, TEXTS, new_tokens=4)
+    return check_exports(exports["base"], exports["adapter"], exports["merged"], files, texts, new_tokens=4)
 
 
 def test_every_export_is_compared_with_the_adapter(exports: dict[str, Path]) -> None:
@@ -84,9 +84,10 @@ def test_rope_scaling_is_part_of_what_is_compared(tmp_path: Path) -> None:
 
 
 def test_short_of_memory(exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = check(exports)
+    whole = check(exports, TEXTS[:1])
     monkeypatch.setattr(parity_models, "free_memory", lambda: 450_000)  # the adapter's model fits, the merged does not
     for one, other in zip(whole.values(), check(exports).values(), strict=True):  # layers from the disk
+        assert (other.texts, other.new_tokens) == (1, 0)  # each token reads all of the model again
         assert other.relative == pytest.approx(one.relative, rel=0.05) and other.same_top == one.same_top
     assert not [path for path in exports["gguf"].iterdir() if path.is_dir()]
     with monkeypatch.context() as full:
