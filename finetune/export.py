@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 SOURCE_FILE = "merged.json"
 PARITY_TEXTS = 4
-PRECISIONS: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _NEXT = {"alpaca": ("### Instruction:",), "think": ("### Question:",), "chat": ()}
 """What a format would go on with after an answer."""
 DRIFT = 0.02
@@ -149,14 +148,14 @@ def _merged(taken: Taken, dtype: Dtype, out: Path) -> Path:
     """The merged model in `out`, made anew only where that is of something else."""
     record, base = read_base(taken.folder)
     adapter = file_digest(taken.folder / ADAPTER_FILE)
-    source = digest([adapter, record.model_dump(), dtype, taken.record.seeds[taken.seed].precision])
+    source = digest([adapter, record.model_dump(), dtype])
     if (out / "config.json").exists() and _read(out / SOURCE_FILE).get("source") == source:
         say(f"student {taken.name}: merged before, {out}")
         return out
     (out / SOURCE_FILE).unlink(missing_ok=True)
     merge_adapter(
         base.place, taken.folder, out, dtype, record.quantization == "nf4", base.revision,
-        trained_in=_trained_in(taken), progress=_progress(f"merging into {out}"),
+        trained_in=record.dtype, progress=_progress(f"merging into {out}"),
     )  # fmt: skip
     _say_how_to_answer(taken, out)
     card = taken.run.student(taken.name) / "README.md"
@@ -164,10 +163,6 @@ def _merged(taken: Taken, dtype: Dtype, out: Path) -> Path:
         shutil.copyfile(card, out / "README.md")
     write_atomic(out / SOURCE_FILE, json.dumps({"source": source, "dtype": dtype}).encode())
     return out
-
-
-def _trained_in(taken: Taken) -> Dtype:
-    return PRECISIONS[taken.record.seeds[taken.seed].precision]
 
 
 def _say_how_to_answer(taken: Taken, out: Path) -> None:
@@ -220,7 +215,7 @@ def _measured(taken: Taken, merged: Path, files: Sequence[Path]) -> dict[str, Pa
         record, base = read_base(taken.folder)
         return check_exports(
             base.place, taken.folder, merged, files, texts, record.quantization == "nf4", base.revision,
-            trained_in=_trained_in(taken),
+            trained_in=record.dtype,
         )  # fmt: skip
     prompts = [taken.renderer.encode_prompt(row.question, row.history) for row in rows]
     original = answer(load_merged(merged), prompts, NEW_TOKENS)
