@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import set_seed
 
 from finetune import processes
@@ -50,7 +49,7 @@ def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving)
     with quiet(), said_plainly(course.title, work, memory):
         plan = plan_training(course)
         model = _model(course, plan)
-        batching = _batching(course, model, plan)
+        batching = make_batching(course, model, plan)
         checkpoints = Checkpoints(work, course.fingerprint)
         trainer = CausalTrainer(course, model, batching, plan, work)
         seconds = train_to_end(trainer, course.title, checkpoints, saving, partial(_is_over, course))
@@ -79,7 +78,7 @@ def _model(course: CausalCourse, plan: Plan) -> Any:
     return model if student.lora is None else add_lora(course.base, model, student.lora)
 
 
-def _batching(course: CausalCourse, model: Any, plan: Plan) -> Batching:
+def make_batching(course: CausalCourse, model: Any, plan: Plan) -> Batching:
     """How rows go through this model together."""
     student = course.student
     packed = student.packing != "grouped" and plan.backend == "plain" and packs_exactly(model, len(course.tokenizer))
@@ -87,26 +86,9 @@ def _batching(course: CausalCourse, model: Any, plan: Plan) -> Batching:
         raise TrainingError(
             f"{course.title}: in {course.base.name} rows of a packed sequence see each other: set packing: grouped"
         )
-    capacity = pack_capacity(model, student.max_length, plan.micro_batch) if packed else None
+    capacity = plan.micro_batch * student.max_length if packed else None
     pad = course.tokenizer.pad_token_id or 0
     return Batching(student.batch_size, plan.micro_batch, capacity, pad, processes.rank(), processes.count())
-
-
-def pack_capacity(model: Any, max_length: int, micro_batch: int) -> int:
-    """Tokens of a packed sequence: what `micro_batch` rows of `max_length` would have, and no more than what attention
-    can look over cheaply.
-
-    Without flash-attention every token is compared with the whole sequence, other rows included: 4 * n * h operations a
-    layer, beside 2 * p for the layer's p weights. At n = p / (8 * h) that is a quarter more work.
-    """
-    layers = max(1, model.config.num_hidden_layers)
-    weights = sum(_size(weight) for name, weight in model.named_parameters() if ".layers." in name) / layers
-    return min(micro_batch * max_length, max(256, int(weights / (8 * model.config.hidden_size))))
-
-
-def _size(weight: Any) -> int:
-    """Values in a weight; 4-bit ones are packed two to a byte."""
-    return int(weight.numel()) * (2 if weight.dtype == torch.uint8 else 1)
 
 
 def _is_over(course: CausalCourse, state: dict[str, Any]) -> bool:

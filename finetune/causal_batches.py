@@ -40,7 +40,7 @@ class Batching:
             return group(places, lengths, self.micro_batch)
         return pack(places, lengths, self.capacity)
 
-    def tensors(self, rows: Sequence[Encoded]) -> dict[str, Tensor]:
+    def tensors(self, rows: Sequence[Encoded]) -> dict[str, Any]:
         """One micro-batch."""
         return padded(rows, self.pad) if self.capacity is None else packed(rows)
 
@@ -58,15 +58,13 @@ def counted(row: Encoded) -> int:
     return max(0, len(row.input_ids) - max(1, row.start))
 
 
-def packed(rows: Sequence[Encoded]) -> dict[str, Tensor]:
-    """Rows one after the other in a sequence (1, n), positions from 0 for each.
-
-    With no attention mask transformers builds one from the positions in which no row sees another.
-    """
+def packed(rows: Sequence[Encoded]) -> dict[str, Any]:
+    """Rows one after the other in a sequence (1, n), positions from 0 for each; `row_lengths` is for attention.py."""
     return {
         "input_ids": torch.tensor([[token for row in rows for token in row.input_ids]]),
         "position_ids": torch.tensor([[place for row in rows for place in range(len(row.input_ids))]]),
         "labels": torch.tensor([[label for row in rows for label in labels(row)]]),
+        "row_lengths": tuple(len(row.input_ids) for row in rows),
     }
 
 

@@ -86,7 +86,10 @@ def _description(row: ResponseRow, student: str) -> ResponseRow:
 
 def _distinct(rows: Sequence[ResponseRow]) -> list[ResponseRow]:
     """Each product once, however many rows were made of it."""
-    return list({(row.question, row.response): row for row in reversed(rows)}.values())[::-1]
+    found: dict[tuple[str, str], ResponseRow] = {}
+    for row in rows:
+        found.setdefault((row.question, row.response), row)
+    return list(found.values())
 
 
 def encode_rows(

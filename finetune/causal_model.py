@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ATTENTION = "sdpa"
-"""torch's own: exact over packed rows on every device (transformers builds the mask), and no package to compile."""
 PROBE = 12
 """Tokens of each of the two rows that `packs_exactly` looks at."""
 
@@ -49,7 +47,7 @@ def load_causal(base: Base, machine: Machine, nf4: bool, whole: bool = False) ->
         raise TrainingError(f"the base model {base.name} is a {config.model_type}, which writes no text: name another")
     model, found = load_pretrained(
         AutoModelForCausalLM, base, dtype=torch.float32 if whole else machine.dtype, device_map={"": place(machine)},
-        attn_implementation=ATTENTION, use_safetensors=True, output_loading_info=True,
+        use_safetensors=True, output_loading_info=True,
         quantization_config=_quantization(config, base, machine, nf4),
     )  # fmt: skip
     missing = sorted(found["missing_keys"])
@@ -108,7 +106,12 @@ def check_fit(base: Base, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
             f"the tokenizer of {base.name} has {len(tokenizer):,} tokens and its model {embedded:,}: they do not "
             "belong together"
         )
-    positions = getattr(model.config, "max_position_embeddings", None)
+    check_positions(base, model.config, max_length)
+
+
+def check_positions(base: Base, config: Any, max_length: int) -> None:
+    """Refuse rows longer than the model has positions for."""
+    positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and max_length > positions:
         raise TrainingError(f"max_length {max_length} is more than {base.name} takes: set it to {positions} or less")
 
@@ -145,32 +148,48 @@ def _has_layer(model: Any, target: str) -> bool:
 
 
 def packs_exactly(model: Any, vocabulary: int) -> bool:
-    """Whether this model sees rows that share a sequence as if each were alone.
+    """Whether this model sees rows that share a sequence as if each were alone; it then attends by `attention.py`.
 
     It is looked at, not looked up: two rows, packed and one by one. What is left between the two (rounding) must be far
     below what the second row's logits change by where the rows do see each other. Models with a state that runs on
-    (Mamba), or an attention that reads no positions, fail.
+    (Mamba), or an attention of their own, fail.
     """
+    from finetune import attention
+
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    training, before = model.training, whole.config._attn_implementation
+    try:
+        whole.set_attn_implementation(attention.NAME)
+        exact = _is_exact(model.eval(), vocabulary)
+    except (TypeError, ValueError, KeyError):  # it knows no such attention, or no positions
+        exact = False
+    if not exact and whole.config._attn_implementation != before:
+        whole.set_attn_implementation(before)
+    model.train(training)
+    return exact
+
+
+def _is_exact(model: Any, vocabulary: int) -> bool:
     import torch
 
     rows = [[(7 * place + turn) % vocabulary for place in range(PROBE)] for turn in (3, 5)]
-    training = model.training
-    model.eval()
     with torch.no_grad():
-        alone = _probe(model, rows[1:], restart=True)
-        together = _probe(model, rows, restart=True)[-PROBE:]
-        mixed = _probe(model, rows, restart=False)[-PROBE:]
-    model.train(training)
+        alone = _probe(model, rows[1:], apart=True)
+        together = _probe(model, rows, apart=True)[-PROBE:]
+        mixed = _probe(model, rows, apart=False)[-PROBE:]
     return bool((together - alone).abs().max() <= 0.25 * (mixed - alone).abs().max())
 
 
-def _probe(model: Any, rows: Sequence[Sequence[int]], restart: bool) -> torch.Tensor:
-    """Logits of rows in one sequence, whose positions begin anew with each or run on."""
+def _probe(model: Any, rows: Sequence[Sequence[int]], apart: bool) -> torch.Tensor:
+    """Logits of rows in one sequence, packed or as if they were one row."""
     import torch
 
     device = model.get_input_embeddings().weight.device
     tokens = torch.tensor([[token for row in rows for token in row]], device=device)
-    at = [place for row in rows for place in range(len(row))] if restart else range(tokens.shape[1])
-    positions = torch.tensor([list(at)], device=device)
-    logits: torch.Tensor = model(input_ids=tokens, position_ids=positions, use_cache=False).logits[0]
+    at = [place for row in rows for place in range(len(row))] if apart else list(range(tokens.shape[1]))
+    lengths = tuple(len(row) for row in rows) if apart else (tokens.shape[1],)
+    positions = torch.tensor([at], device=device)
+    logits: torch.Tensor = model(input_ids=tokens, position_ids=positions, row_lengths=lengths, use_cache=False).logits[
+        0
+    ]
     return logits.float()

@@ -39,7 +39,7 @@ def plan_training(course: CausalCourse) -> Plan:
     backend: Literal["unsloth", "plain"] = "unsloth" if uses_unsloth(student) else "plain"
     if course.machine.device == "cuda":
         return _plan_gpu(course, each, backend)
-    return Plan(min(each, student.micro_batch or each), student.gradient_checkpointing == "on", backend)
+    return Plan(largest_divisor(each, student.micro_batch or each), student.gradient_checkpointing == "on", backend)
 
 
 def _plan_gpu(course: CausalCourse, each: int, backend: Literal["unsloth", "plain"]) -> Plan:
@@ -52,11 +52,11 @@ def _plan_gpu(course: CausalCourse, each: int, backend: Literal["unsloth", "plai
     model = _architecture(course)
     if isinstance(model, str):
         say(f"{course.title}: no memory plan ({model}); one row at a time unless micro_batch says otherwise")
-        return Plan(min(each, student.micro_batch or 1), student.gradient_checkpointing != "off", backend)
+        return Plan(largest_divisor(each, student.micro_batch or 1), student.gradient_checkpointing != "off", backend)
     device = this_gpu(course.machine.precision == "bf16")
     wanted = settings_of(
         device=device, unsloth=backend == "unsloth", max_length=student.max_length, batch_size=each,
-        micro_batch=None if student.micro_batch is None else min(each, student.micro_batch),
+        micro_batch=None if student.micro_batch is None else largest_divisor(each, student.micro_batch),
         quantization=student.quantization, rank=None if student.lora is None else student.lora.rank,
         targets=() if student.lora is None else student.lora.targets, optimizer=student.optimizer,
         gradient_checkpointing=student.gradient_checkpointing, precision=course.machine.precision, backend=backend,
@@ -70,6 +70,11 @@ def _plan_gpu(course: CausalCourse, each: int, backend: Literal["unsloth", "plai
     return Plan(found.micro_batch, bool(found.settings.checkpointing), backend)
 
 
+def largest_divisor(rows: int, most: int) -> int:
+    """The largest number of rows at once, `most` or less, that deals `rows` out evenly."""
+    return next(count for count in range(min(rows, most), 0, -1) if rows % count == 0)
+
+
 def this_gpu(bf16: bool) -> Device:
     """The GPU of this process and what it has room for: all of it but what others hold."""
     import torch
@@ -77,7 +82,8 @@ def this_gpu(bf16: bool) -> Device:
     from recipes.devices import GIB, Device
 
     free, total = torch.cuda.mem_get_info()
-    ours = torch.cuda.memory_reserved() + GIB // 2  # what CUDA itself takes is in the plan
+    idle = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    ours = idle + GIB // 2  # what CUDA itself takes is in the plan
     others = max(0, total - free - ours)
     return Device(torch.cuda.get_device_name(), round((total - others) / GIB, 2), bf16=bf16)
 

@@ -9,7 +9,7 @@ varies with packing; and the validation loss is over tokens, where the Trainer's
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,12 +18,14 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import SCALER_NAME
+from trl.trainer import sft_trainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import processes
-from finetune.causal_batches import Batching, Steps, counted, labels, step_loader
+from finetune.causal_batches import IGNORED, Batching, Steps, counted, labels, step_loader
 from finetune.causal_plan import Plan
 from finetune.causal_watch import CausalNarrator, Rhythm, validation_steps
 from finetune.course import CausalCourse
@@ -53,18 +55,26 @@ class CausalTrainer(SFTTrainer):
         student, validated = course.student, len(course.validation) > 0
         self.narrator = CausalNarrator(course.title, self.steps_per_epoch, student.epochs, validated)
         marks = validation_steps(self.steps_per_epoch, student.epochs, student.evaluations)
+        self.marks = Rhythm(marks, student.patience, validated)
         super().__init__(
             model=model,
             args=sft_config(course, plan, work),
             train_dataset=_dataset(course),
             data_collator=_no_collator,
             processing_class=course.tokenizer,
-            callbacks=[self.narrator, Rhythm(marks, student.patience, validated)],
+            callbacks=[self.narrator, self.marks],
         )
         self.remove_callback(PrinterCallback)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(work.parent.parent / "logs" / work.name)  # the checkpoints are removed
         for weight in self.model.parameters():
             if weight.requires_grad:  # TRL casts adapters on a 4-bit base to bf16: a T4's grad scaler would refuse them
                 weight.data = weight.data.float()
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        with lean_loss():
+            return cast(Any, super()).train(*arguments, **options)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         return step_loader(self.steps)
@@ -87,15 +97,15 @@ class CausalTrainer(SFTTrainer):
         outputs = model(**inputs, use_cache=False, num_items_in_batch=num_items_in_batch)
         loss = outputs["loss"]
         if not torch.isfinite(loss):
-            self._refuse(loss, places)
+            self._refuse(loss, [self.course.training.ids[place] for place in places])
         # several processes: their gradients are averaged, and the loss is already over the tokens of all of them
         loss = loss * processes.count()
         return (loss, outputs) if return_outputs else loss
 
-    def _refuse(self, loss: Tensor, places: tuple[int, ...]) -> None:
-        ids = ", ".join(self.course.training.ids[place] for place in places)
+    def _refuse(self, loss: Tensor, ids: list[str]) -> None:
         raise TrainingError(
-            f"{self.course.title}: the loss is {loss.item()} at step {self.state.global_step + 1} (rows {ids}): "
+            f"{self.course.title}: the loss is {loss.item()} at step {self.state.global_step + 1} "
+            f"(rows {', '.join(ids)}): "
             f"lower learning_rate ({self.course.student.learning_rate:g}) or set precision: fp32"
         )
 
@@ -104,8 +114,10 @@ class CausalTrainer(SFTTrainer):
         sums = [0.0, 0.0]
         self.model.eval()
         with torch.no_grad():
-            for micro, tokens in self._validation():
+            for places, micro, tokens in self._validation():
                 outputs = self.model(**self._prepare_inputs(micro), use_cache=False, num_items_in_batch=1)
+                if not torch.isfinite(outputs["loss"]):
+                    self._refuse(outputs["loss"], [self.course.validation.ids[place] for place in places])
                 sums = [sums[0] + float(outputs["loss"]), sums[1] + tokens]
         self.model.train()
         nats, count = processes.add_up(sums)
@@ -114,8 +126,8 @@ class CausalTrainer(SFTTrainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _validation(self) -> Iterator[tuple[dict[str, Tensor], int]]:
-        """The validation rows in batches: this process's."""
+    def _validation(self) -> Iterator[tuple[list[int], dict[str, Tensor], int]]:
+        """The validation rows in batches, this process's: their places, their tensors, and tokens under the loss."""
         rows, batching = self.course.validation.rows, self.batching
         lengths = [len(row.input_ids) for row in rows]
         order = sorted(range(len(rows)), key=lambda place: (-lengths[place], place))
@@ -123,10 +135,11 @@ class CausalTrainer(SFTTrainer):
         if batching.capacity is not None:
             batches = pack(mine, lengths, batching.capacity)
         else:
-            batches = list(_of_tokens(mine, lengths, max(EVALUATION_TOKENS, max(lengths, default=0))))
+            planned = batching.micro_batch * self.course.student.max_length  # what the memory plan has room for
+            batches = list(_of_tokens(mine, lengths, max(min(EVALUATION_TOKENS, planned), max(lengths, default=0))))
         for places in batches:
             chosen = [rows[place] for place in places]
-            yield batching.tensors(chosen), sum(counted(row) for row in chosen)
+            yield list(places), batching.tensors(chosen), sum(counted(row) for row in chosen)
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         """What scaled the losses of fp16; on a machine that trains in another precision there is none to be set."""
@@ -158,6 +171,31 @@ class CausalTrainer(SFTTrainer):
         """TRL tells its makers which trainer is used; a recipe's user has not agreed to that."""
 
 
+@contextmanager
+def lean_loss() -> Iterator[None]:
+    """Let TRL's loss compute the loss alone: entropy and accuracy of each token, which nobody reads, cost as much."""
+    full, sft_trainer._chunk = sft_trainer._chunk, _chunk
+    try:
+        yield
+    finally:
+        sft_trainer._chunk = full
+
+
+def _chunk(
+    hidden: Tensor, head: Tensor, bias: Tensor | None, targets: Tensor, scale: float, cap: float | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Summed loss of a chunk of tokens: hidden (n, width), head (vocabulary, width); two zeros for what is left out."""
+    logits = (hidden @ head.to(hidden.dtype).t()).float()
+    if bias is not None:
+        logits = logits + bias.float()
+    if scale != 1.0:
+        logits = logits * scale
+    if cap is not None:
+        logits = cap * torch.tanh(logits / cap)
+    zero = logits.new_zeros(())
+    return torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"), zero, zero
+
+
 def save_weights(model: Any, folder: Path) -> None:
     """The adapter of a model that has one, else all of it."""
     from peft import PeftModel
@@ -180,7 +218,7 @@ def sft_config(course: CausalCourse, plan: Plan, work: Path) -> SFTConfig:
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(student.schedule, student.schedule),
         warmup_steps=student.warmup,  # below 1: a share of all steps
         max_grad_norm=student.max_grad_norm,
-        optim="adamw_8bit" if student.optimizer == "adamw_8bit" else "adamw_torch",
+        optim="adamw_8bit" if student.optimizer == "adamw_8bit" else "adamw_torch_fused",
         bf16=machine.precision == "bf16",
         fp16=machine.precision == "fp16",
         use_cpu=machine.device == "cpu",

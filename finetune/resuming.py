@@ -35,7 +35,7 @@ def train_to_end(
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except KeyboardInterrupt:
-        kept = checkpoints.newest()
+        kept = checkpoints.newest() if processes.leads() else None  # it removes what is broken: one does
         since = "the beginning" if kept is None else f"step {kept.name.removeprefix('checkpoint-')}"
         say(f"{title}: stopped at step {trainer.state.global_step}; the same command goes on from {since}")
         raise

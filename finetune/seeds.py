@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from finetune import processes
+from finetune.hardware import free_memory
 from finetune.record import SEED_FILE, TrainedType, read_seed, write_record
 from recipes.console import say
 from recipes.runs import RunFolder, file_digest
@@ -30,6 +31,7 @@ def one_seed(
     if processes.leads():
         shutil.rmtree(partial, ignore_errors=True)
     record = train(partial, work)
+    free_memory()  # for the next seed, the next student, and the process that compares them
     if processes.leads():
         record.files = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
         write_record(partial / SEED_FILE, record)

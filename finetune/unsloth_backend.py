@@ -39,6 +39,8 @@ def _why_not(student: CausalStudent) -> str | None:
         return "it trains adapters here, and lora is null"
     if student.packing == "packed":
         return "its attention does not keep packed rows apart"
+    if student.precision == "fp32":
+        return "it trains in 16 bits, and precision is fp32"
     if find_spec("unsloth") is None:
         return "it is not installed (pip install tutelage[unsloth])"
     import torch
@@ -62,17 +64,24 @@ def import_first(recipe: Recipe, names: Iterable[str]) -> None:
 
 def load_unsloth(course: CausalCourse, checkpointing: bool) -> Any:
     """The base with a new adapter, as `load_causal` and `add_lora` make it."""
-    from unsloth import FastLanguageModel
+    from transformers import AutoConfig
+    from unsloth import FastLanguageModel  # before transformers, which it changes
+
+    from finetune.bases import load_pretrained
+    from finetune.causal_model import check_positions
+    from finetune.encoding import PAD_TO
 
     student, lora = course.student, course.student.lora
     assert lora is not None
+    check_positions(course.base, load_pretrained(AutoConfig, course.base), student.max_length)  # it would stretch them
+    longest = -(-student.max_length // PAD_TO) * PAD_TO  # batches are padded to this, and it cuts what is longer
     model, _ = FastLanguageModel.from_pretrained(
         model_name=course.base.place, revision=course.base.revision, token=read_key("HF_TOKEN"),
-        max_seq_length=student.max_length, dtype=course.machine.dtype, load_in_4bit=student.quantization == "nf4",
+        max_seq_length=longest, dtype=course.machine.dtype, load_in_4bit=student.quantization == "nf4",
         trust_remote_code=False, use_exact_model_name=True,  # else it takes another upload of the same model
     )  # fmt: skip
     return FastLanguageModel.get_peft_model(
         model, r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
-        use_rslora=lora.rslora, bias="none", random_state=course.seed, max_seq_length=student.max_length,
+        use_rslora=lora.rslora, bias="none", random_state=course.seed, max_seq_length=longest,
         use_gradient_checkpointing="unsloth" if checkpointing else False,
     )  # fmt: skip
