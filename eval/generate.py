@@ -5,9 +5,7 @@ A model is opened only when its answers are wanted, asked, and let go of before 
 
 from __future__ import annotations
 
-import gc
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from eval.predict import machine
 from eval.questions import Questions
 from eval.unfinished import Unfinished
+from finetune.hardware import free_memory
 from recipes.console import say
 from recipes.errors import RunError
 from recipes.rows import ResponseRow, Row, read_rows, write_rows
@@ -143,7 +142,7 @@ def _generate(
             if len(lines) < len(rows):
                 say(f"{responder.name}: {len(lines):,} of {len(rows):,} answers, {tokens / seconds:,.1f} tokens/s")
         del speaker
-        _let_go()
+        free_memory()
     write_rows(path, lines)
     facts = {
         "tokens_per_second": round(tokens / seconds, 1) if seconds else None,
@@ -193,11 +192,3 @@ def _line(row: ResponseRow, said: Generated, loss: tuple[float, int]) -> Respons
 
 def _whole(row: ResponseRow) -> str:
     return row.response if row.reasoning is None else f"{row.reasoning}\n{row.response}"
-
-
-def _let_go() -> None:
-    """Free the memory of a model that nothing refers to any more, the GPU's too."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
