@@ -67,6 +67,9 @@ def save_student(model: Any, course: CausalCourse, folder: Path) -> None:
     if course.student.lora is None:
         model.to("cpu")
         model.config.use_cache = True
+    else:  # its name and not its place: what is published must not tell where it lay on this disk
+        model.peft_config["default"].base_model_name_or_path = course.base.hub or course.base.name
+        model.peft_config["default"].revision = _commit(model) if course.base.hub else None
     save_weights(model, folder)
     course.tokenizer.save_pretrained(str(folder))
     name_whole_class(folder)

@@ -95,7 +95,7 @@ def _introduce(recipe: Recipe, name: str, training: CausalLesson, validation: Ca
     """Say what is about to be trained, on what, and what is left out. Raises TrainingError where nothing is left."""
     student = recipe.causal(name)
     rejected = len(training.rejected) + len(validation.rejected)
-    if rejected:
+    if rejected and len(training):
         longest = max(one.tokens for one in [*training.rejected, *validation.rejected])
         say(
             f"student {name}: {rejected:,} rows not used: longer than max_length {student.max_length} tokens (the "

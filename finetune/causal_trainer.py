@@ -26,6 +26,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import processes
 from finetune.causal_batches import IGNORED, Batching, Steps, counted, labels, step_loader
+from finetune.causal_model import place
 from finetune.causal_plan import Plan
 from finetune.causal_watch import CausalNarrator, Rhythm, validation_steps
 from finetune.course import CausalCourse
@@ -218,7 +219,7 @@ def sft_config(course: CausalCourse, plan: Plan, work: Path) -> SFTConfig:
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(student.schedule, student.schedule),
         warmup_steps=student.warmup,  # below 1: a share of all steps
         max_grad_norm=student.max_grad_norm,
-        optim="adamw_8bit" if student.optimizer == "adamw_8bit" else "adamw_torch_fused",
+        optim="adamw_8bit" if student.optimizer == "adamw_8bit" and eight_bits_work(course) else "adamw_torch_fused",
         bf16=machine.precision == "bf16",
         fp16=machine.precision == "fp16",
         use_cpu=machine.device == "cpu",
@@ -241,11 +242,28 @@ def sft_config(course: CausalCourse, plan: Plan, work: Path) -> SFTConfig:
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
         report_to=list(student.report_to) or "none",
-        run_name=f"{work.parent.parent.parent.parent.name}-{work.name}",
+        run_name=f"{course.name}-{work.name}",
+        project=work.parents[3].name,  # the run folder
         log_level="error",
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would multiply the batch size
     return arguments
+
+
+def eight_bits_work(course: CausalCourse) -> bool:
+    """Whether bitsandbytes can keep an optimizer's state in 8 bits on this device; a sentence where it cannot."""
+    from bitsandbytes import optim
+
+    weight = torch.nn.Parameter(torch.ones(4096, device=place(course.machine)))  # smaller ones it keeps in 32 bits
+    weight.grad = torch.ones_like(weight)
+    try:
+        optim.AdamW8bit([weight]).step()  # type: ignore[no-untyped-call, attr-defined]
+    except (RuntimeError, NotImplementedError, AttributeError, ValueError):
+        say(
+            f"{course.title}: 8-bit AdamW cannot run on the {course.machine.device}: AdamW instead, four times its size"
+        )
+        return False
+    return True
 
 
 def _loss_type(course: CausalCourse, plan: Plan) -> str:

@@ -52,7 +52,9 @@ def ask(argv: list[str]) -> int:
     _add_seed(parser)
     parser.add_argument("--draw", type=int, metavar="N", default=0, help="another number, another answer; default 0")
     parser.add_argument("--thinking", action="store_true", help="show the reasoning before the answer too")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # options may stand between the recipe and the question
+    if args.question is not None and not args.question.strip():
+        parser.error("the question is empty")
     launch = open_launch(args)
     name = _chosen(launch, args.student)
     from finetune.ask import Asking

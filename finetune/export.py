@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -134,7 +135,7 @@ def export_gguf_files(taken: Taken, kinds: Sequence[Kind], out: Path | None, mea
     if measure:
         _tell(_measure(taken, merged, files))
     say(f"student {taken.name}: {', '.join(path.name for path in files)} and a Modelfile are in {folder}")
-    say(f"to use it: cd {folder} && ollama create {stem} -f Modelfile")
+    say(f"to use it: cd {shlex.quote(str(folder))} && ollama create {stem} -f Modelfile")
     return files
 
 

@@ -68,7 +68,7 @@ def push_student(recipe: Recipe, name: str, run: RunFolder) -> None:
         api.create_repo(repository, private=True, exist_ok=True)
         done = api.upload_folder(
             repo_id=repository, folder_path=folder, commit_message=f"{recipe.name}: {name}",
-            ignore_patterns=["*.partial", "training.json"],
+            ignore_patterns=["*.partial", "training.json", "base.json"],
         )  # fmt: skip
     except (httpx.HTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
         first = redact(str(error).strip().split("\n")[0])
