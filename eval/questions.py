@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from eval.scored import no_test_row
 from recipes.errors import RunError
 from recipes.rows import ResponseRow, read_rows
 from recipes.runs import RunFolder, digest
@@ -62,7 +63,7 @@ def read_questions(recipe: Recipe, run: RunFolder) -> Questions:
         raise RunError(f"{run.path} has no rows/test.jsonl: run python -m synth on the recipe first")
     rows = list(read_rows(path, ResponseRow))
     if not rows:
-        raise RunError(f"{run.rows} has no test row: give the recipe's source a test_path, a test_split or more rows")
+        raise no_test_row(recipe, run)
     twice = [row_id for row_id, times in Counter(row.id for row in rows).items() if times > 1]
     if twice:
         raise RunError(f"{run.rows}: the test row {twice[0]!r} is there twice; delete rows/ and run synth again")

@@ -46,7 +46,7 @@ def read_scored(recipe: Recipe, run: RunFolder) -> ScoredRows:
         raise RunError(f"{run.path} has no rows/test.jsonl: run python -m synth on the recipe first")
     rows: list[LabelRow | Reject] = [*read_rows(run.rows / "test.jsonl", LabelRow), *_unanswered(run)]
     if not rows:
-        raise RunError(f"{run.rows} has no test row: give the recipe's source a test_path, a test_split or more rows")
+        raise no_test_row(recipe, run)
     twice = [row_id for row_id, times in Counter(row.id for row in rows).items() if times > 1]
     if twice:
         raise RunError(f"{run.rows}: the test row {twice[0]!r} is there twice; delete rows/ and run synth again")
@@ -58,6 +58,15 @@ def read_scored(recipe: Recipe, run: RunFolder) -> ScoredRows:
         teacher_soft=_soft(recipe, rows),
         rationales=tuple(row.rationale if isinstance(row, LabelRow) else None for row in rows),
     )
+
+
+def no_test_row(recipe: Recipe, run: RunFolder) -> RunError:
+    """What to say where there is nothing to compare on."""
+    if recipe.source.test == 0:
+        return RunError(
+            "there is nothing to compare on: source.test is 0; raise it to keep rows for the comparison"
+        )
+    return RunError(f"{run.rows} has no test row: give the recipe's source a test_path, a test_split or more rows")
 
 
 def to_codes(values: Sequence[str | None], labels: Sequence[str]) -> Codes:

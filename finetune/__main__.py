@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from finetune import processes
 from finetune.commands import COMMANDS
 from recipes.cli import open_launch, run_main, stage_parser
+from recipes.console import say
 
 if TYPE_CHECKING:
     from recipes.cli import Launch
@@ -48,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     processes.leave()
     if not processes.leads():
         return 0
-    if not (args.no_eval or args.student):
+    if launch.recipe.source.test == 0:
+        say("no comparison: source.test is 0, so no row was kept to compare on")
+    elif not (args.no_eval or args.student):
         # a process of its own: imports run one way, and eval comes after finetune
         command = [sys.executable, "-m", "eval", *launch.arguments]
         code = subprocess.run(command, check=False, env=processes.alone()).returncode  # noqa: S603

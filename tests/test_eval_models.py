@@ -65,6 +65,9 @@ def test_rows_that_cannot_be_scored_are_refused(tmp_path: Path) -> None:
     write_rows(run.rows / "test.jsonl", [])
     with pytest.raises(RunError, match="no test row"):
         read_scored(recipe, run)
+    source = recipe.source.model_copy(update={"test": 0})
+    with pytest.raises(RunError, match=r"source\.test is 0; raise it"):
+        read_scored(recipe.model_copy(update={"source": source}), run)
 
 
 def test_baselines_that_do_not_apply_are_left_out_and_refused_when_named(tmp_path: Path) -> None:

@@ -56,6 +56,14 @@ def test_one_student_compares_nothing(steps: list[object], tmp_path: Path) -> No
     assert steps[1::2] == [("students", ["minilm-gold"]), ("students", ["minilm", "minilm-gold"])]
 
 
+def test_without_test_rows_students_are_trained_and_nothing_is_compared(
+    steps: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([QUICKSTART, "--run", str(tmp_path), "--set", "source.test=0"]) == 0
+    assert steps == [("rows", "quickstart", False), ("students", ["minilm", "minilm-gold"])]
+    assert "no comparison: source.test is 0" in capsys.readouterr().err
+
+
 def test_a_wrong_name_is_found_before_the_teacher_is_asked(steps: list[object], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="has no student 'mini'; it has minilm, minilm-gold"):
         main([QUICKSTART, "--run", str(tmp_path), "--student", "mini"])
