@@ -78,7 +78,7 @@ def test_the_best_seed_is_pushed_once_to_a_private_repository(
     assert CALLS == [
         ("token", "hf_token"),
         ("create", ("me/student", True, True)),
-        ("upload", ("me/student", "seed-7", ["*.partial", "training.json"])),
+        ("upload", ("me/student", "seed-7", ["*.partial", "training.json", "base.json"])),
     ]
     assert "https://huggingface.co/me/student" in capsys.readouterr().err
     card = run.student("a", 7) / "README.md"
