@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -174,7 +173,7 @@ def test_a_push_comes_last(arguments: list[str], tmp_path: Path, monkeypatch: py
         done.append("eval")
         return SimpleNamespace(returncode=code)
 
-    monkeypatch.setattr(subprocess, "run", start)
+    monkeypatch.setattr(finetune.__main__, "subprocess", SimpleNamespace(run=start))
     assert finetune.__main__.main(["r.yaml", *arguments]) == 0
     both = ["c", "a"]
     between = [] if arguments else ["eval"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import finetune.__main__
 import finetune.train
 import synth.build
 from finetune.__main__ import main
@@ -36,7 +36,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(synth.build, "build_dataset", build)
     monkeypatch.setattr(finetune.train, "train_students", train)
-    monkeypatch.setattr(subprocess, "run", start)
+    monkeypatch.setattr(finetune.__main__, "subprocess", SimpleNamespace(run=start))
     return done
 
 
