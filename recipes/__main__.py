@@ -95,8 +95,10 @@ def _list() -> int:
             continue
         students = ", ".join(f"{name} ({student.base})" for name, student in recipe.students.items())
         show(recipe.name)
-        rows = {"about": recipe.about, "file": str(path), "task": f"{recipe.task}: {', '.join(recipe.labels)}"}
-        rows |= {"teacher": f"{recipe.teacher.model} ({recipe.teacher.provider})", "students": students}
+        task = f"{recipe.task}: {', '.join(recipe.labels)}" if recipe.labels else recipe.task
+        teacher = recipe.teacher
+        asked = "nobody is asked" if teacher.provider == "none" else f"{teacher.model} ({teacher.provider})"
+        rows = {"about": recipe.about, "file": str(path), "task": task, "teacher": asked, "students": students}
         for title, text in rows.items():
             if text:
                 show(f"    {title:<9} {text}")

@@ -66,7 +66,7 @@ def find_device(text: str) -> Device:
     if size is not None and float(size[1]) > 0:
         return Device(f"{float(size[1]):g} GB device", float(size[1]))
     known = [*DEVICES, *SIZES]
-    near = " or ".join(name for name in known if word and name.startswith(word)) or nearest(word, known)
+    near = " or ".join(name for name in known if word and name.startswith(word)) or nearest(word, known, 0.6)
     hint = f"did you mean {near}?" if near else f"there is {', '.join(known)}"
     raise RecipeError([f"--device {text}: no such device; {hint}"])
 

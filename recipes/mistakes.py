@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from recipes.documents import Document, KeyPath, Mistake
-from recipes.schema_walk import keys_at, nearest, nearest_key, options_at
+from recipes.schema_walk import inner_key, keys_at, kinds_with, nearest, nearest_key, options_at
 from recipes.yaml_files import trap
 
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -116,6 +116,9 @@ def _path(value: Any, details: ErrorDetails) -> KeyPath:
 def _unknown(document: Document, model: type[BaseModel], path: KeyPath) -> str:
     if str(path[-1]).lower() in SECRET_KEYS:
         return "an API key never stands in a recipe: set the environment variable and, if need be, name it with key_env"
+    kinds = kinds_with(model, path)
+    if kinds and not inner_key(model, path, document.value):
+        return f"goes with kind: {' or '.join(kinds)}, which this is not"
     near = nearest_key(model, path, document.value)
     known = ", ".join(keys_at(model, path[:-1], document.value))
     return f"unknown key; did you mean {near}?" if near else f"unknown key; known here: {known}"
@@ -157,6 +160,8 @@ def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
     if kind == "too_short":
         return f"must have at least {context['min_length']}, has {context['actual_length']}"
     wanted = _WANTED.get(kind.partition("_")[0])
+    if wanted == _SECTION and path[-1:] == ("lora",) and type(value) is int:
+        wanted += f", such as lora: {{rank: {value}}}"
     return f"must be {wanted}{got}" if wanted else details["msg"].replace("Input should", "it should", 1)
 
 

@@ -152,7 +152,7 @@ class Recipe(Section):
     """Two or more, in the order of the student's outputs (task: classify)."""
     source: Source
     """Where the texts come from."""
-    teacher: Teacher = Teacher(provider="none", model="none")
+    teacher: Teacher = Teacher(provider="none")
     """Who labels them or answers; not named for a task that asks nobody."""
     synthesis: Synthesis = Synthesis()
     """How the teacher is asked, and what it may cost."""

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 
 from recipes.documents import KeyPath
 
+_TELLS = 4
+"""Letters at the beginning of a word that tell which is meant."""
+
 
 def options_at(model: type[BaseModel], path: KeyPath, document: Any = None) -> list[Any]:
     """The types that a value at `path` may have, members of unions apart; empty where the schema has no such place.
@@ -47,18 +50,37 @@ def keys_at(model: type[BaseModel], path: KeyPath, document: Any = None) -> list
     return list(dict.fromkeys(key for option in options if _is_model(option) for key in option.model_fields))
 
 
+def kinds_with(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """The kinds of the section around `path` (a student's) that know its last key."""
+    options = [option for option in options_at(model, path[:-1]) if _is_model(option)]
+    known = [option for option in options if path[-1] in option.model_fields and "kind" in option.model_fields]
+    return [kind for option in known for kind in get_args(_annotation(option, "kind"))]
+
+
 def nearest_key(model: type[BaseModel], path: KeyPath, document: Any = None) -> str | None:
     """The key that an unknown one was meant to be: one beside it, or the dotted path of one of the same name."""
     word, beside = str(path[-1]), keys_at(model, path[:-1], document)
-    same = next((dotted for dotted in _all_keys(model, "") if dotted.rpartition(".")[2] == word), None)
-    return nearest(word, beside, 0.8) or same or nearest(word, beside)
+    return nearest(word, beside, 0.8) or inner_key(model, path, document) or _same(model, word) or nearest(word, beside)
 
 
-def nearest(word: str, known: list[str], alike: float = 0.6) -> str | None:
-    """The known word that is most like `word`, if any is at least so much alike (difflib's ratio)."""
-    folded = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold(), list(folded), n=1, cutoff=alike)
-    return folded[near[0]] if near else None
+def inner_key(model: type[BaseModel], path: KeyPath, document: Any = None) -> str | None:
+    """The dotted path of a key of this name inside the section around it: `lora.rank` for a student's `rank`."""
+    options = options_at(model, path[:-1], document)
+    return next((key for option in options if _is_model(option) and (key := _same(option, str(path[-1])))), None)
+
+
+def _same(model: type[BaseModel], word: str) -> str | None:
+    return next((dotted for dotted in _all_keys(model, "") if dotted.rpartition(".")[2] == word), None)
+
+
+def nearest(word: str, known: list[str], alike: float = 0.72) -> str | None:
+    """The known word that is most like `word`, if any is at least so much alike (difflib's ratio: three letters of four
+    in one order), else the one that it begins.
+    """
+    word, folded = word.casefold(), {name.casefold(): name for name in known}
+    near = get_close_matches(word, list(folded), n=1, cutoff=alike)
+    near = near or [name for name in folded if len(word) >= _TELLS and name.startswith(word)]
+    return folded[near[0]] if len(near) == 1 else None
 
 
 def _inside(option: Any, part: str | int) -> list[Any]:

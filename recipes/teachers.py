@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from recipes.chat import Price
 from recipes.section import Section
@@ -26,8 +27,8 @@ class Teacher(Section):
     provider: Literal["openai", "deepseek", "fireworks", "endpoint", "recorded", "none"]
     """fireworks goes through langchain-fireworks; endpoint is any OpenAI-compatible base_url (vLLM, Ollama, llama.cpp);
     recorded plays a reply journal with no network; none: nobody is asked (task: description or chat)."""
-    model: str = Field(min_length=1)
-    """The model's name at the provider."""
+    model: str = Field(default="none", min_length=1, validate_default=True)
+    """The model's name at the provider; needed wherever somebody is asked."""
     base_url: str | None = None
     """Address of an endpoint, up to and with /v1; the other providers know theirs."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -54,6 +55,13 @@ class Teacher(Section):
     """Seconds one request may take."""
     retries: int = Field(default=6, ge=0, le=20)
     """Times one request is sent again after 429, 5xx, a reset or a time-out."""
+
+    @field_validator("model")
+    @classmethod
+    def _named(cls, model: str, info: ValidationInfo) -> str:
+        if model == "none" and info.data.get("provider") != "none":
+            raise PydanticCustomError("missing", "Field required")
+        return model
 
     @model_validator(mode="after")
     def _address(self) -> Teacher:

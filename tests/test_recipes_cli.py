@@ -127,6 +127,8 @@ def test_list_shows_the_shipped_recipes(capsys):
     for path in (ROOT / "recipes").glob("*.yaml"):
         assert f"{path.stem}\n" in out and str(path) in out
     assert "students  minilm (minilm)" in out
+    assert {"    task      description", "    teacher   nobody is asked"} < set(out.splitlines())
+    assert "    task      classify: negative, neutral, positive" in out
 
 
 def test_plan_prints_to_stdout(tmp_path, capsys):

@@ -53,7 +53,7 @@ def test_the_good_recipe_loads(tmp_path: Path) -> None:
         ("teacher", "there is no model teacher; there is reference, tiny, made, base of tiny"),
         ("base of tony", "there is no model base of tony; did you mean base of tiny?"),
         ("base of made", "a student without an adapter (lora: null) has no base to compare with"),
-        ("vader", "there is no model vader; did you mean made?"),
+        ("vader", "there is no model vader; there is reference, tiny, made, base of tiny"),
         ("tiny", "tiny stands twice"),
     ],
 )

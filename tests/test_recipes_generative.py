@@ -104,6 +104,7 @@ ONE_MISTAKE = [
     (DESCRIPTION, "source:\n", "teacher: {provider: fireworks, model: m}\nsource:\n", "3: teacher: task: description asks no teacher: its rows come from the source alone"),
     (DESCRIPTION, "source:\n", "synthesis: {prompt: product-reasoning}\nsource:\n", "3: synthesis.prompt: has no place with task: description: no teacher is asked"),
     (DESCRIPTION, "    title: title\n", "", "5: source.fields: lacks one: task: description needs fields: {title: <column>, description: <column>}"),
+    (DESCRIPTION, "source:\n", "teacher: {provider: endpoint, base_url: 'http://localhost/v1'}\nsource:\n", "3: teacher.model: is missing"),
     (CHAT, "messages: messages", "messages: conversations", "5: source.messages: there is no column 'conversations' in chats.jsonl; there is messages, Complex_CoT, Response"),
     (CHAT, "messages: messages", "messages: Response", "5: source.messages: the column 'Response' of chats.jsonl holds no list: a conversation is a list of {role, content}, or of {from, value}"),
     (CHAT, "messages: messages", "messages: messages\n  fields: {question: messages, response: Response}", "6: source.fields: name either messages or fields: both say what the question and the response are"),
@@ -119,6 +120,33 @@ ONE_MISTAKE = [
 def test_each_mistake_is_told_at_its_line(tmp_path, text, old, new, told):
     assert old in text
     assert told in mistakes(tmp_path, text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("colour: red", "unknown key; known here: kind, base, "),
+        ("temperature: 1", "unknown key; did you mean answering.temperature?"),
+        ("rank: 8", "unknown key; did you mean lora.rank?"),
+        ("batch: 8", "unknown key; did you mean batch_size?"),
+        ("targets: soft", "unknown key; did you mean lora.targets?"),
+        ("lora: 16", "must be a section of `key: value` lines, such as lora: {rank: 16}, got 16"),
+        ("lora: [16]", "must be a section of `key: value` lines, got a list"),
+    ],
+)
+def test_an_unknown_key_of_a_student_is_told_what_is_near_and_nothing_else(tmp_path, line, told):
+    path = write(tmp_path, DESCRIPTION)
+    text = path.read_text(encoding="utf-8").replace("    lora: null\n", "" if "lora" in line else "    lora: null\n")
+    path.write_text(f"{text}    {line}\n", encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    (mistake,) = caught.value.mistakes
+    assert mistake.partition(f"students.tiny.{line.partition(':')[0]}: ")[2].startswith(told)
+
+
+def test_nobody_needs_no_model(tmp_path):
+    text = DESCRIPTION.replace("source:\n", "teacher: {provider: none}\nsource:\n")
+    assert load_recipe(write(tmp_path, text)).teacher == load_recipe(write(tmp_path, DESCRIPTION)).teacher
 
 
 def test_a_prompt_that_names_a_field_which_the_source_lacks(tmp_path):
