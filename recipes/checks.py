@@ -9,11 +9,14 @@ from pathlib import Path
 
 from recipes import keys
 from recipes.addresses import address_problem
+from recipes.assistant import Assistant
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
+from recipes.retrieval import Retrieval
+from recipes.retrieval_checks import assistant_mistakes, retrieval_mistakes
 from recipes.schema import BASELINES, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.section import beside
 from recipes.source_checks import source_mistakes
@@ -44,6 +47,10 @@ class Parts:
     has_filters: bool = False
     """Whether there is a section `filters`."""
     filters: Filters | None = None
+    retrieval: Retrieval | None = None
+    retrieval_unread: bool = False
+    """Whether there is a section `retrieval` that could not be read."""
+    assistant: Assistant | None = None
 
 
 def parts_of(recipe: Recipe, folder: Path) -> Parts:
@@ -60,6 +67,8 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
         recipe.evaluation,
         has_filters="filters" in recipe.model_fields_set,
         filters=recipe.filters,
+        retrieval=recipe.retrieval,
+        assistant=recipe.assistant,
     )
 
 
@@ -78,6 +87,10 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
             yield from _student(parts, name, student)
     if parts.evaluation is not None:
         yield from evaluation_mistakes(parts, parts.evaluation, elsewhere)
+    if parts.retrieval is not None:
+        yield from retrieval_mistakes(parts, parts.retrieval)
+    if parts.assistant is not None:
+        yield from assistant_mistakes(parts, parts.assistant)
 
 
 def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:

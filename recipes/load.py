@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from recipes import keys
+from recipes.assistant import Assistant
 from recipes.checks import Parts, file_mistakes, parts_of
 from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
+from recipes.retrieval import Retrieval
 from recipes.schema import Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
@@ -108,6 +110,7 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     teacher = section(Teacher, "teacher") if "teacher" in value else None
+    retrieval = section(Retrieval, "retrieval") if value.get("retrieval") is not None else None
     return Parts(
         folder=folder,
         name=str(value.get("name", "")),
@@ -121,7 +124,14 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
         students={name: student(name) for name in students} if isinstance(students, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),
+        retrieval=retrieval,
+        retrieval_unread=retrieval is None and _has(document, "retrieval"),
+        assistant=section(Assistant, "assistant") if value.get("assistant") is not None else None,
     )
+
+
+def _has(document: Document, section: str) -> bool:
+    return isinstance(document.value, dict) and document.value.get(section) is not None
 
 
 def _mended(value: Any, mistakes: list[Mistake]) -> dict[str, Any]:

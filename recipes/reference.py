@@ -20,19 +20,25 @@ SECTIONS = {
     "Filters": "filters",
     "Evaluation": "evaluation",
     "Judge": "evaluation.judge",
+    "Retrieval": "retrieval",
+    "Catalogue": "retrieval.catalogue",
+    "Embedding": "retrieval.embedding",
+    "Assistant": "assistant",
+    "Backend": "assistant.endpoint",
     "PromptFile": "A prompt file",
     "FewShot": "examples of a prompt file",
     "AnswerFormat": "answer of a prompt file",
 }
 
+_FILES = (
+    "schema.py", "teachers.py", "students.py", "evaluation.py", "retrieval.py", "assistant.py", "chat.py", "prompts.py",
+)  # fmt: skip
+
 
 def reference() -> str:
     """The page that `python -m recipes keys` prints and docs/recipe.md holds."""
     folder = Path(__file__).parent
-    trees = [
-        ast.parse((folder / name).read_text(encoding="utf-8"))
-        for name in ("schema.py", "teachers.py", "students.py", "evaluation.py", "chat.py", "prompts.py")
-    ]
+    trees = [ast.parse((folder / name).read_text(encoding="utf-8")) for name in _FILES]
     classes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
     parts = ["# The keys of a recipe\n"]
     for name, title in SECTIONS.items():

@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from recipes.assistant import Assistant as Assistant
 from recipes.evaluation import Evaluation as Evaluation
 from recipes.evaluation import Judge as Judge
+from recipes.retrieval import Retrieval as Retrieval
 from recipes.section import Name, Section, Seed, beside
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.teachers import PROVIDERS as PROVIDERS
@@ -162,6 +164,10 @@ class Recipe(Section):
     """Name -> student."""
     evaluation: Evaluation = Evaluation()
     """How they are compared."""
+    retrieval: Retrieval | None = None
+    """A catalogue to answer from, and how it is searched."""
+    assistant: Assistant | None = None
+    """Who answers from it, in a terminal, in a browser and behind an API."""
 
     _folder: Path = PrivateAttr(default=Path())
 

