@@ -14,7 +14,7 @@ from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
 from recipes.schema import Source
 from recipes.section import beside
-from recipes.tables import read_table, table_kind
+from recipes.tables import count_table, read_table, table_kind
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -23,6 +23,8 @@ _TEACHER_WORDS = {"reason", "reasons", "reasoning", "rationale", "rationales", "
 }  # fmt: skip
 _LOOKED_AT = 200
 """Rows at the head of a file whose labels are looked at."""
+_COUNTED = 20_000
+"""Rows of a file that are counted at most: a check is quick, however large the file."""
 
 
 def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None, task: str | None = None) -> Found:
@@ -80,6 +82,32 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
     yield from _values(source, path, head)
     if source.label in head[0] and source.label != source.text and labels is not None:
         yield from _labels(source, [record.get(source.label) for record in head], labels)
+    yield from _enough(source, where, path, len(head))
+
+
+def _enough(source: Source, where: KeyPath, path: Path, head: int) -> Found:
+    """Whether a file has the rows to score on that are asked of it, and one to train on. head: rows seen so far."""
+    apart = source.test_path is not None
+    if apart and where[-1] == "path":
+        return
+    needed = (source.test or 0) + (0 if apart else 1) if source.test is not None else 1 if apart else 3
+    try:
+        rows = head if head < min(needed, _LOOKED_AT) else count_table(path, min(needed, _COUNTED))
+    except SourceError as error:
+        yield where, str(error).split("\n", 1)[0]
+        return
+    if rows >= min(needed, _COUNTED):
+        return
+    if source.test is None:
+        message = "is none to score on: add rows, or write test: 0 to train on all of them"
+        yield where, f"{path.name} has {_rows(rows)}, and a fifth of that {message}"
+    else:
+        left = "" if apart else ": none would be left to train on"
+        yield ("source", "test"), f"{_rows(source.test)} to score on are asked for, and {path.name} has {rows:,}{left}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _columns(source: Source, path: Path, columns: list[str]) -> Found:

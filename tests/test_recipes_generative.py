@@ -161,10 +161,10 @@ def test_a_prompt_that_names_a_field_which_the_source_lacks(tmp_path):
 
 
 def test_cells_of_which_no_row_can_come(tmp_path):
-    rows = [{"title": "a", "content": ["b", "c"]}, {"title": "a", "content": {"b": 1}}]
+    rows = [{"title": "a", "content": ["b", "c"]}, {"title": "a", "content": {"b": 1}}, {"title": "a", "content": "b"}]
     told = mistakes(tmp_path, DESCRIPTION, products=rows)
     assert told == ["7: source.fields.description: row 2 of products.jsonl holds no text in 'content'"]
-    told = mistakes(tmp_path, CHAT, chats=[{"messages": [{"speaker": "a", "text": "b"}]}])
+    told = mistakes(tmp_path, CHAT, chats=[{"messages": [{"speaker": "a", "text": "b"}]}] * 3)
     assert told == [
         "5: source.messages: the column 'messages' of chats.jsonl has turns with speaker, text: a conversation is a list "
         "of {role, content}, or of {from, value}"

@@ -60,6 +60,10 @@ ONE_MISTAKE = [
      "r.yaml:6: source.text: there is no column 'tex' in texts.jsonl; did you mean text?"),
     ("  label: label\n", "  label: label\n  train: yes\n", "r.yaml:8: source.train: must be a whole number, got yes"),
     ("  label: label\n", "  label: label\n  train: 0\n", "r.yaml:8: source.train: must be at least 1, got 0"),
+    ("  label: label\n", "  label: label\n  test: 30\n",
+     "r.yaml:8: source.test: 30 rows to score on are asked for, and texts.jsonl has 30: none would be left to train on"),
+    ("  label: label\n", "  label: label\n  test_path: texts.jsonl\n  test: 31\n",
+     "r.yaml:9: source.test: 31 rows to score on are asked for, and texts.jsonl has 30"),
     ("  label: label\n", "  label: label\n  train: 1:30\n",
      "r.yaml:8: source.train: must be a whole number, got '1:30'"),
     ("  label: label\n", "  label: label\n  validation: no\n", "r.yaml:8: source.validation: must be a number, got no"),
@@ -203,7 +207,7 @@ def test_scientific_numbers_need_no_dot(tmp_path):
 
 @pytest.mark.parametrize("name", ["reason", "model_reason", "Complex_CoT", "teacherRationale", "explanation"])
 def test_a_text_column_that_the_teacher_wrote_is_refused_by_name(tmp_path, name):
-    (tmp_path / "t.csv").write_text(f"{name},label\nx,neutral\n", encoding="utf-8")
+    (tmp_path / "t.csv").write_text(f"{name},label\n" + "x,neutral\n" * 3, encoding="utf-8")
     path = write_recipe(tmp_path, ("texts.jsonl", "t.csv"), ("  text: text", f"  text: {name}"))
     (told,) = mistakes(path)
     assert told.startswith(f"r.yaml:6: source.text: the column '{name}' is by its name what a teacher wrote")
@@ -215,8 +219,27 @@ def test_a_label_that_is_nearly_one_of_the_file_is_misspelt(tmp_path):
     assert "labels: 'positve' stands nowhere at the head of the column 'label', but 'positive' does" in told
 
 
+def test_rows_of_a_file_are_counted_as_far_as_they_are_needed(tmp_path):
+    table, path = tmp_path / "t.csv", write_recipe(tmp_path, ("texts.jsonl", "t.csv"), ("  label: label\n", ""))
+    table.write_text("text\nx\n", encoding="utf-8")
+    assert mistakes(path) == [
+        "r.yaml:5: source.path: t.csv has 1 row, and a fifth of that is none to score on: add rows, or write test: 0 to "
+        "train on all of them"
+    ]
+    assert load_recipe(path, ["source.test=0"]).source.test == 0
+    table.write_text("text\n" + "x\n" * 250 + "x,y\n", encoding="utf-8")
+    assert load_recipe(path, ["source.test=100"]).source.test == 100  # what comes later is not read
+    (told,) = mistakes(path, "source.test=300")
+    assert told.startswith("r.yaml:5: source.path: ") and "t.csv:252: 2 cells where the header has 1" in told
+    table.write_text("text\n" + "x\n" * 300, encoding="utf-8")
+    assert mistakes(path, "source.test=300")[0].endswith(
+        "300 rows to score on are asked for, and t.csv has 300: none would be left to train on"
+    )
+    assert load_recipe(path, ["source.test=299"]).source.test == 299
+
+
 def test_labels_that_fit_no_value_want_label_names(tmp_path):
-    (tmp_path / "t.csv").write_text("text,label\nx,0\ny,2\n", encoding="utf-8")
+    (tmp_path / "t.csv").write_text("text,label\nx,0\ny,2\nz,2\n", encoding="utf-8")
     changes = [("texts.jsonl", "t.csv")]
     (told,) = mistakes(write_recipe(tmp_path, *changes))
     assert (

@@ -85,7 +85,7 @@ def test_votes_limits_and_seeds(tmp_path):
     [
         ([], {"train": 22, "validation": 2, "test": 6}),
         (["source.test=0"], {"train": 27, "validation": 3, "test": 0}),
-        (["source.test=100"], {"train": 0, "validation": 0, "test": 30}),
+        (["source.test=29"], {"train": 1, "validation": 0, "test": 29}),
         (["source.train=10"], {"train": 9, "validation": 1, "test": 6}),
         (["source.test_path=texts.jsonl"], {"train": 27, "validation": 3, "test": 30}),
         (["source.test_path=texts.jsonl", "source.test=5"], {"train": 27, "validation": 3, "test": 5}),
