@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,15 +20,14 @@ BYTES_PER_TOKEN = 4
 """An estimate: English runs at 4 to 5 bytes of UTF-8 a token, other languages and emoji near 3."""
 TOKENS_PER_MESSAGE = 4
 """What a chat template puts around each message, about."""
-_UNKNOWN_TEXT = "x" * 160
+UNKNOWN_TEXT = "x" * 160
 """Stands for a text, or one field, of a data set that is not here yet: a tweet or two sentences."""
-_ASKED_AGAIN = 60
-"""Tokens of the message that says what was wrong with a reply, about."""
 _UNKNOWN_REASON = 60
 """Tokens of a rationale where the prompt shows no example of one."""
 _UNKNOWN_REASONING = 300
 """The same of a question, its reasoning and its response."""
-_SAMPLED = 500
+SAMPLED = 500
+"""Rows at the head of a file that an estimate is made on."""
 _ENOUGH = 20
 
 
@@ -48,33 +47,6 @@ class CallSize:
         """Tokens of so many calls; cached: the provider has the shared part in its cache from the second call on."""
         hits = max(calls - 1, 0) * self.shared if cached else 0
         return Usage(math.ceil(calls * self.prompt), math.floor(hits), math.ceil(calls * self.completion))
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """USD. spent: by this run folder so far. expected, at_most: for the calls left; None where no sum can be named.
-
-    at_most: with nothing cached, every reply as long as max_tokens allows and re-asked, but never above the budget.
-    """
-
-    spent: float
-    expected: float | None
-    at_most: float | None
-
-
-def cost_of(recipe: Recipe, size: CallSize, spent: Spent, left: int | None) -> Cost:
-    """What `left` calls will cost; `left` is None while the number of rows is not known."""
-    price, synthesis = recipe.teacher.price, recipe.synthesis
-    if price is None:
-        return Cost(0.0, None, None)
-    paid = price.cost(spent.billed)
-    if left is None:
-        return Cost(paid, None, None)
-    expected = price.cost(size.usage(left, cached=price.cached_input is not None))
-    repeated = synthesis.reask / 2 * (recipe.teacher.max_tokens + _ASKED_AGAIN)  # a re-ask shows all bad replies so far
-    longest = CallSize(size.shared, size.prompt + repeated, recipe.teacher.max_tokens)
-    worst = price.cost(longest.usage(left * (1 + synthesis.reask), cached=False))
-    return Cost(paid, expected, min(worst, max((synthesis.budget_usd or math.inf) - paid, 0)))
 
 
 def count_asked(recipe: Recipe) -> dict[Split, int] | None:
@@ -102,24 +74,24 @@ def _divided(both: int, share: float, test: int) -> dict[Split, int]:
     return {"train": both - validation, "validation": validation, "test": test}
 
 
-def call_size(recipe: Recipe, prompt: Prompt, spent: Spent) -> CallSize:
-    """Tokens of one call: the mean of the replies in `spent` if there are enough, else estimated on the first texts."""
+def call_size(prompt: Prompt, rows: Sequence[Mapping[str, str]], spent: Spent, max_tokens: int) -> CallSize:
+    """Tokens of one call: the mean of the replies in `spent` if there are enough, else estimated on `rows`."""
     shared = _tokens(prompt.static)
     if spent.replies >= _ENOUGH and spent.usage.prompt:
         mean = spent.usage.prompt / spent.replies
         return CallSize(min(shared, mean), mean, spent.usage.completion / spent.replies, measured=True)
-    rows = list(_fields(recipe)) or [dict.fromkeys(prompt.placeholders, _UNKNOWN_TEXT)]
+    rows = rows or [dict.fromkeys(prompt.placeholders, UNKNOWN_TEXT)]
     whole = sum(_tokens(prompt.render(values)) for values in rows) / len(rows)
-    return CallSize(shared, whole, min(_reply_tokens(prompt), recipe.teacher.max_tokens))
+    return CallSize(shared, whole, min(_reply_tokens(prompt), max_tokens))
 
 
-def _fields(recipe: Recipe) -> Iterator[dict[str, str]]:
+def first_rows(recipe: Recipe) -> Iterator[dict[str, str]]:
     """The fields of the rows at the head of the source; a row that lacks one will not be asked about."""
     source = recipe.source
     columns = {"text": source.text} if source.text is not None else dict(source.fields or {})
     if source.path is not None and columns:
         path: Path = recipe.resolve(source.path)
-        for _, record in islice(read_table(path), _SAMPLED):
+        for _, record in islice(read_table(path), SAMPLED):
             values = {name: _text(record.get(column)) for name, column in columns.items()}
             if source.text is not None or all(values.values()):
                 yield values

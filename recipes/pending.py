@@ -44,8 +44,31 @@ class TrainingPlan:
         return f"{self.student}: {rows} / {self.batch_size} x {self.epochs} epochs{seeds}{steps}"
 
 
-def stage_plans(recipe: Recipe, run: RunFolder) -> list[StagePlan]:
-    """Every stage in the order of its run; one that follows a stage that runs, runs too."""
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Every stage in the order of its run; report: the last of them, None where there is nothing to compare on."""
+
+    plans: list[StagePlan]
+    report: StagePlan | None
+
+    @property
+    def rows_done(self) -> bool:
+        """Whether rows/ is up to date."""
+        return not self.plans[0].reasons
+
+    @property
+    def trained(self) -> bool:
+        """Whether all students are, and the rows with them."""
+        return not any(plan.reasons for plan in self.plans if plan is not self.report)
+
+    @property
+    def reported(self) -> bool:
+        """Whether the comparison is."""
+        return self.report is not None and not self.report.reasons
+
+
+def find_stages(recipe: Recipe, run: RunFolder) -> Stages:
+    """What must run; a stage that follows one that runs, runs too."""
     plans = {"rows": StagePlan("rows", run.why_stale("rows", rows_inputs(recipe)))}
 
     def student(name: str) -> StagePlan:
@@ -57,9 +80,11 @@ def stage_plans(recipe: Recipe, run: RunFolder) -> list[StagePlan]:
         return plans[stage]
 
     before = [plans["rows"], *(student(name) for name in recipe.students)]
+    if recipe.source.test == 0:
+        return Stages(list(plans.values()), None)
     reasons = run.why_stale("report", report_inputs(recipe, run))
-    plans["report"] = StagePlan("report", reasons or [reason for stage in before for reason in _after(stage)])
-    return list(plans.values())
+    report = StagePlan("report", reasons or [reason for stage in before for reason in _after(stage)])
+    return Stages([*plans.values(), report], report)
 
 
 def _after(before: StagePlan) -> list[str]:

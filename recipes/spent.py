@@ -6,6 +6,7 @@ The journal is synth's (`synth/entries.py` writes its lines and checks them); on
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,46 +17,65 @@ from recipes.chat import Usage
 _REPLY = re.compile(rb'"kind":"reply","usage":\[(\d+),(\d+),(\d+)\]')
 _UNCERTAIN = re.compile(rb'"uncertain":\[(\d+),(\d+),(\d+)\]')
 _LEASE = re.compile(rb'\{"crc32":"[0-9a-f]{8}","lease":\[(\d+),(\d+),(\d+)\]')
+_TEXT = rb'("(?:[^"\\]|\\.)*")'
+_ABOUT = re.compile(rb'"example":' + _TEXT + rb',"sample":(\d+),"model":' + _TEXT)
 _DETAIL = b',"reply":'
 """Ends the head of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """replies, usage: of one model.
+    """What one model was asked and paid, and what the others of the same run folder were.
 
-    billed: tokens paid or possibly paid for, of all models, broken-off tries and calls that a kill left on their way.
+    answered: examples with a reply, a reply to each vote apart; one that was asked again counts once. replies: all of
+    them, and usage: their tokens. billed: tokens paid or possibly paid for, with broken-off tries and calls that a kill
+    left on their way. others: the same of each other model, whose price nobody has written down.
     """
 
+    answered: int = 0
     replies: int = 0
     usage: Usage = field(default_factory=Usage)
     billed: Usage = field(default_factory=Usage)
+    others: dict[str, Usage] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> Usage:
+        """Tokens that count against a budget: those of all models."""
+        every = [self.billed, *self.others.values()]
+        return Usage(*(sum(getattr(one, kind) for one in every) for kind in ("prompt", "cached", "completion")))
 
 
 def read_spent(path: Path, model: str) -> Spent:
     """The replies of `model` in the journal at `path`, and what all of it cost; nothing where there is no file."""
     if not path.exists():
         return Spent()
-    named = b'"model":' + orjson.dumps(model)
-    replies = 0
-    usage, billed = [0, 0, 0], [0, 0, 0]
-    lease: re.Match[bytes] | None = None
+    ours = asked = orjson.dumps(model)
+    answered: set[int] = set()
+    replies, usage = 0, [0, 0, 0]
+    billed: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0, 0])
+    lease: tuple[bytes, re.Match[bytes]] | None = None
     with path.open("rb") as lines:
         for line in lines:
             head = line.partition(_DETAIL)[0]
-            lease = _LEASE.match(line) or lease
-            reply = _REPLY.search(head)
+            reply, about = _REPLY.search(head), _ABOUT.search(head)
+            asked = about[3] if about is not None else asked
+            held = _LEASE.match(line)
+            lease = lease if held is None else (asked, held)
             for found in (reply, _UNCERTAIN.search(head)):
-                if found is not None:
-                    _add(billed, found)
-            if reply is not None and named in head:
+                _add(billed[asked], found)
+            if reply is not None and about is not None and asked == ours:
                 replies += 1
                 _add(usage, reply)
-    if lease is not None:
-        _add(billed, lease)
-    return Spent(replies, Usage(*usage), Usage(*billed))
+                answered.add(hash((about[1], about[2])))
+    if lease is not None:  # what was on its way belongs to whoever was asked then
+        _add(billed[lease[0]], lease[1])
+    others = {
+        str(orjson.loads(name)): Usage(*totals) for name, totals in billed.items() if name != ours and any(totals)
+    }
+    return Spent(len(answered), replies, Usage(*usage), Usage(*billed[ours]), others)
 
 
-def _add(totals: list[int], found: re.Match[bytes]) -> None:
-    for place, number in enumerate(found.groups()):
-        totals[place] += int(number)
+def _add(totals: list[int], found: re.Match[bytes] | None) -> None:
+    if found is not None:
+        for place, number in enumerate(found.groups()):
+            totals[place] += int(number)

@@ -75,6 +75,10 @@ class Teacher(Section):
         """The base URL requests go to, without a slash at the end; `recorded` where nothing is sent."""
         return (self.base_url or PROVIDERS[self.provider][0] or "recorded").rstrip("/")
 
+    def where(self) -> str:
+        """Who provides the model, in a word: an endpoint by its address."""
+        return self.address() if self.provider == "endpoint" else self.provider
+
     def key_variable(self) -> str | None:
         """Name of the environment variable that holds the key."""
         return self.key_env or PROVIDERS[self.provider][1]

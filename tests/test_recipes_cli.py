@@ -135,7 +135,7 @@ def test_plan_prints_to_stdout(tmp_path, capsys):
     assert (
         main(["plan", str(write_recipe(tmp_path)), "--run", str(tmp_path / "run"), "--set", "synthesis.votes=2"]) == 0
     )
-    assert "60 (2 votes a row)" in capsys.readouterr().out
+    assert "60, 2 votes a row" in capsys.readouterr().out
 
 
 def test_a_mistake_on_the_command_line_is_no_traceback(tmp_path):

@@ -200,7 +200,7 @@ def test_a_plan_counts_the_fields_and_the_prompt(tmp_path):
     lines = told(made)
     assert lines["recipe"] == "small: reasoning"
     assert lines["rows"] == "up to 20 (14 train, 2 validation, 4 test) from products.jsonl"
-    assert lines["calls"] == "20, 0 replies on disk, 20 to ask"
+    assert lines["calls"] == "20, one a row: 0 answered, 20 to ask"
     prompt = load_prompt(recipe)
     replies = [message.content for message in prompt.static if message.role == "assistant"]
     assert made.size.completion == pytest.approx(sum(len(reply.encode()) for reply in replies) / len(replies) / 4 + 4)

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 
 import pytest
 from recipe_files import write_recipe
 
 from recipes import console, plan
-from recipes.chat import Reply, Usage
+from recipes.chat import ChatRequest, Reply, Sampling, Usage
 from recipes.errors import TeacherError
 from recipes.estimate import CallSize, count_asked
 from recipes.load import load_recipe
 from recipes.plan import confirm_spend, make_plan
+from recipes.prompts import load_prompt
+from recipes.run_plan import RunPlan
 from recipes.runs import RunFolder
 from recipes.spent import read_spent
 from recipes.stages import report_inputs, rows_inputs, student_inputs
@@ -36,7 +39,13 @@ def finish_rows(recipe, run: RunFolder, train: int = 20) -> None:
     run.finish("rows", rows_inputs(recipe), [run.rows / "train.jsonl"], {"kept": train})
 
 
-def lines_of(made: plan.Plan) -> dict[str, str]:
+def finish_others(recipe, run: RunFolder) -> None:
+    for name in recipe.students:
+        run.finish(f"student-{name}", student_inputs(recipe, name, run), [], {})
+    run.finish("report", report_inputs(recipe, run), [], {})
+
+
+def lines_of(made: RunPlan) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
     for line in made.lines():
@@ -51,7 +60,7 @@ def test_a_plan_before_anything_has_run(tmp_path):
     assert told["recipe"] == "small: classify, negative, neutral, positive"
     assert told["teacher"] == "m (fireworks)"
     assert told["rows"] == "up to 30 (22 train, 2 validation, 6 test) from texts.jsonl"
-    assert told["calls"] == "30, 0 replies on disk, 30 to ask"
+    assert told["calls"] == "30, one a row: 0 answered, 30 to ask"
     assert told["tokens"].endswith("; estimated at 4 bytes a token")
     assert told["cost"].endswith("; never above 5.00 USD in this run folder (budget_usd)")
     assert (
@@ -77,7 +86,7 @@ def test_votes_limits_and_seeds(tmp_path):
     made = make_plan(recipe, RunFolder(tmp_path / "run"))
     assert made.rows == {"train": 11, "validation": 1, "test": 4}
     assert (made.calls, made.training[0].rows, made.training[0].steps) == (48, 10, 10)
-    assert lines_of(made)["calls"] == "48 (3 votes a row), 0 replies on disk, 48 to ask"
+    assert lines_of(made)["calls"] == "48, 3 votes a row: 0 answered, 48 to ask"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +112,8 @@ def test_an_unknown_number_of_rows_has_no_sum(tmp_path):
     )
     told = lines_of(made)
     assert told["rows"].startswith("not known until a/b is here")
-    assert told["calls"] == "one for every row, 0 replies on disk"
-    assert told["cost"].startswith("not known before the data set is here")
+    assert told["calls"] == "one a row: 0 answered"
+    assert re.match(r"not known before the data set is here \(about 0\.\d\d USD for 1,000 calls\); never", told["cost"])
     assert told["training"] == "tiny: rows / 16 x 5 epochs"
     run = RunFolder(tmp_path / "run")
     finish_rows(made.recipe, run, train=7)
@@ -135,7 +144,8 @@ def test_replies_on_disk_are_counted_measured_and_paid(tmp_path):
     recipe, run = load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run")
     journal(run, replies=20, failures=2)
     made = make_plan(recipe, run)
-    assert (made.replies, made.left, made.size.measured, made.size.prompt) == (20, 10, True, 100)
+    assert (made.answered, made.left, made.size.measured, made.size.prompt) == (20, 10, True, 100)
+    assert lines_of(made)["calls"] == "30, one a row: 20 answered, 10 to ask"
     assert made.cost.spent == pytest.approx((20 * 100 + 2000) * 1e-6 + 202 * 2e-6)
     assert made.cost.expected == pytest.approx(10 * 100e-6 + 10 * 10 * 2e-6)
     assert "measured in this run folder" in lines_of(made)["tokens"]
@@ -163,7 +173,9 @@ def test_the_journal_is_read_as_synth_writes_it(tmp_path):
     ]
     (tmp_path / "j.jsonl").write_bytes(b"".join(lines))
     spent = read_spent(tmp_path / "j.jsonl", 'm "1"')
-    assert (spent.replies, spent.usage, spent.billed) == (1, Usage(7, 3, 2), Usage(22, 12, 17))
+    assert (spent.answered, spent.replies, spent.usage, spent.billed) == (1, 1, Usage(7, 3, 2), Usage(8, 3, 3))
+    assert spent.others == {"": Usage(14, 9, 14)}  # the lease is of whoever was asked last
+    assert spent.counted == Usage(22, 12, 17)
 
 
 def test_replies_to_another_prompt_do_not_count(tmp_path):
@@ -180,10 +192,9 @@ def test_stages_that_are_up_to_date_and_what_a_change_pulls_along(tmp_path):
     text = ("    base: minilm\n", "    base: minilm\n  second:\n    kind: classifier\n    base: students.tiny\n")
     recipe, run = load_recipe(write_recipe(tmp_path, text)), RunFolder(tmp_path / "run")
     finish_rows(recipe, run)
-    for name in recipe.students:
-        run.finish(f"student-{name}", student_inputs(recipe, name, run), [], {})
-    run.finish("report", report_inputs(recipe, run), [], {})
+    finish_others(recipe, run)
     done = make_plan(recipe, run)
+    assert lines_of(done)["calls"] == "none to ask: the rows are there (one a row, 0 answered)"
     assert [stage.reasons for stage in done.stages] == [[], [], [], []]
     assert (done.left, done.cost.expected) == (0, 0)
     assert done.training[0].rows == 20
@@ -200,13 +211,75 @@ def test_stages_that_are_up_to_date_and_what_a_change_pulls_along(tmp_path):
     ]
 
 
+def test_a_row_that_was_asked_again_is_answered_once(tmp_path):
+    recipe, run = load_recipe(write_recipe(tmp_path), ["synthesis.votes=2"]), RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    asked = [("a", 0, 1), ("a", 0, 2), ("a", 1, 3), ('b\\"', 0, 4)]
+    lines = [LINE.format(n=key, kind="reply", more="", model="m").replace(f'"e{key}","sample":0', f'"{row}","sample":{vote}')
+             for row, vote, key in asked]  # fmt: skip
+    run.journal.write_text("".join(lines), encoding="utf-8")
+    made = make_plan(recipe, run)
+    assert (made.answered, made.left) == (3, 57)
+    assert read_spent(run.journal, "m").replies == 4
+
+
+def test_a_teacher_that_changed_is_named_and_not_priced(tmp_path):
+    recipe, run = load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run")
+    journal(run, replies=20, model="old")
+    with run.journal.open("a", encoding="utf-8") as lines:
+        lines.write(LINE.format(n=99, kind="reply", more="", model="m"))
+    made = make_plan(recipe, run)
+    assert (made.answered, made.cost.spent) == (1, pytest.approx(100e-6 + 10 * 2e-6))
+    assert made.cost.room == pytest.approx(5 - 21 * (100e-6 + 10 * 2e-6))
+    assert "old was asked before in this run folder: 2,000 tokens in, 200 out, which count against budget_usd at the "\
+           "price of m" in made.notes  # fmt: skip
+
+
+@pytest.mark.parametrize(("budget", "covered"), [(0.0001, 0), (0.0015, 18), (5, 30)])
+def test_a_budget_is_told_by_the_calls_that_it_covers(tmp_path, budget, covered):
+    recipe = load_recipe(write_recipe(tmp_path), [f"synthesis.budget_usd={budget}", "teacher.max_tokens=100"])
+    made = make_plan(recipe, RunFolder(tmp_path / "run"))
+    assert made.cost.covered == pytest.approx(covered, abs=3 if 0 < covered < 30 else 0)
+    line = lines_of(made)["cost"]
+    if covered == 30:
+        assert line.endswith("USD at most; never above 5.00 USD in this run folder (budget_usd)")
+        return
+    number = f"about {made.cost.covered:,}" if covered else "none"
+    assert line.endswith(f" for all 30 calls, and budget_usd leaves {budget:g} USD: {number} of them")
+    assert "raise budget_usd or lower source.train" in lines_of(made)["note"]
+
+
+def test_a_run_that_is_covered_asks_for_as_many_as_the_budget_lets_it(tmp_path):
+    """What the plan says of a budget is what synth does with one."""
+    from synth.budget import Budget
+
+    recipe = load_recipe(write_recipe(tmp_path), ["synthesis.budget_usd=0.0015", "teacher.max_tokens=100"])
+    made = make_plan(recipe, RunFolder(tmp_path / "run"))
+    assert made.size is not None and recipe.teacher.price is not None
+    budget, calls = Budget(recipe.teacher.price, 0.0015), 0
+    request = ChatRequest("e", "m", load_prompt(recipe).render({"text": "text 10"}), Sampling(0.7, 100))
+    while budget.fits(most := budget.bound(request)):
+        budget.reserve(most)
+        budget.settle(most, made.size.usage(1, cached=False))
+        calls += 1
+    assert made.cost.covered == pytest.approx(calls, rel=0.1)
+
+
+def test_without_test_rows_there_is_no_comparison(tmp_path):
+    recipe, run = load_recipe(write_recipe(tmp_path), ["source.test=0"]), RunFolder(tmp_path / "run")
+    told = lines_of(make_plan(recipe, run))
+    assert "report" not in told["stages"]
+    assert told["note"].startswith("FIREWORKS_API_KEY is not set")
+    assert told["note"].endswith("\nno comparison: source.test is 0, so no row is kept to compare on")
+
+
 def test_notes_on_labels_and_the_budget(tmp_path):
     recipe = load_recipe(
         write_recipe(tmp_path), ["labels=[negative, neutral, positive, mixed]", "synthesis.budget_usd=0.0001"]
     )
     notes = make_plan(recipe, RunFolder(tmp_path / "run")).notes
     assert notes[0] == "the prompt never names mixed: a teacher may not use a label it was not told of"
-    assert notes[1].startswith("budget_usd ends after about")
+    assert notes[1] == "raise budget_usd or lower source.train: rows that are not asked about are not in the dataset"
 
 
 def ask(monkeypatch, terminal: bool, answer: str | None = None) -> list[str]:
