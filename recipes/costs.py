@@ -98,3 +98,12 @@ def cost_line(cost: Cost, budget: float | None, key: str, left: int | None) -> s
         return f"{about} for all {left:,} calls, and {key} leaves {usd(cost.room)}: {number} of them"
     worst = f", {usd(cost.at_most)} at most" if cost.at_most < cost.room else ""
     return f"{about}{worst}; {cap(budget, key)}"
+
+
+def asked_before(spent: Spent, model: str, budget: float | None, key: str) -> list[str]:
+    """Whom the same run folder asked before `model`, in what it took: nobody has written down their prices."""
+    against = "" if budget is None else f", which count against {key} at the price of {model}"
+    return [
+        f"{other} was asked before in this run folder: {usage.prompt:,} tokens in, {usage.completion:,} out{against}"
+        for other, usage in spent.others.items()
+    ]

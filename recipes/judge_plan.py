@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from recipes.costs import Cost, Terms, cost_line, cost_of
+from recipes.costs import Cost, Terms, asked_before, cost_line, cost_of
 from recipes.estimate import SAMPLED, UNKNOWN_TEXT, call_size, first_rows
 from recipes.evaluation import Judge
 from recipes.evaluation_checks import BASE_OF, has_base, reference_name
@@ -29,15 +29,15 @@ _UNKNOWN_ANSWER = "x" * 600
 class JudgePlan:
     """pairs: of models whose answers are compared. questions: None while the number of test rows is not known.
 
-    replies: of this judge on record. left: verdicts to be asked for (re-asks not counted).
+    left: verdicts to be asked for (re-asks not counted). before: what is to be said of judges asked before this one.
     """
 
     judge: Judge
     pairs: int
     questions: int | None
-    replies: int
     left: int | None
     cost: Cost
+    before: list[str]
 
     def line(self) -> str:
         judge = self.judge
@@ -74,7 +74,8 @@ def plan_judge(recipe: Recipe, run: RunFolder, expected: int | None, stages: Sta
     prompt = read_judge_prompt(judge_prompt_path(judge, recipe.resolve("")))
     size = call_size(prompt, _shown(recipe, run, stages.rows_done), spent, judge.max_tokens)
     terms = Terms(judge.price, judge.max_tokens, judge.reask, judge.budget_usd)
-    return JudgePlan(judge, pairs, questions, spent.replies, left, cost_of(terms, size, spent, left))
+    before = asked_before(spent, judge.model, judge.budget_usd, KEY)
+    return JudgePlan(judge, pairs, questions, left, cost_of(terms, size, spent, left), before)
 
 
 def _pairs(recipe: Recipe) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from recipes import keys
 from recipes.console import is_terminal, may_spend, say
-from recipes.costs import Terms, cap, cost_of
+from recipes.costs import Terms, asked_before, cap, cost_of
 from recipes.errors import TeacherError
 from recipes.estimate import call_size, count_asked, first_rows
 from recipes.judge_plan import plan_judge
@@ -37,8 +37,9 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
         plan = _with_calls(plan, run, stages.rows_done)
     if stages.report is None:
         plan.notes.append("no comparison: source.test is 0, so no row is kept to compare on")
-    if judge is not None and judge.left != 0:
-        plan.notes.extend(_key_notes(judge.judge))
+    if judge is not None:
+        plan.notes.extend(judge.before)
+        plan.notes.extend(_key_notes(judge.judge) if judge.left != 0 else [])
     return plan
 
 
@@ -58,10 +59,7 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     plan.notes.extend(_notes(plan, prompt))
     if useful is not spent and spent.answered and left:
         plan.notes.append(f"{spent.answered:,} replies on disk are to another prompt or setting and do not count")
-    for model, usage in spent.others.items():
-        tokens = f"{usage.prompt:,} tokens in, {usage.completion:,} out"
-        against = "" if synthesis.budget_usd is None else f", which count against {KEY} at the price of {teacher.model}"
-        plan.notes.append(f"{model} was asked before in this run folder: {tokens}{against}")
+    plan.notes.extend(asked_before(spent, teacher.model, synthesis.budget_usd, KEY))
     return plan
 
 

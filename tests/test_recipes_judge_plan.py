@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (golden lines stay on one line)
 """What a judge will be asked and cost, in the plan."""
 
 from __future__ import annotations
@@ -97,6 +96,17 @@ def test_verdicts_on_record_count_while_the_answers_are_the_same(tmp_path):
     done = make_plan(recipe, run).judge
     assert done.left == 0
     assert done.line().endswith("0 to ask; 0.0007 USD spent; nothing is left to pay")
+
+
+def test_a_judge_that_changed_is_named_and_not_priced(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    journal(RunFolder(run.path / "judge"), replies=5, model="old")
+    made = make_plan(recipe_of(tmp_path), run)
+    assert made.judge is not None and made.judge.cost.spent == 0
+    assert made.notes[0] == (
+        "old was asked before in this run folder: 500 tokens in, 50 out, which count against "
+        "evaluation.judge.budget_usd at the price of j"
+    )
 
 
 def test_a_free_or_a_recorded_judge_costs_nothing(tmp_path):
