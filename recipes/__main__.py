@@ -75,7 +75,7 @@ def _plan(args: argparse.Namespace) -> int:
 
     recipe = load_recipe(args.recipe, args.overrides)
     memory = memory_lines(recipe, args.device)
-    for line in make_plan(recipe, open_run(recipe, args.run)).lines():
+    for line in make_plan(recipe, open_run(recipe, args)).lines():
         show(line)
     for place, line in enumerate(memory):
         show(f"{'' if place else 'memory':<9} {line}")

@@ -62,22 +62,29 @@ def open_launch(args: argparse.Namespace) -> Launch:
     from recipes.load import load_recipe
 
     recipe = load_recipe(args.recipe, args.overrides)
-    run = open_run(recipe, args.run)
+    run = open_run(recipe, args)
     yes = bool(getattr(args, "yes", False))
     arguments = [args.recipe, *(part for override in args.overrides for part in ("--set", override))]
     arguments += ["--run", args.run] if args.run else []
     return Launch(recipe, run, yes, arguments + (["--yes"] if yes else []))
 
 
-def open_run(recipe: Recipe, folder: str | None) -> RunFolder:
-    """The run folder named by --run, or runs/<recipe> in the working directory. Nothing is written yet."""
+def open_run(recipe: Recipe, args: argparse.Namespace) -> RunFolder:
+    """The run folder named by --run, or runs/<recipe> in the working directory. Nothing is written yet.
+
+    Raises RunError for a file, and where runs/<recipe> is that of another recipe of the same name.
+    """
+    from recipes.origin import origin_of, refuse_other
     from recipes.runs import RunFolder
     from recipes.section import beside
 
-    path = beside(Path(), folder) if folder else Path("runs") / recipe.name
+    path = beside(Path(), args.run) if args.run else Path("runs") / recipe.name
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file: name a folder with --run")
-    return RunFolder(path)
+    run = RunFolder(path, origin_of(recipe, Path(args.recipe)))
+    if not args.run:
+        refuse_other(recipe, run)
+    return run
 
 
 def run_main(main: Callable[[list[str] | None], int | None]) -> NoReturn:

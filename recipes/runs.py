@@ -7,6 +7,7 @@ be skipped when nothing it depends on has changed.
       students/<name>/seed-<n>/, student.json                         (finetune)
       predictions/<model>.jsonl, report.{html,md,json}                (eval)
       manifests/<stage>.json   what each stage read and wrote; written last
+      manifests/recipe.json    which recipe file all of it is of
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ from recipes.errors import RunError
 
 VERSION = 1
 """Raised when stages of an older version must run again."""
+
+
+ORIGIN = "recipe"
+"""The name of the manifest that says which recipe file a run folder is of."""
 
 
 class Manifest(BaseModel):
@@ -77,11 +83,19 @@ def write_atomic(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-class RunFolder:
-    """A recipe's folder on disk."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The recipe file that a run folder is of. about: name -> sha256 of what says which rows it is about."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    file: str
+    about: dict[str, str]
+
+
+class RunFolder:
+    """A recipe's folder on disk. origin: the recipe file, written down when the folder is first held."""
+
+    def __init__(self, path: Path, origin: Origin | None = None) -> None:
+        self.path, self.origin = path, origin
 
     @property
     def rows(self) -> Path:
@@ -164,6 +178,14 @@ class RunFolder:
                 f"{self.path} is in use by another process: wait for it to end, or name another folder with --run"
             ) from None
         try:
+            self._note_origin()
             yield
         finally:
             held.release()
+
+    def _note_origin(self) -> None:
+        origin, known = self.origin, self.manifest(ORIGIN)
+        if origin is not None and (
+            known is None or known.inputs != origin.about or known.facts != {"file": origin.file}
+        ):
+            self.finish(ORIGIN, origin.about, [], {"file": origin.file})

@@ -67,6 +67,41 @@ def test_the_run_folder_is_named_after_the_recipe(tmp_path, monkeypatch):
         )
 
 
+def test_two_recipes_of_one_name_do_not_share_a_run_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def launch(name: str, *more: str):
+        return open_launch(stage_parser("synth", "x").parse_args([name, *more]))
+
+    write_recipe(tmp_path)
+    launch("r.yaml")  # who looks leaves no trace
+    assert not Path("runs").exists()
+    first = launch("r.yaml")
+    with first.run.lock():
+        noted = first.run.manifest_path("recipe").read_bytes()
+    with launch("r.yaml").run.lock():
+        assert first.run.manifest_path("recipe").read_bytes() == noted
+    Path("copy.yaml").write_text(Path("r.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    launch("copy.yaml", "--set", "students.tiny.epochs=1")  # of the same rows
+    launch("r.yaml", "--set", "source.train=12")  # the same file, changed
+    with pytest.raises(RunError) as refused:
+        launch("copy.yaml", "--set", "source.train=12")
+    assert str(refused.value).startswith(
+        f"{Path('runs') / 'small'} is the run folder of {tmp_path / 'r.yaml'}, and {tmp_path / 'copy.yaml'} has the "
+        "same name, small, with another source or task: change the name in one of them, or "
+    )
+    with pytest.raises(RunError, match="is the run folder of"):
+        main(["plan", "copy.yaml", "--set", "source.train=12"])
+    launch("copy.yaml", "--set", "source.train=12", "--run", "runs/small")  # as asked for
+    Path("r.yaml").rename("renamed.yaml")
+    launch("renamed.yaml", "--set", "source.train=12")
+    (tmp_path / "other").mkdir()
+    write_recipe(tmp_path / "other")  # another folder's file of the same name, with its own rows
+    Path("renamed.yaml").rename("r.yaml")
+    with pytest.raises(RunError, match="is the run folder of"):
+        launch("other/r.yaml")
+
+
 ENDS = [
     (RecipeError(["r.yaml:1: one", "r.yaml:2: two"]), 2, "r.yaml:1: one\nr.yaml:2: two\n"),
     (BudgetError("the budget is spent"), 1, "the budget is spent\n"),

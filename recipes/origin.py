@@ -1,0 +1,39 @@
+"""Which recipe file a run folder is of: two recipes of one name would share runs/<name> and undo each other's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recipes.errors import RunError
+from recipes.runs import ORIGIN, Origin, RunFolder, digest
+from recipes.schema import Recipe
+
+
+def origin_of(recipe: Recipe, file: Path) -> Origin:
+    """A recipe file, and what says which rows it is about: a file that is edited goes on in its folder."""
+    paths = [
+        None if path is None else str(recipe.resolve(path)) for path in (recipe.source.path, recipe.source.test_path)
+    ]
+    about = {
+        "task and labels": digest([recipe.task, recipe.labels]),
+        "source": digest([recipe.source.model_dump(), paths]),
+    }
+    return Origin(str(file.resolve()), about)
+
+
+def refuse_other(recipe: Recipe, run: RunFolder) -> None:
+    """Raise RunError where the folder is that of another recipe file, which is still there and has other rows."""
+    made, origin = run.manifest(ORIGIN), run.origin
+    other = str(made.facts.get("file", "")) if made is not None else ""
+    if (
+        made is None
+        or origin is None
+        or other == origin.file
+        or made.inputs == origin.about
+        or not Path(other).is_file()
+    ):
+        return
+    raise RunError(
+        f"{run.path} is the run folder of {other}, and {origin.file} has the same name, {recipe.name}, with another "
+        "source or task: change the name in one of them, or give this one a folder of its own with --run"
+    )
