@@ -6,7 +6,8 @@
     |-- TeacherError        the teacher cannot go on (key, model, address, circuit open)
     |   `-- BudgetError     the next call could overshoot budget_usd
     |-- RunError            the run folder: locked, damaged, disk full, a stage missing
-    `-- TrainingError       a student cannot be trained or opened
+    |-- TrainingError       a student cannot be trained or opened
+    `-- AskError            a question cannot be answered as it was asked (too long, no question, no such filter)
 
 A launcher prints the sentence and exits with `code`; a traceback is for our own bugs alone.
 """
@@ -48,3 +49,7 @@ class RunError(TutelageError):
 
 class TrainingError(TutelageError):
     """A student cannot be trained or opened."""
+
+
+class AskError(TutelageError):
+    """A question cannot be answered as it was asked."""
