@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from recipes.chat import Reply, TokenLogprobs, Usage
 from recipes.errors import RunError
-from synth import journal as journal_module
+from synth import journal_file
 from synth.entries import Entry, Failure, checked, decode, encode, encode_lease
 from synth.journal import Journal
 
@@ -227,7 +227,7 @@ def test_a_full_disk_is_said_and_the_journal_goes_on_after_it(tmp_path: Path, mo
         room -= taken
         return taken
 
-    monkeypatch.setattr(journal_module.os, "write", write)
+    monkeypatch.setattr(journal_file.os, "write", write)
     journal = Journal.open(path)
     stored = 0
     with pytest.raises(RunError, match="the disk is full: make room and run the same command again") as caught:
@@ -248,7 +248,7 @@ def test_a_full_disk_is_said_and_the_journal_goes_on_after_it(tmp_path: Path, mo
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_really_full_device_is_the_same_sentence() -> None:
-    with pytest.raises(RunError, match="the disk is full"), journal_module._disk(Path("/dev/full")):
+    with pytest.raises(RunError, match="the disk is full"), journal_file.disk(Path("/dev/full")):
         fd = os.open("/dev/full", os.O_WRONLY)
         try:
             os.write(fd, b"x")

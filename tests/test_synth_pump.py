@@ -225,7 +225,7 @@ def test_a_full_disk_ends_the_run_in_one_sentence(tmp_path: Path, monkeypatch: p
     with TeacherStub() as stub:
         where = teacher(stub.url)
         with monkeypatch.context() as patch:
-            patch.setattr("synth.journal.os.write", write)
+            patch.setattr("synth.journal_file.os.write", write)
             with pytest.raises(RunError, match="the disk is full"):
                 ask(where, path, range(500))
         assert len(ask(where, path, range(500))) == 500
