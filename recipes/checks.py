@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,8 @@ from recipes.retrieval_checks import assistant_mistakes, retrieval_mistakes
 from recipes.schema import BASELINES, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.section import beside
 from recipes.source_checks import source_mistakes
-from recipes.students import ClassifierStudent, Student
+from recipes.student_checks import student_mistakes
+from recipes.students import Student
 from recipes.task_checks import task_mistakes
 
 Found = Iterator[tuple[KeyPath, str]]
@@ -84,7 +84,7 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
     yield from _names(parts)
     for name, student in parts.students.items():
         if student is not None:
-            yield from _student(parts, name, student)
+            yield from student_mistakes(parts, name, student)
     if parts.evaluation is not None:
         yield from evaluation_mistakes(parts, parts.evaluation, elsewhere)
     if parts.retrieval is not None:
@@ -147,45 +147,3 @@ def _names(parts: Parts) -> Found:
             yield ("students", name), f"Windows keeps the name {name} for a device: choose another"
         if name == "teacher" or name in BASELINES:
             yield ("students", name), f"{name} is what the report calls another model: choose another name"
-
-
-def _student(parts: Parts, name: str, student: Student) -> Found:
-    base = student.base
-    if base.startswith("students."):
-        yield from _base(parts, name, base)
-    elif re.match(r"[.~/\\]|[A-Za-z]:\\", base) and not beside(parts.folder, base).is_dir():
-        yield ("students", name, "base"), f"there is no folder {beside(parts.folder, base)}"
-    if isinstance(student, ClassifierStudent):
-        yield from _classifier(parts, name, student)
-
-
-def _classifier(parts: Parts, name: str, student: ClassifierStudent) -> Found:
-    if student.rows == "gold":
-        if parts.source is not None and parts.source.label is None:
-            message = "gold needs human labels: name their column in source.label"
-            yield ("students", name, "rows"), message
-        if student.targets == "soft":
-            yield ("students", name, "targets"), "human labels are hard: soft targets go with rows: teacher"
-    if student.targets == "hard" and student.temperature != 1:
-        yield (
-            ("students", name, "temperature"),
-            "softens soft labels: it goes with targets: soft",
-        )
-
-
-def _base(parts: Parts, name: str, base: str) -> Found:
-    """A chain of students must end at a model."""
-    where = ("students", name, "base")
-    chain = [name]
-    while base.startswith("students."):
-        other = base.removeprefix("students.")
-        student = parts.students.get(other)
-        if other not in parts.students and len(chain) == 1:
-            others = [student for student in parts.students if student != name]
-            yield where, f"there is no student {other}; {did_you_mean(other, others)}"
-        if other == name:
-            yield where, f"goes round in a circle: {' -> '.join([*chain, other])}; one of them must name a model"
-        if student is None or other in chain:
-            return
-        chain.append(other)
-        base = student.base

@@ -144,6 +144,73 @@ def test_an_unknown_key_of_a_student_is_told_what_is_near_and_nothing_else(tmp_p
     assert mistake.partition(f"students.tiny.{line.partition(':')[0]}: ")[2].startswith(told)
 
 
+LONG = [*TURNS, {"role": "user", "content": "and you?"}, {"role": "assistant", "content": "well"}]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["base: minilm"], "base: minilm is an encoder, which writes no text: name a causal language model"),
+        (["base: org/model/x"], "base: 'org/model/x' is neither a folder here nor a name that the Hub could have"),
+        (["base: my model"], "base: 'my model' is neither a folder here nor a name that the Hub could have"),
+        (["base: ./model"], "base: there is no folder DIR/model"),
+        (["base: bert"], "base: DIR/bert is an encoder (bert), which writes no text: name a causal language model"),
+        (["base: masked"], "base: DIR/masked is a NewForMaskedLM, which writes no text: name a causal language model"),
+        (["base: t5"], "base: DIR/t5 is an encoder with a decoder (t5): name a causal language model"),
+        (["base: adapter"], "base: DIR/adapter holds an adapter, and a base is a whole model"),
+        (["base: empty"], "base: DIR/empty holds no config.json: no model"),
+        (
+            ["base: llama", "lora: {targets: [all-linear]}", "quantization: nf4"],
+            "lora.targets: all-linear is not known here: name the layers by the end of their names (q_proj); the default is all that a Llama has",
+        ),
+        (
+            ["backend: unsloth"],
+            "backend: unsloth cannot be used: it trains adapters here, and lora is null; set backend: auto",
+        ),
+        (
+            ["base: llama", "lora: {}", "backend: unsloth", "precision: fp32"],
+            "backend: unsloth cannot be used: it trains in 16 bits, and precision is fp32; set backend: auto",
+        ),
+    ],
+)
+def test_a_base_that_no_student_can_start_from(tmp_path, lines, told):
+    configs = {
+        "bert": {"model_type": "bert", "architectures": ["BertModel"]},
+        "masked": {"model_type": "new", "architectures": ["NewForMaskedLM"]},
+        "t5": {"model_type": "t5", "is_encoder_decoder": True},
+        "llama": {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
+    }
+    for name, config in configs.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for name in ("adapter", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}", encoding="utf-8")
+    text = write(tmp_path, DESCRIPTION).read_text(encoding="utf-8")
+    for line in lines:
+        key = line.partition(":")[0]
+        text = "".join(f"{old}\n" for old in text.splitlines() if not old.startswith(f"    {key}:")) + f"    {line}\n"
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "r.yaml")
+    (mistake,) = caught.value.mistakes
+    assert mistake.partition("students.tiny.")[2].replace(str(tmp_path), "DIR") == told
+
+
+@pytest.mark.parametrize("cell", [LONG, json.dumps(LONG), [{"from": t["role"], "value": t["content"]} for t in LONG]])
+def test_a_conversation_of_several_questions_needs_the_chat_format(tmp_path, cell):
+    chats = [{"messages": TURNS}] * 4 + [{"messages": cell}]
+    told = mistakes(tmp_path, CHAT, chats=chats)
+    assert told == [
+        "10: students.tiny.format: think has one question and its answer; chats.jsonl:5 holds more: use format: chat"
+    ]
+    path = write(tmp_path, CHAT, chats=chats)
+    assert load_recipe(path, ["students.tiny.format=chat"])
+    waits = [*TURNS, {"role": "user", "content": "nobody answers this"}]
+    system = [{"role": "system", "content": "be kind"}, *TURNS]
+    assert load_recipe(write(tmp_path, CHAT, chats=[{"messages": one} for one in (waits, system, None, "x")]))
+
+
 def test_nobody_needs_no_model(tmp_path):
     text = DESCRIPTION.replace("source:\n", "teacher: {provider: none}\nsource:\n")
     assert load_recipe(write(tmp_path, text)).teacher == load_recipe(write(tmp_path, DESCRIPTION)).teacher
