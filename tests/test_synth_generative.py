@@ -19,7 +19,7 @@ from synth.examples import Examples
 from synth.journal import Failure, Journal
 from synth.tasks.reasoning import ReasoningTask
 
-STUDENTS = "students: {s: {kind: causal, base: scratch, format: alpaca, lora: null, quantization: none}}\n"
+STUDENTS = "students: {s: {kind: causal, base: scratch, format: chat, lora: null, quantization: none}}\n"
 DESCRIPTION = """\
 name: small
 task: description
