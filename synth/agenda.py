@@ -86,6 +86,11 @@ class Agenda(Generic[Item]):
         """Whether every item is done."""
         return self.exhausted and not self._calls
 
+    @property
+    def open(self) -> int:
+        """How many requests have no answer yet, whether they are sent or not."""
+        return len(self._calls)
+
     def next(self, now: float, new: bool) -> Call[Item] | None:
         """The call to make now, or None; `new`: whether more items may be begun."""
         if self._later and self._later[0][0] <= now:

@@ -20,7 +20,7 @@ from stubs import TeacherStub
 
 from recipes.chat import ChatRequest, Message, Price, Reply, Sampling, Usage
 from recipes.errors import BudgetError
-from synth import pump
+from synth import pump, retries
 from synth.budget import Budget, add
 from synth.journal import Journal
 
@@ -44,8 +44,8 @@ def dear(rng: random.Random, body: dict) -> Usage:
 
 
 def test_two_hundred_random_runs_never_pass_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "FIRST_BACKOFF", 0.0005)
-    monkeypatch.setattr(pump, "LONGEST_BACKOFF", 0.001)
+    monkeypatch.setattr(retries, "FIRST_BACKOFF", 0.0005)
+    monkeypatch.setattr(retries, "LONGEST_BACKOFF", 0.001)
     monkeypatch.setattr(pump, "GRACE_SECONDS", 0.05)
     stopped = 0
     for seed in range(200):

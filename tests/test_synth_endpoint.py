@@ -19,7 +19,7 @@ from recipes.chat import ChatRequest, Message, Reply, Sampling, TokenLogprobs, U
 from recipes.errors import TeacherError, TutelageError
 from recipes.keys import redact
 from recipes.schema import Teacher
-from synth import breaker, endpoint, pump
+from synth import breaker, endpoint, pump, retries
 from synth.completions import read_allowance, read_completion, retry_after
 from synth.faults import Fault
 from synth.journal import Journal
@@ -293,7 +293,7 @@ def test_a_key_is_found_nowhere_after_a_dozen_failures(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("MY_KEY", CANARY)
-    monkeypatch.setattr(pump, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(retries, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(pump, "GRACE_SECONDS", 0.1)
     monkeypatch.setattr(breaker, "NEVER_WELL", 0.05)
     monkeypatch.setattr(breaker, "BUSY", 0.05)

@@ -18,7 +18,7 @@ from stubs import Canned, TeacherStub
 
 from recipes.chat import ChatRequest, Reply
 from recipes.errors import RunError, TeacherError
-from synth import breaker, pump
+from synth import breaker, pump, retries
 from synth.entries import Failure
 from synth.journal import Journal
 from synth.pump import Lookup
@@ -26,8 +26,8 @@ from synth.pump import Lookup
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "FIRST_BACKOFF", 0.005)
-    monkeypatch.setattr(pump, "LONGEST_BACKOFF", 0.05)
+    monkeypatch.setattr(retries, "FIRST_BACKOFF", 0.005)
+    monkeypatch.setattr(retries, "LONGEST_BACKOFF", 0.05)
     monkeypatch.setattr(pump, "GRACE_SECONDS", 0.3)
 
 
@@ -135,7 +135,7 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch:
 
 def test_an_outage_opens_the_circuit_and_costs_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaker, "NO_LONGER_WELL", 0.3)
-    monkeypatch.setattr(pump, "LONGEST_BACKOFF", 0.3)
+    monkeypatch.setattr(retries, "LONGEST_BACKOFF", 0.3)
     path = tmp_path / "j.jsonl"
     with TeacherStub(script=["ok"] * 50 + ["503"] * 10_000) as stub:
         where = teacher(stub.url, concurrency=8, retries=20)
