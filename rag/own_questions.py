@@ -1,0 +1,86 @@
+"""Questions that a catalogue does answer, made from its own documents: what a threshold is set on, and scores are taken
+on where a user brings none.
+
+Made of the documents' words alone, with no model: easier than a shopper's own words, in that they share them.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from rag.documents import Document
+
+Kind = Callable[[Document, Callable[[str], float], random.Random], str]
+"""document, how rare a word is, dice -> a question; empty where there is none to make."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+def title_words(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """The title with a third of its words forgotten."""
+    words = _WORD.findall(document.title)
+    kept = sorted(dice.sample(range(len(words)), len(words) - len(words) // 3))
+    return " ".join(words[place] for place in kept)
+
+
+def key_words(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """The four rarest of its words, in lower case and any order."""
+    words = {word.lower() for word in _WORD.findall(f"{document.title} {document.body}") if len(word) > 2}
+    best = sorted(sorted(words), key=lambda word: -rare(word))[:4]
+    dice.shuffle(best)
+    return " ".join(best)
+
+
+def phrase(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """Eight words in a row out of a sentence of its body."""
+    found = [_WORD.findall(sentence) for sentence in _SENTENCE.split(document.body)]
+    long = [words for words in found if len(words) >= 5]
+    if not long:
+        return ""
+    words = dice.choice(long)
+    start = dice.randrange(max(1, len(words) - 7))
+    return " ".join(words[start : start + 8])
+
+
+def title_question(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """A plain question after it."""
+    return f"{dice.choice(('do you have', 'i am looking for', 'what can you tell me about'))} {document.title}?"
+
+
+def misspelt(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """The title with a slip of the finger in its longest word."""
+    words = _WORD.findall(document.title)
+    place = max(range(len(words)), key=lambda one: len(words[one]), default=0)
+    word = words[place] if words else ""
+    slips = [at for at in range(1, len(word) - 1) if word[at] != word[at + 1]]
+    if len(word) < 5 or not slips:
+        return ""
+    at = dice.choice(slips)
+    words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return " ".join(words)
+
+
+KINDS: Mapping[str, Kind] = {
+    "title": title_words, "keywords": key_words, "phrase": phrase, "question": title_question, "misspelt": misspelt,
+}  # fmt: skip
+
+
+def own_questions(
+    documents: Sequence[Document], rare: Callable[[str], float], each: int, seed: int = 0
+) -> list[tuple[str, str, Document]]:
+    """(kind, question, document): `each` kinds of question of every document, in turn; those that cannot be made are
+    left out.
+    """
+    names = list(KINDS)
+    made = []
+    for number, document in enumerate(documents):
+        dice = random.Random(f"{seed}:{document.id}")
+        for step in range(each):
+            name = names[(number + step) % len(names)]
+            question = KINDS[name](document, rare, dice).strip()
+            if question:
+                made.append((name, question, document))
+    return made
