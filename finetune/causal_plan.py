@@ -29,13 +29,8 @@ def plan_training(course: CausalCourse) -> Plan:
     """What the recipe says; what it leaves open is settled by the memory plan on a GPU, and on a CPU all rows of a step
     go through at once. Raises TrainingError where a step cannot be shared by the processes, or nothing fits.
     """
-    student, count = course.student, processes.count()
-    if student.batch_size % count:
-        raise TrainingError(
-            f"{course.title}: batch_size {student.batch_size} cannot be shared by {count} processes: set it to a "
-            "multiple of their number"
-        )
-    each = student.batch_size // count
+    student = course.student
+    each = processes.share_of(student.batch_size, course.title)
     backend: Literal["unsloth", "plain"] = "unsloth" if uses_unsloth(student) else "plain"
     if course.machine.device == "cuda":
         return _plan_gpu(course, each, backend)

@@ -13,7 +13,6 @@ from finetune.lessons import Lesson, training_lesson, validation_lesson
 from finetune.record import SeedRecord, StudentRecord, best_seed, mean_and_deviation
 from finetune.seeds import one_seed
 from recipes.console import say
-from recipes.errors import TrainingError
 from recipes.runs import RunFolder, digest, write_atomic
 from recipes.schema import Recipe
 
@@ -24,8 +23,7 @@ def train_classifiers(
     """Train a classifier with each of its seeds. Raises TrainingError where several processes are to do it."""
     from finetune.classifier import train_classifier  # torch and transformers: seconds
 
-    if processes.count() > 1:
-        raise TrainingError(f"students.{name}: a classifier is trained by one process: start python -m finetune alone")
+    processes.check_alone(f"students.{name}")
     student = recipe.classifier(name)
     training, validation = training_lesson(recipe, name, run), validation_lesson(recipe, name, run)
     machine = find_machine(student.precision)

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from recipes.errors import TrainingError
+
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=14)
@@ -37,6 +39,21 @@ def count() -> int:
 def leads() -> bool:
     """Whether this process is the one that speaks and writes."""
     return rank() == 0
+
+
+def share_of(rows: int, title: str) -> int:
+    """Each process's part of the rows of a step. Raises TrainingError where they cannot be dealt out evenly."""
+    if rows % count():
+        raise TrainingError(
+            f"{title}: batch_size {rows} cannot be shared by {count()} processes: set it to a multiple of their number"
+        )
+    return rows // count()
+
+
+def check_alone(title: str) -> None:
+    """Raise TrainingError where there are several processes, and what is to be done is for one."""
+    if count() > 1:
+        raise TrainingError(f"{title}: a classifier is trained by one process: start python -m finetune alone")
 
 
 def wait() -> None:

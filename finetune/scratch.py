@@ -49,7 +49,7 @@ def make_tokenizer(student: CausalStudent, rows: Sequence[ResponseRow]) -> PreTr
     made: PreTrainedTokenizerBase = make(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, chat_template=CHAT_TEMPLATE,
         additional_special_tokens=[TURN, TURN_END], clean_up_tokenization_spaces=False,
-        model_max_length=_positions(student),
+        model_max_length=positions_of(student),
     )  # fmt: skip
     return made
 
@@ -74,7 +74,7 @@ def make_model(student: CausalStudent, tokenizer: PreTrainedTokenizerBase, seed:
     config = LlamaConfig(
         vocab_size=-(-len(tokenizer) // 64) * 64, hidden_size=shape.hidden, intermediate_size=shape.intermediate,
         num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-        max_position_embeddings=_positions(student), tie_word_embeddings=True,
+        max_position_embeddings=positions_of(student), tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     set_seed(seed)
@@ -82,5 +82,6 @@ def make_model(student: CausalStudent, tokenizer: PreTrainedTokenizerBase, seed:
     return cast("PreTrainedModel", make(config))
 
 
-def _positions(student: CausalStudent) -> int:
+def positions_of(student: CausalStudent) -> int:
+    """Tokens of the longest row that a student from scratch, and all that are built on it, can have."""
     return max(POSITIONS, student.max_length)

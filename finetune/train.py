@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from finetune import processes
+from finetune import ahead, processes
 from finetune.causal_record import CausalRecord
 from finetune.course import Saving
 from finetune.hub import check_push
@@ -53,30 +53,35 @@ def train_students(recipe: Recipe, names: Iterable[str], run: RunFolder) -> dict
     done: dict[str, Manifest] = {}
     chain = with_bases(recipe, names)
     import_first(recipe, chain)
+    ahead.check_rows(recipe, chain, run)
     for one in chain:
         done[one] = _bring_up_to_date(recipe, one, run)
     return done
 
 
 def check_ahead(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
-    """Find before the teacher is paid what would stop these students afterwards: a base, or a push to the Hub.
+    """Find before the teacher is paid what would stop these students afterwards: this machine, a base, a push.
 
     Raises TrainingError.
     """
-    chain = with_bases(recipe, names)
-    check_push(recipe, chain, run)
-    if recipe.teacher.provider != "recorded" and run.why_stale("rows", rows_inputs(recipe)):
-        from finetune.bases import check_bases
-        from recipes.memory_plan import memory_refusals
+    from recipes.memory_plan import memory_refusals
 
-        check_bases(recipe, chain, run)
-        refusals = memory_refusals(recipe, [name for name in chain if not _is_trained(recipe, name, run)])
-        if refusals:
-            raise TrainingError("; ".join(refusals) + "; to try it all the same, name micro_batch and "
-                                "gradient_checkpointing in the recipe")  # fmt: skip
+    chain = with_bases(recipe, names)
+    left = [name for name in chain if not _is_trained(recipe, name, run)]
+    check_push(recipe, chain, run)
+    ahead.check_machine(recipe, left)
+    asked = recipe.teacher.provider != "recorded" and bool(run.why_stale("rows", rows_inputs(recipe)))
+    if asked or len(left) > 1:
+        ahead.check_bases(recipe, left, run)
+    refusals = memory_refusals(recipe, left) if asked else []
+    if refusals:
+        raise TrainingError("; ".join(refusals) + "; to try it all the same, name micro_batch and "
+                            "gradient_checkpointing in the recipe")  # fmt: skip
 
 
 def _is_trained(recipe: Recipe, name: str, run: RunFolder) -> bool:
+    if run.manifest(f"student-{name}") is None:
+        return False  # and a base of gigabytes is not read to say so
     return not run.why_stale(f"student-{name}", student_inputs(recipe, name, run))
 
 

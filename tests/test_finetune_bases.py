@@ -13,7 +13,8 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from finetune.bases import Base, check_bases, load_classifier, load_tokenizer, longest_input
+from finetune.ahead import check_bases
+from finetune.bases import Base, load_classifier, load_tokenizer, longest_input
 from recipes.errors import TrainingError
 from recipes.runs import RunFolder
 

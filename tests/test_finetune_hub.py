@@ -14,7 +14,7 @@ import tiny
 from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
 import finetune.__main__
-import finetune.bases
+import finetune.ahead
 import finetune.hub
 import finetune.train
 import synth.build
@@ -163,7 +163,7 @@ def test_a_push_comes_last(arguments: list[str], tmp_path: Path, monkeypatch: py
     launch = SimpleNamespace(recipe=recipe, run=RunFolder(tmp_path), yes=True, arguments=[])
     monkeypatch.setattr(finetune.__main__, "open_launch", lambda args: launch)
     monkeypatch.setattr(finetune.train, "check_push", lambda recipe, names, run: done.append(names))
-    monkeypatch.setattr(finetune.bases, "check_bases", lambda recipe, names, run: done.append(("bases", names)))
+    monkeypatch.setattr(finetune.ahead, "check_bases", lambda recipe, names, run: done.append(("bases", names)))
     monkeypatch.setattr(synth.build, "build_dataset", note("rows"))
     monkeypatch.setattr(finetune.train, "train_students", note("students"))
     monkeypatch.setattr(finetune.hub, "push_students", lambda recipe, names, run: done.append(("push", names)))
