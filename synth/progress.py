@@ -74,9 +74,11 @@ class Progress:
         parts.append(f"{rate:,.1f} rows/s")
         if self.spend is not None:
             parts.append(f"${self.spend():.4f}")
-        if rate and done < self.total:
-            parts.append(f"{_clock((self.total - done) / rate)} to go")
-        return " · ".join(parts)
+        return " · ".join(parts + self._to_go(rate, done))
+
+    def _to_go(self, rate: float, done: int) -> list[str]:
+        """How long the rest takes at this rate, where that can be told."""
+        return [f"{_clock((self.total - done) / rate)} to go"] if rate and done < self.total else []
 
     def _rate(self, now: float, done: int) -> float:
         """Rows per second of late."""

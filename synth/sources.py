@@ -117,22 +117,30 @@ def _check_columns(source: Source, record: Mapping[str, Any], where: str) -> Non
 
 
 def _hub_records(source: Source, side: Side) -> Records:
-    """Rows of a Hub data set: downloaded once by `datasets`, memory-mapped, no remote code."""
-    from datasets import ClassLabel, load_dataset  # type: ignore[import-untyped]
-    from datasets.exceptions import DatasetNotFoundError  # type: ignore[import-untyped]
+    """Rows of a Hub data set, labels by their names."""
+    from datasets import ClassLabel  # type: ignore[import-untyped]
 
     split = source.test_split if side == "test" else source.split
-    assert source.hub is not None
-    try:
-        data = load_dataset(
-            source.hub, source.config, split=split, revision=source.revision, data_files=source.file
-        )  # fmt: skip
-    except (DatasetNotFoundError, ConnectionError, ValueError, OSError) as error:
-        sentence = str(error).strip().split("\n", 1)[0]
-        raise SourceError(f"source.hub: {source.hub} ({split}) cannot be loaded: {sentence}") from None
+    assert source.hub is not None and split is not None
+    data = load_hub("source", source.hub, source.config, split, source.revision, source.file)
     feature = data.features.get(source.label) if source.label is not None else None
     for number, record in enumerate(data, 1):
         value = record.get(source.label)
         if isinstance(feature, ClassLabel) and isinstance(value, int) and str(value) not in (source.label_names or {}):
             record[source.label] = feature.int2str(value) if value >= 0 else None  # -1: not labelled
         yield number, record
+
+
+def load_hub(section: str, hub: str, config: str | None, split: str, revision: str | None, file: str | None) -> Any:
+    """A data set of the Hub: downloaded once by `datasets`, memory-mapped, no remote code. Raises SourceError.
+
+    section: of the recipe, for the sentence.
+    """
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError  # type: ignore[import-untyped]
+
+    try:
+        return load_dataset(hub, config, split=split, revision=revision, data_files=file)
+    except (DatasetNotFoundError, ConnectionError, ValueError, OSError) as error:
+        sentence = str(error).strip().split("\n", 1)[0]
+        raise SourceError(f"{section}.hub: {hub} ({split}) cannot be loaded: {sentence}") from None

@@ -1,0 +1,179 @@
+"""The recipe's catalogue as a stream of documents, cleaned as rows are; what is no document is told of and counted."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from rag.documents import Document, Value
+from recipes.console import say
+from recipes.errors import SourceError
+from recipes.retrieval import Catalogue
+from recipes.schema import Recipe
+from recipes.tables import read_table, table_kind
+from synth.cleaning import clean_markup, clean_text
+from synth.sources import load_hub, text_digest
+
+MOST_CHARS = 1_000_000
+"""Of one document: more is no product but a mistake in the file."""
+MOST_TOLD = 5
+"""Rejected rows that are told of; all are counted."""
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
+_TRUTH = {"true": True, "false": False}
+
+Records = Iterator[tuple[int, Mapping[str, Any]]]
+
+
+class Reading:
+    """One pass over the catalogue. where: its name in messages. rejected: reason -> rows left out so far."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        assert recipe.retrieval is not None, "the recipe has no section retrieval"
+        self._recipe, self._catalogue = recipe, recipe.retrieval.catalogue
+        self.rejected: Counter[str] = Counter()
+        self.where = _origin(recipe, self._catalogue)
+        self._typed = _plain_types(recipe, self._catalogue)
+
+    def documents(self) -> Iterator[tuple[str, Document]]:
+        """Documents in order, each with its place (`file:line`). Raises SourceError where the catalogue cannot be read
+        or lacks a column.
+        """
+        for place, (number, record) in enumerate(_records(self._recipe, self._catalogue)):
+            if place == self._catalogue.limit:
+                return
+            if not place:
+                _check_columns(self._catalogue, record, self.where)
+            at = f"{self.where}:{number}"
+            found = self._document(record, at)
+            if found is not None:
+                yield at, found
+
+    def reject(self, reason: str, detail: str) -> None:
+        """Count a row that is left out."""
+        self.rejected[reason] += 1
+        if self.rejected.total() <= MOST_TOLD:
+            say(f"index: left out: {detail}")
+
+    def _left_out(self, reason: str, detail: str) -> Document | None:
+        self.reject(reason, detail)
+        return None
+
+    def _document(self, record: Mapping[str, Any], at: str) -> Document | None:
+        catalogue = self._catalogue
+        fields = {name: _text(record.get(column), f"{at}: {column}") for name, column in catalogue.fields.items()}
+        size = sum(map(len, fields.values()))
+        title = next(iter(fields.values()))
+        if not size:
+            return self._left_out("empty", f"{at}: no field has text")
+        if size > MOST_CHARS:
+            return self._left_out("too long", f"{at}: the document has {size:,} characters; {MOST_CHARS:,} are taken")
+        if catalogue.id is None:
+            identity = text_digest("\n".join(fields.values()))
+        else:
+            identity = _identity(record.get(catalogue.id))
+            if not identity:
+                return self._left_out("no id", f"{at}: the id column {catalogue.id!r} is empty")
+        metadata: dict[str, Value] = {}
+        for name, column in catalogue.metadata.items():
+            value = _value(record.get(column), f"{at}: {column}", column in self._typed)
+            if value is not None:
+                metadata[name] = value
+        link = clean_text(str(record.get(catalogue.link) or "")) if catalogue.link else ""
+        return Document(identity, title, fields, metadata, link or None)
+
+
+def read_catalogue(recipe: Recipe) -> Iterator[Document]:
+    """The documents of a recipe's catalogue, in order; an id may come more than once."""
+    for _, document in Reading(recipe).documents():
+        yield document
+
+
+def _origin(recipe: Recipe, catalogue: Catalogue) -> str:
+    if catalogue.path is not None:
+        return str(recipe.resolve(catalogue.path))
+    return f"{catalogue.hub} {catalogue.split}"
+
+
+def _records(recipe: Recipe, catalogue: Catalogue) -> Records:
+    if catalogue.path is not None:
+        yield from read_table(recipe.resolve(catalogue.path))
+        return
+    assert catalogue.hub is not None
+    yield from enumerate(
+        load_hub(
+            "retrieval.catalogue", catalogue.hub, catalogue.config, catalogue.split, catalogue.revision, catalogue.file
+        ),
+        1,
+    )
+
+
+def _check_columns(catalogue: Catalogue, record: Mapping[str, Any], where: str) -> None:
+    for setting, column in catalogue.columns():
+        if column not in record:
+            near = get_close_matches(column, [str(name) for name in record], n=1, cutoff=0.6)
+            hint = f", did you mean {near[0]!r}?" if near else ";"
+            seen = ", ".join(str(name) for name in list(record)[:20])
+            raise SourceError(
+                f"{where}: retrieval.catalogue.{setting}: there is no column {column!r}{hint} columns seen: {seen}"
+            )
+
+
+def _text(value: Any, where: str) -> str:
+    if value is None or isinstance(value, str):
+        return clean_markup(value or "")
+    if isinstance(value, bool | int | float):
+        return _identity(value)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return clean_markup("\n".join(value))  # as raw Amazon metadata has its descriptions
+    raise SourceError(f"{where} holds {type(value).__name__}; it must hold text")
+
+
+def _identity(value: Any) -> str:
+    """An id as text: `1`, `1.0` and `"1"` are the same (CSV and Parquet disagree about them)."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else clean_text(str(value))
+
+
+def _value(value: Any, where: str, plain: bool) -> Value | None:
+    """Metadata, None where there is none. plain: it stands in a file without types, in a column of numbers alone."""
+    if isinstance(value, str):
+        text = clean_text(value)
+        if plain and text:
+            return _plain(text)
+        return text or None
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    raise SourceError(f"{where} holds {type(value).__name__}; metadata must be a word, a number, true or false")
+
+
+def _plain(text: str) -> Value | None:
+    """The number, true or false that stands in a cell; None for any other text."""
+    if text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    return float(text) if "." in text or len(text) > 18 else int(text)
+
+
+def _plain_types(recipe: Recipe, catalogue: Catalogue) -> frozenset[str]:
+    """The metadata columns of a file without types (.csv, .tsv) whose cells are all numbers, or all true or false."""
+    columns = set(catalogue.metadata.values())
+    if catalogue.path is None or not columns or table_kind(recipe.resolve(catalogue.path)) not in (".csv", ".tsv"):
+        return frozenset()
+    kinds: dict[str, set[type]] = {column: set() for column in columns}
+    for _, record in _records(recipe, catalogue):
+        for column, found in kinds.items():
+            text = clean_text(str(record.get(column) or ""))
+            if text and str not in found:
+                value = _plain(text)
+                found.add(str if value is None else bool if isinstance(value, bool) else float)
+    return frozenset(column for column, found in kinds.items() if found in ({bool}, {float}))

@@ -1,0 +1,142 @@
+"""Texts -> vectors, by a sentence-transformers model: normalised, so that a dot product is the cosine similarity.
+
+On a GPU, and on CPUs that have bfloat16, matrices are multiplied in 16 bits (autocast), the rest in 32: twice as quick,
+and no cosine moves by more than 1e-3. A model whose weights are bfloat16 itself drifts a hundred times further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetune.bases import minilm_folder
+from finetune.hardware import Machine, find_machine, is_out_of_memory
+from finetune.silence import quiet
+from rag.chunks import Spans
+from recipes.errors import RunError
+from recipes.retrieval import Embedding
+from recipes.runs import digest
+from recipes.schema import Recipe
+from recipes.stages import embedding_identity
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+BATCH = 32
+"""Texts of like length that go through the model together: on 2 cores 128 are a third slower."""
+
+Vectors = NDArray[np.float32]
+
+
+class Embedder:
+    """fingerprint: whatever changes a document's vector. width: numbers in a vector. max_tokens: most of a text that
+    the model reads, without its own special tokens and the prompt.
+    """
+
+    def __init__(self, model: SentenceTransformer, settings: Embedding, fingerprint: str, machine: Machine) -> None:
+        self._model, self._settings, self._machine = model, settings, machine
+        self.fingerprint = fingerprint
+        if settings.max_tokens is not None:
+            model.max_seq_length = min(settings.max_tokens, model.max_seq_length or settings.max_tokens)
+        self._tokenizer: Any = model.tokenizer
+        self.width = int(model.get_embedding_dimension() or 0)
+        longest = int(model.max_seq_length or 512)
+        prompt = self.count(settings.document_prompt) if settings.document_prompt else 0
+        self.max_tokens = longest - int(self._tokenizer.num_special_tokens_to_add()) - prompt
+
+    def documents(self, texts: Sequence[str]) -> Vectors:
+        """A row of the result for each text. Raises RunError where memory runs out."""
+        return self._embed(texts, self._settings.document_prompt)
+
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """The same for questions."""
+        return self._embed(texts, self._settings.query_prompt)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self.spans(text))
+
+    def spans(self, text: str) -> Spans:
+        """Where each token of a text begins and ends, in characters."""
+        found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return [(begin, end) for begin, end in found["offset_mapping"] if end > begin]
+
+    def _embed(self, texts: Sequence[str], prompt: str) -> Vectors:
+        if not texts:
+            return np.empty((0, self.width), np.float32)
+        try:
+            with quiet(), self._precision():
+                # it sorts by length itself
+                found = self._model.encode(
+                    list(texts), prompt=prompt, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+                )
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunError(
+                f"memory ran out while embedding on the {self._machine.device}: "
+                "lower retrieval.embedding.max_tokens or take a smaller model"
+            ) from None
+        vectors = np.asarray(found, np.float32)
+        if not np.isfinite(vectors).all():
+            raise RunError(f"retrieval.embedding.model: {self._settings.model} gives vectors that are not finite")
+        return vectors
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        import torch
+
+        low = self._machine.precision != "fp32" and self._settings.backend == "torch"
+        with torch.autocast(self._machine.device, self._machine.dtype) if low else nullcontext():
+            yield
+
+
+def embedding_fingerprint(recipe: Recipe) -> str:
+    """Whatever changes a document's vector; no model is loaded to tell."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    settings = recipe.retrieval.embedding
+    return digest([embedding_identity(recipe), settings.document_prompt, settings.max_tokens])[:32]
+
+
+def open_embedder(recipe: Recipe) -> Embedder:
+    """Load the recipe's embedding model. Raises RunError where it is not there or cannot be used."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    settings = recipe.retrieval.embedding
+    machine = find_machine()
+    place = _place(recipe, settings)
+    with quiet():
+        model = _load(place, settings, machine)
+    if not getattr(model.tokenizer, "is_fast", False):
+        raise RunError(f"retrieval.embedding.model: {settings.model} has no fast tokenizer (tokenizer.json)")
+    return Embedder(model, settings, embedding_fingerprint(recipe), machine)
+
+
+def _place(recipe: Recipe, settings: Embedding) -> str:
+    if settings.model == "minilm":
+        return str(minilm_folder())
+    folder = recipe.resolve(settings.model)
+    return str(folder) if folder.is_dir() else settings.model
+
+
+def _load(place: str, settings: Embedding, machine: Machine) -> SentenceTransformer:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    local = Path(place).is_dir()
+    try:
+        return SentenceTransformer(
+            place,
+            device="cpu" if settings.backend == "openvino" else machine.device,
+            revision=None if local else settings.revision,
+            local_files_only=local,
+            trust_remote_code=False,
+            model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+        )
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        sentence = str(error).strip().split("\n", 1)[0]
+        raise RunError(f"retrieval.embedding.model: {settings.model} cannot be loaded: {sentence}") from None

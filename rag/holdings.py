@@ -1,0 +1,111 @@
+"""What the index holds, read out of its SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from rag.chunks import Chunk
+from rag.documents import Document, Value
+
+_STATE = "SELECT id, digest, text FROM document WHERE id IN (SELECT value FROM json_each(?))"
+_DOCUMENTS = "SELECT id, title, fields, metadata, link FROM document "
+_DOCUMENTS_NAMED = _DOCUMENTS + "WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 (both are written here)
+_DOCUMENTS_ALL = _DOCUMENTS + "ORDER BY number"
+_CHUNKS = (
+    "SELECT chunk.id, document.id, place, chunk.text, title FROM chunk "
+    "JOIN document ON document.number = chunk.document "
+)
+_CHUNKS_NAMED = _CHUNKS + "WHERE chunk.id IN (SELECT value FROM json_each(?))"  # noqa: S608
+_CHUNKS_ALL = _CHUNKS + "ORDER BY chunk.number"
+
+Vectors = NDArray[np.float32]
+
+
+class Holdings:
+    """Documents, their pieces and the pieces' vectors. Use as a context manager."""
+
+    def __init__(self, base: sqlite3.Connection) -> None:
+        self._base = base
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with suppress(sqlite3.Error):
+            self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._base.close()
+
+    def fact(self, name: str) -> Any:
+        """A fact about the whole index, or None."""
+        row = self._base.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return None if row is None else orjson.loads(row[0])
+
+    def state(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """id -> (digest, digest of the text) of those documents that are in."""
+        rows = self._base.execute(_STATE, (named(ids),))
+        return {name: (digest, text) for name, digest, text in rows}
+
+    def counts(self) -> tuple[int, int]:
+        """Documents and chunks."""
+        documents, chunks = self._base.execute(
+            "SELECT (SELECT count(*) FROM document), (SELECT count(*) FROM chunk)"
+        ).fetchone()
+        return documents, chunks
+
+    def documents(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Documents by id; those that are not in are left out."""
+        rows = self._base.execute(_DOCUMENTS_NAMED, (named(ids),))
+        return {document.id: document for document in map(_document, rows)}
+
+    def each_document(self) -> Iterator[Document]:
+        """Every document, in the order in which they came."""
+        return map(_document, self._base.execute(_DOCUMENTS_ALL))
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, tuple[Chunk, str]]:
+        """Chunks by id, each with its document's title."""
+        rows = self._base.execute(_CHUNKS_NAMED, (named(ids),))
+        return {name: (Chunk(name, document, place, text), title) for name, document, place, text, title in rows}
+
+    def each_chunk(self) -> Iterator[tuple[Chunk, str]]:
+        """Every chunk with its document's title, in the order of `places`."""
+        for name, document, place, text, title in self._base.execute(_CHUNKS_ALL):
+            yield Chunk(name, document, place, text), title
+
+    def places(self) -> tuple[list[str], list[str], NDArray[np.int32]]:
+        """Ids of all chunks, ids of all documents, and for each chunk which of these it belongs to."""
+        documents = self._base.execute("SELECT number, id FROM document ORDER BY number").fetchall()
+        place = {number: at for at, (number, _) in enumerate(documents)}
+        chunks = self._base.execute("SELECT id, document FROM chunk ORDER BY number").fetchall()
+        owner = np.fromiter((place[document] for _, document in chunks), np.int32, len(chunks))
+        return [name for name, _ in chunks], [name for _, name in documents], owner
+
+    def metadata(self) -> Iterator[dict[str, Value]]:
+        """The metadata of every document, in the order of `places`."""
+        for (text,) in self._base.execute("SELECT metadata FROM document ORDER BY number"):
+            yield orjson.loads(text)
+
+    def vectors(self, width: int) -> Vectors:
+        """The vectors of all chunks, in the order of `places`."""
+        found = np.empty((self.counts()[1], width), np.float32)
+        for at, (value,) in enumerate(self._base.execute("SELECT value FROM vector ORDER BY number")):
+            found[at] = np.frombuffer(value, np.float32)
+        return found
+
+
+def named(names: Sequence[str]) -> str:
+    """Names as one parameter of a statement, for json_each: there may be any number of them."""
+    return orjson.dumps(list(names)).decode()
+
+
+def _document(row: tuple[str, str, str, str, str | None]) -> Document:
+    name, title, fields, metadata, link = row
+    return Document(name, title, orjson.loads(fields), orjson.loads(metadata), link)

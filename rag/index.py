@@ -1,0 +1,169 @@
+"""The index, open for searching: by meaning, by words, and in both under a filter.
+
+A filter is a few comparisons over columns in memory (rag/columns.py) and says which pieces may be found. For the search
+by words that is all. The search by meaning asks Chroma for so many more neighbours that enough of them hold; where a
+filter leaves few pieces, or not enough held, the pieces it leaves are compared with the question one and all, which is
+exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rag.agreement import agrees, bring_to_agree
+from rag.columns import Columns
+from rag.documents import Document
+from rag.fusion import Hit
+from rag.holdings import Holdings, Vectors
+from rag.index_folder import IndexFolder
+from rag.ledger import Ledger, open_ledger
+from rag.lexical import Lexical, Mask, open_lexical, tokens
+from rag.vectors import VectorStore, open_vectors
+from rag.where import Condition
+from recipes.errors import RunError
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+
+_FEW = 2_000
+"""Pieces that are compared one and all rather than searched: about a millisecond."""
+_SHARE = 8
+"""Likewise where a filter leaves less than one piece in so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A piece as it was indexed."""
+
+    id: str
+    document: str
+    place: int
+    title: str
+    text: str
+
+
+class Index:
+    """Read only. names: metadata that filters may speak of. len(): pieces."""
+
+    def __init__(self, holdings: Holdings, store: VectorStore, lexical: Lexical, names: Sequence[str]) -> None:
+        self._holdings, self._store, self._lexical = holdings, store, lexical
+        self.names = tuple(names)
+        self._chunks, self._documents, self._owner = holdings.places()
+        self._place = {name: place for place, name in enumerate(self._chunks)}
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def dense(self, vectors: Vectors, limit: int, where: Condition | None = None) -> list[list[Hit]]:
+        """For each question's vector the nearest pieces; the score is the cosine similarity."""
+        if where is None:
+            return [self._hits(found) for found in self._nearest(vectors, limit)]
+        mask = self._mask(where)
+        left = int(np.count_nonzero(mask))
+        if left <= max(_FEW, len(self) // _SHARE):
+            return [self._hits(self._exact(vector, limit, mask)) for vector in vectors]
+        wanted = min(len(self), limit * len(self) * 3 // (left * 2) + limit)
+        return [
+            self._hits(self._held(found, limit, mask) or self._exact(vector, limit, mask))
+            for vector, found in zip(vectors, self._nearest(vectors, wanted), strict=True)
+        ]
+
+    def lexical(self, query: str, limit: int, where: Condition | None = None) -> list[Hit]:
+        """The pieces that have words of the query; the score is BM25."""
+        places, scores = self._lexical.search(query, limit, None if where is None else self._mask(where))
+        return self._hits(list(zip(places.tolist(), scores.tolist(), strict=True)))
+
+    def tokens(self, text: str) -> list[str]:
+        """The words of a text as the search by words knows them."""
+        return tokens(text)
+
+    def frequency(self, words: Sequence[str]) -> list[int]:
+        """In how many pieces each of these words is, as `tokens` gives them."""
+        return self._lexical.frequency(words)
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, StoredChunk]:
+        """Pieces by id, in the order asked for; those that are not there are left out."""
+        found = self._holdings.chunks(ids)
+        known = [(found[name]) for name in dict.fromkeys(ids) if name in found]
+        return {
+            chunk.id: StoredChunk(chunk.id, chunk.document, chunk.place, title, chunk.text) for chunk, title in known
+        }
+
+    def documents(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Documents by id, in the order asked for; those that are not there are left out."""
+        found = self._holdings.documents(ids)
+        return {name: found[name] for name in dict.fromkeys(ids) if name in found}
+
+    def each_document(self) -> Iterator[Document]:
+        """Every document, in the order in which they came in."""
+        return self._holdings.each_document()
+
+    def fact(self, name: str) -> Any:
+        """A fact about the whole index, or None."""
+        return self._holdings.fact(name)
+
+    def _nearest(self, vectors: Vectors, limit: int) -> list[list[tuple[int, float]]]:
+        """Places and similarities; what the ledger does not know (any more) is passed over."""
+        found = self._store.nearest(vectors, min(limit, len(self)))
+        return [[(self._place[name], near) for name, near in one if name in self._place] for one in found]
+
+    def _held(self, found: Sequence[tuple[int, float]], limit: int, mask: Mask) -> list[tuple[int, float]] | None:
+        """Those that hold, or None where they are not enough to be sure that no other is nearer."""
+        held = [(place, near) for place, near in found if mask[place]]
+        return held[:limit] if len(held) >= limit else None
+
+    def _exact(self, vector: Vectors, limit: int, mask: Mask) -> list[tuple[int, float]]:
+        """The nearest of the pieces under the mask, by comparing every one."""
+        places = np.flatnonzero(mask)
+        near = self._vectors[places] @ np.asarray(vector, np.float32)
+        best = np.argsort(-near, kind="stable")[:limit]
+        return list(zip(places[best].tolist(), near[best].tolist(), strict=True))
+
+    def _hits(self, found: Sequence[tuple[int, float]]) -> list[Hit]:
+        return [Hit(self._chunks[place], self._documents[self._owner[place]], score) for place, score in found]
+
+    def _mask(self, where: Condition) -> Mask:
+        """Which pieces a filter leaves."""
+        found: Mask = self._columns.mask(where)[self._owner]
+        return found
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return Columns(self.names, self._holdings.metadata())
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        """All vectors, read in at the first question that needs them: 88 MB at 60,000 pieces of 384 numbers."""
+        return self._holdings.vectors(self.fact("width"))
+
+
+@contextmanager
+def open_index(recipe: Recipe, run: RunFolder) -> Iterator[Index]:
+    """A run's index, mended first where a stop left it torn. Raises RunError where there is none."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    folder = IndexFolder(run, recipe.retrieval.server is not None)
+    if not folder.ledger.exists():
+        raise RunError(f"{folder.path} holds no index: run python -m rag index on the recipe first")
+    mended = False
+    while True:
+        with folder.reading(), open_ledger(folder.ledger) as ledger, _store(folder, ledger) as store:
+            if agrees(ledger, store) or mended:
+                lexical = open_lexical(folder.path, ledger)
+                yield Index(ledger, store, lexical, list(recipe.retrieval.catalogue.metadata))
+                return
+        with folder.writing(), open_ledger(folder.ledger) as ledger, _store(folder, ledger) as store:
+            bring_to_agree(ledger, store)
+            ledger.set_fact("writing", False)
+        mended = True
+
+
+def _store(folder: IndexFolder, ledger: Ledger) -> VectorStore:
+    name = ledger.fact("collection")
+    if name is None:
+        raise RunError(f"{folder.path} holds no index: run python -m rag index on the recipe first")
+    return open_vectors(folder.chroma, ledger.fact("server"), name)

@@ -1,0 +1,87 @@
+"""The index stage: the catalogue is brought into the ledger, the vector store and the index of words."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import orjson
+
+from rag.agreement import agrees, bring_to_agree
+from rag.embedder import embedding_fingerprint
+from rag.index_folder import IndexFolder
+from rag.index_report import IndexReport, read_report
+from rag.indexing_pass import Pass
+from rag.ledger import Ledger, open_ledger
+from rag.lexical import open_lexical
+from rag.vectors import open_vectors
+from recipes.console import say
+from recipes.runs import RunFolder, write_atomic
+from recipes.schema import Recipe
+from recipes.stages import index_inputs
+
+STAGE = "index"
+
+
+def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
+    """Bring index/ up to date. Raises SourceError, RunError; what was written until then is found next time."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    inputs = index_inputs(recipe)
+    folder = IndexFolder(run, recipe.retrieval.server is not None)
+    manifest, stale = run.manifest(STAGE), run.why_stale(STAGE, inputs)
+    if not stale and not folder.ledger.exists():
+        stale = [f"{folder.ledger} is missing"]
+    if not stale and manifest is not None:
+        report = read_report(manifest.facts)
+        say(f"index: up to date ({report.documents:,} documents, {folder.path})")
+        return report
+    say(f"index: {'; '.join(stale)}")
+    report, start = IndexReport(), time.monotonic()
+    with folder.writing(), open_ledger(folder.ledger) as ledger:
+        run.begin(STAGE)
+        _write(recipe, folder, ledger, report)
+    report.seconds = round(time.monotonic() - start, 2)
+    say(f"index: {report.sentence()}")
+    write_atomic(folder.report, orjson.dumps(report.facts(), option=orjson.OPT_INDENT_2))
+    run.finish(STAGE, inputs, [folder.report], report.facts())
+    return report
+
+
+def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexReport) -> None:
+    assert recipe.retrieval is not None
+    _begin(recipe, folder, ledger)
+    with open_vectors(folder.chroma, recipe.retrieval.server, ledger.fact("collection")) as store:
+        if not agrees(ledger, store):
+            bring_to_agree(ledger, store)
+        ledger.set_fact("writing", True)
+        try:
+            Pass(recipe, ledger, store, report).run()
+        except KeyboardInterrupt:
+            say(f"index: stopped; {ledger.counts()[0]:,} documents are in, and the same command goes on from there")
+            raise
+        ledger.set_fact("writing", False)
+    open_lexical(folder.path, ledger)
+    report.documents, report.chunks = ledger.counts()
+
+
+def _begin(recipe: Recipe, folder: IndexFolder, ledger: Ledger) -> None:
+    """Set the facts of a new index; of one that was made by another embedding nothing is kept."""
+    assert recipe.retrieval is not None
+    facts: dict[str, Any] = {"embedding": embedding_fingerprint(recipe), "server": recipe.retrieval.server}
+    if ledger.fact("embedding") not in (None, facts["embedding"]):
+        say("index: the embedding is another one now: every document is embedded anew")
+        _forget(folder, ledger)
+    if ledger.fact("server") != facts["server"]:
+        ledger.set_fact("writing", True)  # another store: see what it holds
+    if ledger.fact("collection") is None:
+        facts["collection"] = f"{recipe.name}-{secrets.token_hex(4)}"
+    for name, value in facts.items():
+        ledger.set_fact(name, value)
+
+
+def _forget(folder: IndexFolder, ledger: Ledger) -> None:
+    """Take out all documents, and the collection of their vectors."""
+    with open_vectors(folder.chroma, ledger.fact("server"), ledger.fact("collection")) as store:
+        store.drop()
+    ledger.clear()
