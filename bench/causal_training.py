@@ -37,7 +37,7 @@ import numpy as np
 from finetune.bases import Base
 from finetune.causal_lessons import CausalLesson, encode_rows
 from finetune.course import CausalCourse
-from finetune.formats import open_renderer
+from finetune.formats import Renderer
 from finetune.hardware import find_machine
 from finetune.scratch import make_model, make_tokenizer
 from finetune.silence import quiet
@@ -110,7 +110,7 @@ def train_trl(course: CausalCourse, rows: list[ResponseRow], work: Path) -> floa
     from trl import SFTConfig, SFTTrainer
 
     disable_progress_bars()
-    renderer = open_renderer(course.student, course.tokenizer)
+    renderer = Renderer(course.student, course.tokenizer)
     texts = [renderer.render(row) for row in rows]
     bos = course.tokenizer.bos_token
     data = Dataset.from_list(
@@ -161,7 +161,7 @@ def measure(products: list[ResponseRow], count: int, rounds: int) -> dict[str, A
     with tempfile.TemporaryDirectory() as scratch, quiet():
         tokenizer = make_tokenizer(student(False), products)
         rows = random.Random(0).sample(products, count)
-        renderer = open_renderer(student(False), tokenizer)
+        renderer = Renderer(student(False), tokenizer)
         lesson = encode_rows(renderer, rows, MAX_LENGTH, "train", "speed")
         kept = [row for row in rows if row.id in set(lesson.ids)]
         folder = Path(scratch) / "base"

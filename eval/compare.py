@@ -18,9 +18,9 @@ from eval.predict import answers_of, teacher_answers
 from eval.responses import ResponseComparison
 from eval.scored import ScoredRows, count_funnel, read_scored
 from eval.scores import Compared, score_model
-from eval.trained import check_trained
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
+from finetune.trained import check_trained
 from recipes.console import say
 from recipes.evaluation import CLASSIFY_METRICS
 from recipes.runs import RunFolder

@@ -18,8 +18,8 @@ from eval.response_verdicts import response_verdicts
 from eval.response_warnings import response_warnings
 from eval.responses import JudgeReport, LossCurve, ResponseComparison
 from eval.scored import count_funnel
-from eval.trained import check_trained
 from finetune.causal_record import CausalRecord, CausalSeed, read_causal_record
+from finetune.trained import check_trained
 from recipes.evaluation import GENERATIVE_METRICS
 from recipes.evaluation_checks import BASE_OF, reference_name
 from recipes.runs import RunFolder

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from finetune.bases import Base
 from finetune.causal_model import check_fit, load_causal, load_causal_tokenizer
 from finetune.course import CausalCourse
+from finetune.formats import Renderer
 from finetune.hardware import Machine, Precision, find_machine
+from finetune.permissions import as_usual
 from finetune.record import Record, write_record
 from finetune.silence import quiet
 from finetune.tokenizer_files import name_whole_class
@@ -60,19 +62,24 @@ class BaseRecord(Record):
 
 
 def save_student(model: Any, course: CausalCourse, folder: Path) -> None:
-    """Write a trained model to `folder`: its adapter and base.json, or all of it; and its tokenizer."""
+    """Write a trained model to `folder`: its adapter and base.json, or all of it with where its answers end; and its
+    tokenizer.
+    """
     from finetune.causal_trainer import save_weights  # TRL: seconds that an answer need not wait
 
     folder.mkdir(parents=True, exist_ok=True)
     if course.student.lora is None:
         model.to("cpu")
         model.config.use_cache = True
+        how, renderer = model.generation_config, Renderer(course.student, course.tokenizer)
+        how.eos_token_id = renderer.stops_with(how.eos_token_id)
     else:  # its name and not its place: what is published must not tell where it lay on this disk
         model.peft_config["default"].base_model_name_or_path = course.base.hub or course.base.name
         model.peft_config["default"].revision = _commit(model) if course.base.hub else None
     save_weights(model, folder)
     course.tokenizer.save_pretrained(str(folder))
     name_whole_class(folder)
+    as_usual(folder)
     if course.student.lora is None:
         return
     base = course.base

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from finetune.decoding import Decoding, batches, in_halves
-from finetune.formats import Renderer, open_renderer
+from finetune.formats import Renderer
 from finetune.response_losses import CHUNK, response_losses
 from finetune.streaming import text_pieces
 from recipes.errors import TrainingError
@@ -56,11 +56,12 @@ class GenerativeStudent:
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, student: CausalStudent) -> None:
-        self.renderer: Renderer = open_renderer(student, tokenizer)
+        self.renderer = Renderer(student, tokenizer)
         self.answering = student.answering
         self._model: Any = cast(Any, model).eval()
         self._tokens = len(tokenizer)
-        self._stops = {*self.renderer.stops, *_generation_stops(model)}
+        config = getattr(model, "generation_config", None)
+        self._stops = set(self.renderer.stops_with(getattr(config, "eos_token_id", None)))
         self._positions: int = getattr(model.config, "max_position_embeddings", None) or 1 << 30
 
     def answer(
@@ -172,9 +173,3 @@ class GenerativeStudent:
         device = self._model.device
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return (int(torch.cuda.mem_get_info(device)[0]) + kept) // 2
-
-
-def _generation_stops(model: PreTrainedModel) -> list[int]:
-    """The tokens that the model's own generation config ends an answer with."""
-    found = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return [found] if isinstance(found, int) else list(found or [])

@@ -1,4 +1,4 @@
-"""A question to a trained student, and its answer as it comes."""
+"""Questions to a trained student, and its answers as they come."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from finetune.answering import Generated, GenerativeStudent, Question
+from finetune.questions import Questions
 from finetune.streaming import thought_pieces
 from finetune.student import open_student
 from recipes.console import printable, say
+from recipes.errors import TrainingError
 from recipes.rows import storable
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
@@ -27,15 +29,35 @@ class Asking:
         self._student = open_student(run, name, seed)
         self._console = Console(highlight=False)
 
-    def ask(self, question: str) -> None:
+    def ask_all(self, asked: Questions) -> bool:
+        """Print the answers; of several questions, one that cannot be answered holds up no other. Whether all were.
+
+        What a classifier says of each is a line, in the order of the questions.
+        """
+        answered = True
+        for number, question in enumerate(map(storable, asked.each), 1):
+            if asked.headed and isinstance(self._student, GenerativeStudent):
+                self._console.print(
+                    Text(printable(("\n" if number > 1 else "") + f"> {question}"), style="bold"), soft_wrap=True
+                )
+            try:
+                self._ask(question)
+            except TrainingError as error:
+                if not asked.several:
+                    raise
+                self._console.print()
+                say(f"question {number}: {error}")
+                answered = False
+        return answered
+
+    def _ask(self, question: str) -> None:
         """Print the answer, and on stderr whether it was cut."""
-        question = storable(question)
         if isinstance(self._student, GenerativeStudent):
             self._stream(self._student, question)
             return
         shares = self._student.predict([question])[0].tolist()
         ranked = sorted(zip(self._student.labels, shares, strict=True), key=lambda pair: -pair[1])
-        self._console.print(Text(", ".join(f"{label} {share:.2f}" for label, share in ranked)))
+        self._console.print(Text(", ".join(f"{label} {share:.2f}" for label, share in ranked)), soft_wrap=True)
 
     def _stream(self, student: GenerativeStudent, question: str) -> None:
         answering, ended = self._recipe.causal(self._name).answering, _Ended()

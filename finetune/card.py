@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from finetune.bases import Base
+from finetune.card_settings import settings
 from finetune.record import SeedRecord, StudentRecord
 from recipes.schema import Recipe
 
@@ -38,7 +39,6 @@ def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[s
     student = recipe.classifier(record.name)
     labels = "human labels" if student.rows == "gold" else f"{student.targets} labels by {recipe.teacher.model}"
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in record.skipped.items()) or "none"
-    told = [f"`{name}`: {value}" for name, value in record.hyperparameters.items()]
     return [
         f"- base: `{record.base}`",
         f"- {record.rows['train']:,} rows with {labels}; {record.rows['validation']:,} to choose the epoch; rows that "
@@ -46,7 +46,7 @@ def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[s
         f"- human labels seen in this step: {record.human_labels:,}",
         f"- texts cut at {record.max_length} tokens: {record.truncated:,}",
         f"- seed {seed.seed}, {seed.steps:,} steps, {seed.seconds:,.0f} s on {record.device}",
-        f"- {', '.join(told)}",
+        f"- {settings(record.hyperparameters)}",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from finetune.bases import Base
+from finetune.card_settings import settings
 from finetune.causal_record import CausalRecord, CausalSeed
 from finetune.causal_watch import perplexity
 from recipes.schema import Recipe
@@ -25,13 +26,19 @@ def causal_card(recipe: Recipe, record: CausalRecord, base: Base, seed: CausalSe
         "---", yaml.safe_dump(head, sort_keys=False).strip(), "---", "",
         f"# {recipe.name}: {record.name}", "",
         *([recipe.about, ""] if recipe.about else []),
-        f"{'An adapter for' if adapter else 'A model made from'} `{record.base}`, made by Tutelage.", "",
+        origin(record), "",
         "## Data", "", *_data(recipe, record), "",
         "## Training", "", *_training(record, seed), "",
         "## Validation", "", *_validation(record, seed), "",
         "## Use", "", *_use(recipe, record), "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def origin(record: CausalRecord) -> str:
+    """What the model is, in a sentence."""
+    made = "An adapter for" if record.lora is not None else "A model made from"
+    return f"{made} `{record.base}`, made by Tutelage."
 
 
 def _data(recipe: Recipe, record: CausalRecord) -> list[str]:
@@ -53,12 +60,11 @@ def _training(record: CausalRecord, seed: CausalSeed) -> list[str]:
     lora = "all weights"
     if record.lora is not None:
         lora = f"LoRA of rank {record.lora.rank}, alpha {record.lora.alpha:g}, on {', '.join(record.lora.targets)}"
-    told = [f"`{name}`: {value}" for name, value in record.hyperparameters.items()]
     return [
         f"- {lora}; {quantised}; format {record.format}",
         f"- seed {seed.seed}, {seed.steps:,} steps, {seed.seconds:,.0f} s on {record.device}, "
         f"{'packed' if seed.packed else 'grouped by length'}, loss on the completion alone",
-        f"- {', '.join(told)}",
+        f"- {settings(record.hyperparameters)}",
     ]
 
 
@@ -79,7 +85,9 @@ def _validation(record: CausalRecord, seed: CausalSeed) -> list[str]:
 
 def _use(recipe: Recipe, record: CausalRecord) -> list[str]:
     student = f" --student {record.name}" if len(recipe.students) > 1 else ""
+    merged = ", and `--to safetensors` one model of adapter and base" if record.lora is not None else ""
     return [
         f'`python -m finetune ask recipe.yaml{student} "..."` asks it; the prompt must be the one it was trained '
-        f"with (format {record.format}), which that command takes care of.",
+        f"with (format {record.format}), which that command takes care of. For other programs, "
+        f"`python -m finetune export recipe.yaml{student}` writes GGUF files{merged}.",
     ]

@@ -24,7 +24,7 @@ class CausalSeed(Trained):
 
     best_step: the step whose weights these are: that of the lowest validation loss, else the last.
     losses: training loss of each step, in order: nats per completion token.
-    tokens: completion tokens of an epoch. tokens_per_second: of prompts too, padding not; not repeatable.
+    completion_tokens_per_epoch: those under the loss. tokens_per_second: of prompts too, padding not; not repeatable.
     backend: unsloth or plain. packed: rows shared sequences.
     """
 
@@ -32,7 +32,7 @@ class CausalSeed(Trained):
     validation_loss: float | None
     steps: int
     steps_per_epoch: int
-    tokens: int
+    completion_tokens_per_epoch: int
     tokens_per_second: float
     device: str
     precision: str

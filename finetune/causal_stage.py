@@ -15,7 +15,7 @@ from finetune.causal_record import CausalRecord, CausalSeed, best_causal_seed, m
 from finetune.causal_watch import perplexity
 from finetune.course import CausalCourse, Saving
 from finetune.curve import curve_svg
-from finetune.formats import open_renderer
+from finetune.formats import Renderer
 from finetune.hardware import Machine, find_machine
 from finetune.merged_base import whole_base
 from finetune.record import SEED_FILE
@@ -43,7 +43,7 @@ def train_causals(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, s
     student, machine = recipe.causal(name), find_machine(recipe.causal(name).precision)
     rows = training_rows(recipe, name, run)
     tokenizer = _tokenizer(recipe, name, find_base(recipe, name, run), rows)
-    renderer = open_renderer(student, tokenizer)
+    renderer = Renderer(student, tokenizer)
     training = encode_rows(renderer, rows, student.max_length, "train", name)
     checked = validation_rows(recipe, name, run)
     validation = encode_rows(renderer, checked, student.max_length, "validation", name)

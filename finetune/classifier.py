@@ -20,6 +20,7 @@ from finetune.checkpoints import Checkpoints, best_step
 from finetune.classifier_trainer import ClassifierTrainer, examples
 from finetune.course import Course, Saving
 from finetune.mishaps import check_weights, said_plainly
+from finetune.permissions import as_usual
 from finetune.record import EpochRecord, SeedRecord
 from finetune.resuming import train_to_end
 from finetune.silence import quiet
@@ -58,6 +59,7 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
         tokenizer.model_max_length = course.student.max_length  # pipeline(..., truncation=True) then cuts where we do
         cast(Any, model).to("cpu").save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        as_usual(folder)
     return _record(course, state, best, trainer.steps_per_epoch, seconds, truncated)
 
 

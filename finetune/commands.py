@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.cli import Launch, add_launch_options, open_launch, stage_parser
-from recipes.console import is_terminal
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from finetune.merge import Dtype
 
 _DTYPES: dict[str, Dtype] = {"fp16": "float16", "bf16": "bfloat16"}
@@ -57,12 +53,14 @@ def ask(argv: list[str]) -> int:
         parser.error("the question is empty")
     launch = open_launch(args)
     name = _chosen(launch, args.student)
+    from finetune.questions import one_question, typed_questions
+
+    asked = typed_questions() if args.question is None else one_question(args.question)
+    _note_changes(launch, name)
     from finetune.ask import Asking
 
     asking = Asking(launch.recipe, launch.run, name, args.seed, args.thinking, args.draw)
-    for question in [args.question] if args.question is not None else _lines():
-        asking.ask(question)
-    return 0
+    return 0 if asking.ask_all(asked) else 1
 
 
 def merge(argv: list[str]) -> int:
@@ -72,9 +70,7 @@ def merge(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     launch = open_launch(args)
     name = _chosen(launch, args.student)
-    from finetune.export import merge_student, take
-
-    merge_student(take(launch.recipe, launch.run, name, args.seed), _DTYPES[args.dtype], args.out, not args.no_parity)
+    _merge(launch, name, args)
     return 0
 
 
@@ -84,27 +80,50 @@ def export(argv: list[str]) -> int:
     _add_export(parser, "folder to write to; default students/<name>/merged or gguf in the run folder")
     parser.add_argument("--to", choices=("safetensors", "gguf"), default="gguf", help="default gguf")
     parser.add_argument(
-        "--quantize", metavar="KINDS", type=_kinds, default=("q8_0",),
+        "--quantize", metavar="KINDS", type=_kinds,
         help="of GGUF: one or more of f16, q8_0, q4_0 with commas between; default q8_0. A Modelfile names the first",
     )  # fmt: skip
     args = parser.parse_args(argv)
+    if args.to == "safetensors" and args.quantize:
+        parser.error("--quantize is of GGUF files: safetensors are not quantised here; leave it out, or use --to gguf")
+    if args.to == "gguf" and args.dtype:
+        parser.error("--dtype is of safetensors: for GGUF files use --quantize, or use --to safetensors")
     launch = open_launch(args)
     name = _chosen(launch, args.student)
-    from finetune.export import export_gguf_files, merge_student, take
+    if args.to == "safetensors":
+        _merge(launch, name, args)
+        return 0
+    from finetune.gguf_folder import export_gguf_files
+    from finetune.taken import take
 
     taken = take(launch.recipe, launch.run, name, args.seed)
-    if args.to == "safetensors":
-        merge_student(taken, _DTYPES[args.dtype], args.out, not args.no_parity)
-    else:
-        export_gguf_files(taken, args.quantize, args.out, not args.no_parity)
+    _note_changes(launch, name)
+    export_gguf_files(taken, args.quantize or ("q8_0",), args.out, not args.no_parity)
     return 0
+
+
+def _merge(launch: Launch, name: str, args: argparse.Namespace) -> None:
+    from finetune.merged import merge_student
+    from finetune.taken import take
+
+    taken = take(launch.recipe, launch.run, name, args.seed)
+    _note_changes(launch, name)
+    merge_student(taken, _DTYPES[args.dtype] if args.dtype else None, args.out, not args.no_parity)
+
+
+def _note_changes(launch: Launch, name: str) -> None:
+    """Say where the student that is used is not what the recipe says by now."""
+    from finetune.trained import say_changes
+
+    say_changes(launch.recipe, name, launch.run, launch.arguments)
 
 
 def _add_export(parser: argparse.ArgumentParser, where: str) -> None:
     _add_seed(parser)
     parser.add_argument(
-        "--dtype", choices=tuple(_DTYPES), default="fp16",
-        help="of safetensors; default fp16, which rounds eight times less than bf16",
+        "--dtype", choices=tuple(_DTYPES),
+        help="of safetensors; default fp16, which rounds eight times less than bf16, which is taken where a weight is "
+        "too large for it",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", type=Path, help=where)
     parser.add_argument("--no-parity", action="store_true", help="do not compare the result with the student")
@@ -116,18 +135,6 @@ def _kinds(text: str) -> tuple[str, ...]:
     if strange:
         raise argparse.ArgumentTypeError(f"{strange[0]!r} is not one of f16, q8_0, q4_0")
     return kinds
-
-
-def _lines() -> Iterator[str]:
-    """Questions from the input, a line each."""
-    while True:
-        if is_terminal():
-            print("> ", end="", file=sys.stderr, flush=True)  # noqa: T201 (input() would write it among the answers)
-        line = sys.stdin.readline()
-        if not line:
-            return
-        if line.strip():
-            yield line.strip()
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:

@@ -72,8 +72,9 @@ class Parsed:
 class Renderer:
     """Rows to text and tokens, and answers back.
 
-    stops: ids of the tokens that end an answer. end: text of the one that training teaches. opened: the prompt ends
-    with `<think>`, so that what is generated begins with the reasoning.
+    stops: ids of the tokens that end an answer, that which training teaches first. end: the text of that one. opened:
+    the prompt ends with `<think>`, so that what is generated begins with the reasoning.
+    Raises TrainingError for a tokenizer without an EOS, or without a chat template where the format is that.
     """
 
     def __init__(self, student: CausalStudent, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -91,6 +92,11 @@ class Renderer:
     def stop_texts(self) -> tuple[str, ...]:
         """The texts of `stops`."""
         return tuple(self._codec.decode([stop]) for stop in self.stops)
+
+    def stops_with(self, known: int | Sequence[int] | None) -> list[int]:
+        """`stops`, then the ids that the model ended an answer with before: `eos_token_id` of a generation config."""
+        before = [known] if isinstance(known, int) else known or []
+        return list(dict.fromkeys([*self.stops, *before]))
 
     def render(self, row: ResponseRow) -> Rendered:
         """A row as text. Raises TrainingError for a conversation that the format has no place for."""
@@ -183,11 +189,6 @@ class Renderer:
         if frame is None:
             raise TrainingError(f"format: {form} has no place for a conversation {' - '.join(roles)}: use format: chat")
         return frame
-
-
-def open_renderer(student: CausalStudent, tokenizer: PreTrainedTokenizerBase) -> Renderer:
-    """The renderer of a student's format. Raises TrainingError where its tokenizer has no EOS, or no chat template."""
-    return Renderer(student, tokenizer)
 
 
 def _bos(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -45,13 +45,15 @@ def export_gguf(
     name: str | None = None,
     chat_template: str | None = None,
     starts_with_bos: bool | None = None,
+    end_of_turn: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> GgufFile:
     """Write the model folder `model` (16 or 32 bits, not quantised) to the file `out`.
 
     name: what programs show; the folder's name without it. chat_template: Jinja, in place of the tokenizer's own where
     the model was trained with another format. starts_with_bos: whether the prompts of its training begin with BOS, by
-    which llama.cpp and Ollama put one before every prompt or none; as the tokenizer does without it.
+    which llama.cpp and Ollama put one before every prompt or none; as the tokenizer does without it. end_of_turn: the
+    token that ends an answer, where it is not EOS: llama.cpp guesses it by well-known names otherwise.
     progress: told tensors done and tensors in all.
     Raises TrainingError for an architecture, tokenizer or scaling that is not known to read back right.
     """
@@ -64,6 +66,7 @@ def export_gguf(
         tokenizer = replace(tokenizer, chat_template=chat_template)
     if starts_with_bos is not None:
         tokenizer = replace(tokenizer, adds_bos=starts_with_bos)
+    tokenizer = replace(tokenizer, end_of_turn=None if end_of_turn == tokenizer.eos else end_of_turn)
     weights = open_weights(model)
     plans, notes = plan_tensors(weights, config, arch, kind)
     partial = out.with_name(out.name + ".partial")

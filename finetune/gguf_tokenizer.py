@@ -41,7 +41,10 @@ _NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5  # gguf.TokenType
 
 @dataclass(frozen=True)
 class GgufTokenizer:
-    """What a GGUF file holds of a tokenizer. rule: `tokenizer.ggml.pre`. notes: what llama.cpp does otherwise."""
+    """What a GGUF file holds of a tokenizer. rule: `tokenizer.ggml.pre`. notes: what llama.cpp does otherwise.
+
+    end_of_turn: the token that ends an answer, where it is not EOS; llama.cpp stops at both.
+    """
 
     tokens: tuple[str, ...]
     kinds: tuple[int, ...]
@@ -54,6 +57,7 @@ class GgufTokenizer:
     adds_eos: bool
     chat_template: str | None
     notes: tuple[str, ...]
+    end_of_turn: int | None = None
 
     def write(self, writer: GGUFWriter) -> None:
         """Put it into the header of a file."""
@@ -65,6 +69,8 @@ class GgufTokenizer:
         if self.bos is not None:
             writer.add_bos_token_id(self.bos)
         writer.add_eos_token_id(self.eos)
+        if self.end_of_turn is not None:
+            writer.add_eot_token_id(self.end_of_turn)
         if self.pad is not None:
             writer.add_pad_token_id(self.pad)
         writer.add_add_bos_token(self.adds_bos)

@@ -63,7 +63,7 @@ def merge_adapter(
     """Write base + adapter to the folder `out` as safetensors of `dtype`, with config and tokenizer.
 
     base: a folder or a Hub id (of `revision`), in 16 or 32 bits or already in bitsandbytes' 4 bits.
-    dtype: float16 rounds eight times less than bfloat16, which moves logits by up to 1%; weights fit both.
+    dtype: float16 rounds eight times less than bfloat16 (bench/merge_rounding.py); most weights fit both.
     quantised: the adapter was trained with the base in NF4. trained_in: the dtype it was loaded and computed in then,
     where that was not the base's own: it rounds the dequantised values. double_quant: as in training.
     progress: told tensors done and tensors in all. config.json comes last: a folder that has one is whole.

@@ -33,9 +33,10 @@ class Answers:
 class Parity:
     """A copy against its original.
 
-    largest_difference: of two logits of the same token at the same place; relative: that over the original's largest
-    logit; same_top: share of places where both find the same token most likely; same_tokens: share of `new_tokens`
-    greedy tokens after each text that are the same.
+    places: tokens of the texts, after each of which both say how likely every token is. same_top: share of places where
+    both find the same token most likely. largest_difference: of two logits of the same token at the same place;
+    relative: that over the original's largest logit. same_tokens: share of the `new_tokens` tokens that each, by
+    itself, goes on with after every text (the most likely one at each step) that are the same.
     """
 
     texts: int
@@ -87,18 +88,46 @@ def compare(original: Answers, copy: Answers) -> Parity:
     )  # fmt: skip
 
 
-def write_parity(export: Path, figures: Parity | str) -> Path:
+def write_parity(export: Path, figures: Parity | str, compared: str = "") -> Path:
     """Put the figures of an export into parity.json beside it, or the sentence that says why there are none.
 
     Beside a file: in its folder, under its name; of a folder: inside it, under `safetensors`. Others' figures stay.
+    compared: digest of all that was compared, by which `read_parity` knows the figures again.
     """
-    place, name = (export / FILE, "safetensors") if export.is_dir() else (export.parent / FILE, export.name)
-    known: dict[str, Any] = {}
-    if place.is_file():
-        try:
-            known = orjson.loads(place.read_bytes())
-        except ValueError:
-            known = {}
-    known[name] = {"left_out": figures} if isinstance(figures, str) else asdict(figures)
-    write_atomic(place, orjson.dumps(known, option=orjson.OPT_INDENT_2))
+    place, name = _entry(export)
+    found = {"left_out": figures} if isinstance(figures, str) else asdict(figures) | {"compared": compared}
+    write_atomic(place, orjson.dumps(_known(place) | {name: found}, option=orjson.OPT_INDENT_2))
     return place
+
+
+def read_parity(export: Path, compared: str | None = None) -> Parity | None:
+    """The figures of an export; with `compared`, only where they are of that very comparison."""
+    place, name = _entry(export)
+    found = _known(place).get(name)
+    if not isinstance(found, dict):
+        return None
+    of = found.pop("compared", None)
+    try:
+        return None if compared not in (None, of) else Parity(**found)
+    except TypeError:
+        return None
+
+
+def forget_parity(export: Path) -> None:
+    """Take the figures of an export out of parity.json, before it becomes another."""
+    place, name = _entry(export)
+    known = _known(place)
+    if known.pop(name, None) is not None:
+        write_atomic(place, orjson.dumps(known, option=orjson.OPT_INDENT_2))
+
+
+def _entry(export: Path) -> tuple[Path, str]:
+    return (export / FILE, "safetensors") if export.is_dir() else (export.parent / FILE, export.name)
+
+
+def _known(place: Path) -> dict[str, Any]:
+    try:
+        found = orjson.loads(place.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,84 +1,27 @@
-"""The trained adapter against each of its exports, one model in memory at a time."""
+"""The models that parity is measured of, in float32 on the CPU: adapter on base, merged folder, GGUF file."""
 
 from __future__ import annotations
 
+import io
 import math
-import tempfile
-from collections.abc import Sequence
+from contextlib import redirect_stderr
 from importlib import import_module
 from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from finetune.base_weights import BaseWeights, find_base_folder, open_base, read_config
-from finetune.gguf_read import unpack_gguf
-from finetune.parity import Answers, Parity, answer, compare, write_parity
+from finetune.base_weights import BaseWeights, read_config
 from finetune.shards import open_weights
 from finetune.silence import quiet
-from finetune.tokenizer_files import open_tokenizer
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
     import torch
 
-NEW_TOKENS = 16
 _SPARE = 1.2
 """What a model takes with what it computes, as a multiple of its weights."""
 _NF4_BYTES = 0.53
 """Bytes of a weight in NF4 with its scales."""
-
-
-def check_exports(
-    base: str | Path,
-    adapter: Path,
-    merged: Path,
-    files: Sequence[Path],
-    texts: Sequence[str],
-    quantised: bool = True,
-    revision: str | None = None,
-    *,
-    trained_in: str | None = None,
-    double_quant: bool = True,
-    new_tokens: int = NEW_TOKENS,
-) -> dict[str, Parity | str]:
-    """Compare the merged folder and the GGUF files made of it with the adapter on its base; by the exports' names.
-
-    base, adapter, quantised, trained_in, double_quant: as merge_adapter was given them. texts: prompts as the student
-    sees them. All is computed in float32 on the CPU, so that what is seen is the difference of the weights alone.
-    Where memory is short, exports are read from the disk layer by layer, a GGUF file through a copy in float16, and
-    compared on the first text alone, with no greedy tokens; where there is not enough for the base in 4 bits, a
-    sentence stands for the figures. Writes parity.json beside them.
-    """
-    tokenizer = open_tokenizer(merged)
-    prompts = [list(tokenizer(text).input_ids) for text in texts]
-    folder = find_base_folder(base, revision)
-    source = open_base(folder, read_config(folder), quantised, double_quant, trained_in)
-    lacking = _lacking(_adapter_bytes(source))
-    original = None if lacking else answer(load_adapter(source, adapter), prompts, new_tokens)
-    figures: dict[str, Parity | str] = {}
-    for export in (merged, *files):
-        found = lacking if original is None else _figures(export, merged, original, prompts, new_tokens)
-        write_parity(export, found)
-        figures[export.name] = found
-    return figures
-
-
-def _figures(
-    export: Path, merged: Path, original: Answers, prompts: Sequence[Sequence[int]], new_tokens: int
-) -> Parity | str:
-    short = _lacking(4 * sum(math.prod(shape) for shape in open_weights(merged).shapes.values()))
-    if not short:
-        model = load_merged(export) if export.is_dir() else load_gguf(export, merged)
-        return compare(original, answer(model, prompts, new_tokens))
-    # Windows deletes no file that is mapped, and the model may live until the next is asked for
-    with tempfile.TemporaryDirectory(dir=export.parent, ignore_cleanup_errors=True) as scratch:
-        try:
-            folder = export if export.is_dir() else unpack_gguf(export, merged, Path(scratch) / "weights")
-        except TrainingError as error:
-            return f"not measured: {error}"
-        # each token reads all the layers from the disk again: one text is minutes, greedy tokens would be hours
-        model = load_merged(folder, Path(scratch))
-        return compare(Answers(original.logits[:1], ((),)), answer(model, prompts[:1], 0))
 
 
 def free_memory() -> int:
@@ -87,7 +30,7 @@ def free_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _lacking(weights: float) -> str:
+def lacking(weights: float) -> str:
     """Why a model with this many bytes of weights cannot be run here; empty where it can."""
     needed, free = weights * _SPARE, free_memory()
     return (
@@ -97,12 +40,18 @@ def _lacking(weights: float) -> str:
     )
 
 
-def _adapter_bytes(source: BaseWeights) -> float:
+def adapter_bytes(source: BaseWeights) -> float:
+    """Memory of the weights that `load_adapter` loads."""
     sizes = {name: math.prod(shape) for name, shape in source.weights.shapes.items()}
     return sum(
         size * (_NF4_BYTES if name in source.linear else 1 if name in source.packed else 4)
         for name, size in sizes.items()
     )
+
+
+def merged_bytes(folder: Path) -> float:
+    """Memory of the weights of a model folder in float32, or of a GGUF file made of it."""
+    return 4 * sum(math.prod(shape) for shape in open_weights(folder).shapes.values())
 
 
 def load_adapter(source: BaseWeights, adapter: Path) -> Any:
@@ -166,7 +115,7 @@ def load_gguf(file: Path, merged: Path) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     own = read_config(merged)
-    with quiet():
+    with quiet(), redirect_stderr(io.StringIO()):  # a bar for each file, which no setting of transformers stops
         config: Any = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
         if own.rope_parameters["rope_type"] != "default":
             config.rope_parameters = own.rope_parameters

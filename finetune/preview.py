@@ -18,7 +18,7 @@ from finetune.bases import find_base, load_tokenizer
 from finetune.causal_lessons import name_rows, training_rows
 from finetune.causal_model import load_causal_tokenizer
 from finetune.encoding import encode
-from finetune.formats import open_renderer
+from finetune.formats import Renderer
 from finetune.lessons import training_lesson
 from finetune.rendering_tokens import Codec
 from finetune.scratch import make_tokenizer
@@ -70,7 +70,7 @@ def _preview_causal(
     recipe: Recipe, name: str, run: RunFolder, count: int, console: Console, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     student = recipe.causal(name)
-    renderer, codec = open_renderer(student, tokenizer), Codec(tokenizer)
+    renderer, codec = Renderer(student, tokenizer), Codec(tokenizer)
     rows = []
     for row in training_rows(recipe, name, run):
         whole = renderer.encode(row)

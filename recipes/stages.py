@@ -16,7 +16,7 @@ from recipes.schema import TEACHERLESS, Recipe
 
 ROWS_VERSION = 2
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 REPORT_VERSION = 3
 INDEX_VERSION = 1
 

@@ -79,8 +79,8 @@ def make_student(run: RunFolder, recipe: Recipe, name: str = "tuned", seeds: Seq
     trained = {
         seed: CausalSeed(
             fingerprint="0", seed=seed, best_step=8, validation_loss=1.0 + 0.1 * place, steps=12, steps_per_epoch=6,
-            seconds=1.0, tokens=600, tokens_per_second=50.0, device="cpu", precision="fp32", backend="plain",
-            packed=True, micro_batch=8, gradient_checkpointing=False,
+            seconds=1.0, completion_tokens_per_epoch=600, tokens_per_second=50.0, device="cpu", precision="fp32",
+            backend="plain", packed=True, micro_batch=8, gradient_checkpointing=False,
             validations=[Validation(step=4, loss=1.4), Validation(step=8, loss=1.0), Validation(step=12, loss=1.1)],
             losses=[2.0 - 0.1 * step for step in range(12)],
         )

@@ -8,7 +8,7 @@ import pytest
 import tiny_causal
 
 from finetune.causal_lessons import encode_rows, test_rows, training_rows, validation_rows
-from finetune.formats import Encoded, open_renderer
+from finetune.formats import Encoded, Renderer
 from finetune.scratch import make_tokenizer
 from recipes.errors import RunError, TrainingError
 from recipes.rows import ResponseRow, write_rows
@@ -78,7 +78,7 @@ def test_rows_that_are_not_there_are_a_sentence(run: RunFolder) -> None:
 def test_longer_rows_are_left_out_and_listed(run: RunFolder) -> None:
     recipe = tiny_causal.make_recipe(a={})
     rows = training_rows(recipe, "a", run)
-    renderer = open_renderer(recipe.causal("a"), make_tokenizer(recipe.causal("a"), rows))
+    renderer = Renderer(recipe.causal("a"), make_tokenizer(recipe.causal("a"), rows))
     lengths = {row.id: len(renderer.encode(row).input_ids) for row in rows}
     most = sorted(lengths.values())[len(rows) // 2]
     lesson = encode_rows(renderer, rows, most, "train", "a")

@@ -113,9 +113,58 @@ def test_ask_hides_thoughts_and_reads_lines(
     monkeypatch.setattr(GenerativeStudent, "stream", stream)
     assert main(["ask", trained[0], "q", "--thinking", *trained[1:]]) == 0
     assert capsys.readouterr().out == "Let me see.\n\nA kettle.\n"
-    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n\n two \n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeffone\n\n two \n"))
     assert main(["ask", *trained]) == 0
-    assert capsys.readouterr().out == "A kettle.\nA kettle.\n"
+    assert capsys.readouterr().out == "> one\nA kettle.\n\n> two\nA kettle.\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n"))
+    assert main(["ask", *trained]) == 0
+    assert capsys.readouterr().out == "A kettle.\n", "one answer alone is for another program"
+
+
+def test_questions_that_are_typed_stand_where_they_were_typed(
+    trained: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def stream(self: GenerativeStudent, *asked: object) -> object:
+        yield "</think>\n\nYes."
+        return Generated("", None, "Yes.", True, True, 9)
+
+    monkeypatch.setattr(GenerativeStudent, "stream", stream)
+    monkeypatch.setattr(sys, "stdin", Terminal("one\n\ntwo\n"))
+    assert main(["ask", *trained]) == 0
+    assert capsys.readouterr().out == "> one\nYes.\n\n> two\nYes.\n", "the answers go to a file"
+    monkeypatch.setattr(sys, "stdin", Terminal("one\n\ntwo\n"))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["ask", *trained]) == 0
+    assert capsys.readouterr().out == "Yes.\nYes.\n"
+
+
+def test_a_question_that_cannot_be_answered_holds_up_no_other(
+    trained: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "kettle " * 3000
+    with pytest.raises(TrainingError, match=r"the question has [\d,]+ tokens and the model takes 2,048"):
+        main(["ask", trained[0], long, *trained[1:]])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{long}\nred kettle\n"))
+    assert main(["ask", *trained, "--student", "plain"]) == 1
+    printed = capsys.readouterr()
+    assert "question 1: the question has " in printed.err and "question 2" not in printed.err
+    student = open_student(RunFolder(Path(trained[2])), "plain")
+    assert isinstance(student, GenerativeStudent)
+    assert printed.out.endswith(f"> red kettle\n{student.answer([Question('red kettle')])[0].text.strip()}\n")
+
+
+@pytest.mark.parametrize("typed", ["", "\n \n"])
+def test_no_question_is_said_before_a_model_is_opened(
+    typed: str, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    monkeypatch.setattr("finetune.student.open_student", None)
+    with pytest.raises(TrainingError, match="there is no question: name one in quotation marks, or give one a line"):
+        main(["ask", *trained])
 
 
 def test_asking_an_untrained_student(recipe: Path, tmp_path: Path) -> None:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import gguf
 import pytest
-import tiny_tokenizers
 import tiny_trained
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from huggingface_hub import ModelCard
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from finetune import export_card, merged
 from finetune.__main__ import main
 from finetune.answering import GenerativeStudent, Question
-from finetune.export import turns_of
-from finetune.formats import open_renderer
+from finetune.bases import Base
+from finetune.merge import Merged, TooLargeError, merge_adapter
 from finetune.student import open_student
-from finetune.turns_jinja import jinja_template
 from recipes.errors import TrainingError
-from recipes.rows import ResponseRow, Turn
 from recipes.runs import RunFolder
-from recipes.students import Answering, CausalStudent
-
-TOKENIZERS = [tiny_tokenizers.llama3, tiny_tokenizers.llama32, tiny_tokenizers.deepseek, tiny_tokenizers.qwen]
+from recipes.students import Answering
 
 
 @pytest.fixture(scope="module")
@@ -32,34 +32,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return tiny_trained.train(tiny_trained.write_recipe(tmp_path_factory.mktemp("recipe")))
 
 
-@pytest.mark.parametrize("make", TOKENIZERS)
-@pytest.mark.parametrize("form", ["alpaca", "think", "chat"])
-@pytest.mark.parametrize("told", [None, 'Say "so" to {{ them }}.\nÉ \\ %}'])
-def test_turns_ask_as_the_student_was_trained(make: Any, form: str, told: str | None) -> None:
-    tokenizer: PreTrainedTokenizerFast = make()
-    student = CausalStudent.model_validate({"kind": "causal", "base": "b", "format": form, "instruction": told})
-    renderer = open_renderer(student, tokenizer)
-    turns, bos = turns_of(form, renderer, tokenizer), tokenizer.bos_token or ""
-    history: tuple[Turn, ...] = ()
-    messages = [{"role": "system", "content": told}] if told and form == "chat" else []
-    if form == "chat":
-        history = (Turn(role="user", content="Hello"), Turn(role="assistant", content="Yes?"))
-        messages += [{"role": turn.role, "content": turn.content} for turn in history]
-    messages.append({"role": "user", "content": "Which one?"})
-    row = ResponseRow(id="", split="test", group="", question="Which one?", response="", history=history)
-    prompt = renderer.render(row).prompt
-    assert bos + turns.render(messages) == prompt
-    theirs = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True, chat_template=jinja_template(turns)
-    )
-    assert theirs == prompt
+@pytest.fixture()
+def mine(trained: list[str], tmp_path: Path) -> list[str]:
+    """The two students in a run folder of the test's own."""
+    shutil.copytree(trained[2], tmp_path / "run", ignore=shutil.ignore_patterns("merged", "gguf"))
+    return [trained[0], "--run", str(tmp_path / "run")]
+
+
+def head_of(card: Path) -> dict[str, Any]:
+    found: dict[str, Any] = ModelCard.load(card).data.to_dict()
+    return found
+
+
+def sections(card: Path) -> dict[str, str]:
+    parts = re.split(r"^## (.*)\n", card.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 def test_a_merged_student_is_asked_and_answers_alike(trained: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["merge", *trained]) == 0
     told = capsys.readouterr().err
-    assert "comparing 1 copy with it on the CPU" in told and "--no-parity leaves it out" in told
-    assert "logits within 0.0" in told
+    assert "comparing merged with the student on the CPU" in told and "--no-parity leaves it out" in told
+    assert "merged: the same most likely token as the student at all " in told and ", logits within 0.0" in told
     run = RunFolder(Path(trained[2]))
     folder = run.student("thinker") / "merged"
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -77,14 +71,78 @@ def test_a_merged_student_is_asked_and_answers_alike(trained: list[str], capsys:
     assert student.renderer.decode(said[0, len(ids["input_ids"]) :].tolist()) == answer.text
     figures = json.loads((folder / "parity.json").read_bytes())["safetensors"]
     assert figures["relative"] < 0.005
-    assert (folder / "README.md").exists()
 
+
+def test_what_is_there_is_not_made_or_measured_again(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(mine[2]) / "students" / "thinker" / "merged"
+    assert main(["merge", *mine]) == 0
     weights = (folder / "model.safetensors").stat().st_mtime_ns
-    assert main(["merge", *trained, "--no-parity"]) == 0
-    assert "merged before" in capsys.readouterr().err
+    first = capsys.readouterr().err
+    assert main(["merge", *mine]) == 0
+    again = capsys.readouterr().err
+    assert "merged before" in again and "comparing" not in again
     assert (folder / "model.safetensors").stat().st_mtime_ns == weights
-    assert main(["export", *trained, "--to", "safetensors", "--dtype", "bf16", "--no-parity"]) == 0
+    assert next(line for line in first.splitlines() if line.startswith("merged: ")) in again.splitlines()
+    assert main(["export", *mine, "--to", "safetensors", "--dtype", "bf16"]) == 0
+    assert "comparing merged with" in capsys.readouterr().err, "it is another model now"
     assert json.loads((folder / "config.json").read_bytes())["dtype"] == "bfloat16"
+    assert main(["merge", *mine, "--no-parity"]) == 0
+    assert json.loads((folder / "config.json").read_bytes())["dtype"] == "float16"
+    assert json.loads((folder / "parity.json").read_bytes()) == {}, "figures of what is no longer there"
+    assert "## Parity" not in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_gguf_files_are_measured_once(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", *mine, "--quantize", "f16"]) == 0
+    assert "comparing merged, tiny-thinker-f16.gguf with" in capsys.readouterr().err
+    assert main(["export", *mine, "--quantize", "f16,q8_0"]) == 0
+    told = capsys.readouterr().err
+    assert "comparing tiny-thinker-q8_0.gguf with" in told
+    assert "tiny-thinker-f16.gguf: the same most likely token" in told
+
+
+def test_a_merged_model_has_a_card_of_its_own(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    own = Path(mine[2]) / "students" / "thinker" / "seed-3407" / "README.md"
+    scores = "<!-- scores: written by python -m eval -->\n\n## Scores\n\nROUGE-L 12\n\n<!-- end of scores -->\n"
+    own.write_text(own.read_text(encoding="utf-8") + "\n" + scores, encoding="utf-8")
+    assert main(["merge", *mine]) == 0
+    folder = Path(mine[2]) / "students" / "thinker" / "merged"
+    card = folder / "README.md"
+    assert head_of(card) == {
+        "library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["tutelage", "distillation"],
+    }  # fmt: skip
+    text = card.read_text(encoding="utf-8")
+    assert "An adapter for" not in text and "peft" not in text
+    assert "the adapter of `tiny-thinker` merged into its base `students.plain`, in float16." in text
+    ours, his = sections(card), sections(own)
+    assert {name: ours[name] for name in ("Data", "Training", "Scores")} == {
+        name: his[name] for name in ("Data", "Training", "Scores")
+    }
+    assert "the same most likely token as the student at all" in ours["Parity"]
+    code = ours["Use"].split("```")[1].removeprefix("python\n").replace("path/to/this/folder", str(folder))
+    said: dict[str, Any] = {}
+    exec(code, said)
+    assert said["answer"][0]["generated_text"] + "\n" == capsys.readouterr().out
+    assert main(["merge", *mine]) == 0
+    assert card.read_text(encoding="utf-8") == text, "written again, it is the same"
+
+
+def test_cards_say_what_the_hub_is_to_know(mine: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_card, "find_base", lambda *_: Base("b", "b", "org/base", None))
+    home = Path(mine[2]) / "students" / "thinker"
+    (home / "seed-3407" / "README.md").write_text("---\n[: no YAML\n---\n", encoding="utf-8")  # it is made anew
+    pushed = ["--set", "students.thinker.push_to_hub=me/thinker"]
+    assert main(["export", *mine, *pushed, "--quantize", "f16", "--no-parity"]) == 0
+    for card, library in ((home / "merged" / "README.md", "transformers"), (home / "gguf" / "README.md", "gguf")):
+        head = head_of(card)
+        assert (head["library_name"], head["base_model"], head["base_model_relation"]) == (
+            library, "org/base", "finetune",
+        )  # fmt: skip
+    RunFolder(Path(mine[2])).finish("push-thinker", {}, [], {})
+    assert main(["export", *mine, *pushed, "--quantize", "f16", "--no-parity"]) == 0
+    head = head_of(home / "gguf" / "README.md")
+    assert (head["base_model"], head["base_model_relation"]) == ("me/thinker", "quantized")
+    assert {"gguf", "ollama"} <= set(head["tags"]) and "lora" not in head["tags"]
 
 
 def test_gguf_files_and_their_modelfile(trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +151,7 @@ def test_gguf_files_and_their_modelfile(trained: list[str], tmp_path: Path, caps
     assert f"cd {tmp_path} && ollama create tiny-thinker -f Modelfile" in told.err
     assert told.out == ""
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == ["Modelfile", "parity.json", "tiny-thinker-f16.gguf", "tiny-thinker-q8_0.gguf"]
+    assert files == ["Modelfile", "README.md", "parity.json", "tiny-thinker-f16.gguf", "tiny-thinker-q8_0.gguf"]
     figures = json.loads((tmp_path / "parity.json").read_bytes())
     assert figures["tiny-thinker-f16.gguf"]["relative"] < 1e-3
     assert figures["tiny-thinker-q8_0.gguf"]["relative"] < 0.05
@@ -104,22 +162,116 @@ def test_gguf_files_and_their_modelfile(trained: list[str], tmp_path: Path, caps
     assert "PARAMETER top_p 0.8\nPARAMETER top_k 0\n" in text
     template = gguf.GGUFReader(tmp_path / "tiny-thinker-f16.gguf").fields["tokenizer.chat_template"].contents()
     assert template == (Path(trained[2]) / "students/thinker/merged/chat_template.jinja").read_text(encoding="utf-8")
+    card = sections(tmp_path / "README.md")
+    assert "ollama create tiny-thinker -f Modelfile" in card["Use"] and "pipeline" not in card["Use"]
+    assert "- `tiny-thinker-q8_0.gguf`: the same most likely token as the student at " in card["Parity"]
 
 
-def test_a_whole_model_needs_no_merging(trained: list[str]) -> None:
+def test_a_whole_model_needs_no_merging(mine: list[str]) -> None:
     with pytest.raises(TrainingError, match=r"the student plain has no adapter: .* is the whole model"):
-        main(["merge", *trained, "--student", "plain"])
-    assert main(["export", *trained, "--student", "plain", "--quantize", "f16"]) == 0
-    folder = Path(trained[2]) / "students" / "plain" / "gguf"
+        main(["merge", *mine, "--student", "plain"])
+    assert main(["export", *mine, "--student", "plain", "--quantize", "f16"]) == 0
+    folder = Path(mine[2]) / "students" / "plain" / "gguf"
     assert json.loads((folder / "parity.json").read_bytes())["tiny-plain-f16.gguf"]["relative"] < 1e-3
     assert "Describe it." in (folder / "Modelfile").read_text(encoding="utf-8")
+    assert "`tiny-plain` as GGUF" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_answer_of_a_chat_ends_where_its_turn_does(mine: list[str]) -> None:
+    home = Path(mine[2]) / "students" / "plain"
+    record = json.loads((home / "student.json").read_bytes()) | {"format": "chat"}
+    (home / "student.json").write_text(json.dumps(record), encoding="utf-8")
+    assert main(["export", *mine, "--student", "plain", "--quantize", "f16", "--no-parity"]) == 0
+    fields = gguf.GGUFReader(home / "gguf" / "tiny-plain-f16.gguf").fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    ends = [tokens[fields[f"tokenizer.ggml.{name}_token_id"].contents()] for name in ("eot", "eos")]
+    assert ends == ["<|turn_end|>", "<|end|>"]
+    stops = re.findall(r'^PARAMETER stop "(.*)"$', (home / "gguf" / "Modelfile").read_text("utf-8"), re.MULTILINE)
+    assert stops == ends
+
+
+def test_a_weight_beyond_float16_makes_it_bfloat16(
+    mine: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[str] = []
+
+    def refuse(base: str, adapter: Path, out: Path, dtype: Any, *rest: Any, **options: Any) -> Merged:
+        tried.append(dtype)
+        if dtype == "float16":
+            raise TooLargeError("w has values that float16 cannot hold: merge to bfloat16 or float32")
+        return merge_adapter(base, adapter, out, dtype, *rest, **options)
+
+    monkeypatch.setattr(merged, "merge_adapter", refuse)
+    assert main(["merge", *mine, "--no-parity"]) == 0
+    assert tried == ["float16", "bfloat16"] and "it is merged to bfloat16" in capsys.readouterr().err
+    assert main(["merge", *mine, "--no-parity"]) == 0
+    assert len(tried) == 2, "nothing changed"
+    with pytest.raises(TooLargeError):
+        main(["merge", *mine, "--no-parity", "--dtype", "fp16"])
+
+
+def test_a_student_that_is_not_what_the_recipe_says_is_said_to_be_one(
+    mine: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = ["--set", "students.thinker.learning_rate=1"]
+    assert main(["merge", *mine, *changed, "--no-parity"]) == 0
+    told = capsys.readouterr().err
+    assert "student thinker: used as it was trained; since then student changed: `python -m finetune " in told
+    assert "--set students.thinker.learning_rate=1 --run" in told and "--student thinker` trains it again" in told
+    for command in (["export", "--quantize", "f16", "--no-parity"], ["ask", "q"]):
+        (name, *rest), first = command, mine[0]
+        assert main([name, first, *rest, *mine[1:], *changed]) == 0
+        assert "since then student changed" in capsys.readouterr().err
+    assert main(["ask", mine[0], "q", *mine[1:], "--set", "students.thinker.answering.temperature=0"]) == 0
+    assert "since then" not in capsys.readouterr().err, "how it answers is asked for here"
+    (Path(mine[2]) / "manifests" / "student-thinker.json").unlink()
+    assert main(["ask", mine[0], "q", *mine[1:]]) == 0
+    assert "since then its last training did not end" in capsys.readouterr().err
+
+
+def test_others_may_read_what_was_trained(trained: list[str]) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in (Path(trained[2]) / "students").rglob("*"):
+        if path.is_file():
+            assert path.stat().st_mode & 0o777 == 0o666 & ~mask, path
 
 
 def test_what_cannot_be_exported(trained: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["export", *trained, "--quantize", "q4_k"])
-    assert "'q4_k' is not one of f16, q8_0, q4_0" in capsys.readouterr().err
+    for arguments, said in (
+        (["--quantize", "q4_k"], "'q4_k' is not one of f16, q8_0, q4_0"),
+        (["--to", "safetensors", "--quantize", "q8_0"], "--quantize is of GGUF files: safetensors are not quantised"),
+        (["--dtype", "bf16"], "--dtype is of safetensors: for GGUF files use --quantize"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["export", *trained, *arguments])
+        assert said in capsys.readouterr().err
     with pytest.raises(TrainingError, match="the student thinker is not trained yet"):
         main(["merge", trained[0], "--run", str(tmp_path)])
     with pytest.raises(TrainingError, match="has no seed 5; it was trained with 3407"):
         main(["merge", *trained, "--seed", "5"])
+
+
+@pytest.mark.parametrize("command", [["merge"], ["export", "--quantize", "f16"]])
+def test_an_export_goes_to_a_folder_of_its_own(command: list[str], mine: list[str], tmp_path: Path) -> None:
+    def to(out: Path) -> None:
+        main([command[0], *mine, *command[1:], "--no-parity", "--out", str(out)])
+
+    own = Path(mine[2]) / "students" / "plain" / "seed-3407"
+    before = {path.name: path.stat().st_mtime_ns for path in own.iterdir()}
+    for inside in (own, own / "deeper"):
+        with pytest.raises(TrainingError, match=f"--out: {inside} would put an export into the model folder {own}"):
+            to(inside)
+    with pytest.raises(
+        TrainingError, match=r"--out: .* holds other files \(\.lock and \d+ more\): name a new or an empty"
+    ):
+        to(Path(mine[2]))
+    assert {path.name: path.stat().st_mtime_ns for path in own.iterdir()} == before
+    with pytest.raises(TrainingError, match=r"tiny\.yaml is a file: name a folder"):
+        to(Path(mine[0]))
+    to(tmp_path / "new")
+    to(tmp_path / "new")  # it is known again
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "Modelfile").write_text("FROM ./x.gguf\n")
+    with pytest.raises(TrainingError, match=r"holds other files \(Modelfile\)"):
+        to(tmp_path / "other")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 import finetune.rendering_chat
-from finetune.formats import Renderer, open_renderer
+from finetune.formats import Renderer
 from finetune.rendering import hide_first, hide_tags, show_first, show_tags
 from recipes.errors import TrainingError
 from recipes.rows import ResponseRow, Turn
@@ -35,7 +35,7 @@ WORDS = st.lists(st.text(max_size=12) | st.sampled_from(SPELT), max_size=5).map(
 
 def make_renderer(name: str, form: str, instruction: str | None = "Be brief.") -> Renderer:
     student = CausalStudent.model_validate({"kind": "causal", "base": "b", "format": form, "instruction": instruction})
-    return open_renderer(student, TOKENIZERS[name]())
+    return Renderer(student, TOKENIZERS[name]())
 
 
 def make_row(question: str, reasoning: str | None, response: str, history: tuple[Turn, ...] = ()) -> ResponseRow:
@@ -176,7 +176,7 @@ def test_ordinary_words_are_tokenised_in_one_piece() -> None:
 
 
 def test_a_template_with_a_date_gives_the_same_prompt_every_day() -> None:
-    renderer = open_renderer(CausalStudent(kind="causal", base="b", format="chat"), tiny_tokenizers.llama32())
+    renderer = Renderer(CausalStudent(kind="causal", base="b", format="chat"), tiny_tokenizers.llama32())
     assert "Today Date: 26 Jul 2024\n" in renderer.render(make_row("q", None, "a")).prompt
 
 
@@ -206,12 +206,12 @@ TURNS = (
 def test_a_tokenizer_that_cannot_be_used(form: str, tokenizer: PreTrainedTokenizerFast, sentence: str) -> None:
     student = CausalStudent.model_validate({"kind": "causal", "base": "b", "format": form, "instruction": "Be brief."})
     with pytest.raises(TrainingError, match=sentence):
-        open_renderer(student, tokenizer)
+        Renderer(student, tokenizer)
 
 
 def test_a_good_template_of_ones_own() -> None:
     student = CausalStudent(kind="causal", base="b", format="chat")
-    rendered = open_renderer(student, spoilt(TURNS)).render(make_row("q", "t", "a"))
+    rendered = Renderer(student, spoilt(TURNS)).render(make_row("q", "t", "a"))
     assert rendered.prompt == "[user]q</s>[assistant]"
     assert rendered.completion == "<think>\nt\n</think>\n\na</s>"
 

@@ -132,6 +132,10 @@ def test_header_says_how_to_start_stop_and_talk(model: Path, tmp_path: Path) -> 
     assert len(found["tokenizer.ggml.tokens"]) == 512
     other = export_gguf(model, tmp_path / "n.gguf", "f16", chat_template="{{ messages[-1]['content'] }}")
     assert fields(other.path)["tokenizer.chat_template"] == "{{ messages[-1]['content'] }}"
+    assert "tokenizer.ggml.eot_token_id" not in found
+    for end, known in ((4, 4), (1, None)):  # <|eot_id|>, and EOS
+        ended = export_gguf(model, tmp_path / "e.gguf", "f16", end_of_turn=end)
+        assert fields(ended.path).get("tokenizer.ggml.eot_token_id") == known
 
 
 def rebuilt(path: Path, pattern: str | None) -> Any:

@@ -15,8 +15,9 @@ from finetune import parity_models
 from finetune.gguf_export import export_gguf
 from finetune.gguf_read import unpack_gguf
 from finetune.merge import merge_adapter
-from finetune.parity import Answers, Parity, answer, compare, write_parity
-from finetune.parity_models import check_exports
+from finetune.parity import Answers, Parity, answer, compare, forget_parity, read_parity, write_parity
+from finetune.parity_checks import check_exports
+from finetune.parity_words import parity_sentence, warning
 from recipes.errors import TrainingError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -90,10 +91,13 @@ def test_short_of_memory(exports: dict[str, Path], monkeypatch: pytest.MonkeyPat
         assert (other.texts, other.new_tokens) == (1, 0)  # each token reads all of the model again
         assert other.relative == pytest.approx(one.relative, rel=0.05) and other.same_top == one.same_top
     assert not [path for path in exports["gguf"].iterdir() if path.is_dir()]
+    for name in ("merged", "gguf"):
+        (exports[name] / "parity.json").unlink()
     with monkeypatch.context() as full:
         full.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1))  # type: ignore[attr-defined]
         found = check(exports)
     assert str(found["f16.gguf"]).startswith("not measured: ") and "its disk has" in str(found["f16.gguf"])
+    (exports["merged"] / "parity.json").unlink()
     monkeypatch.setattr(parity_models, "free_memory", lambda: 100_000)
     assert all(str(one).startswith("not measured: 0.0 GB of memory") for one in check(exports).values())
     assert json.loads((exports["gguf"] / "parity.json").read_text())["f16.gguf"]["left_out"].startswith("not measured")
@@ -108,6 +112,51 @@ def test_gguf_comes_back_to_safetensors(tmp_path: Path, kind: Any, arch: str) ->
         assert (back[name] - weight).abs().max() <= 1e-3 * weight.abs().max()
 
 
+def test_only_what_changed_is_compared_again(
+    exports: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {name: shutil.copytree(place, tmp_path / name) for name, place in exports.items()}
+    for name in ("merged", "gguf"):
+        (own[name] / "parity.json").unlink(missing_ok=True)
+    first = check(own)
+    capsys.readouterr()
+    assert check(own) == first and "comparing" not in capsys.readouterr().err
+    export_gguf(own["merged"], own["gguf"] / "q8_0.gguf", "q4_0")
+    assert check(own)["q8_0.gguf"].relative > first["q8_0.gguf"].relative
+    assert "comparing q8_0.gguf with the student" in capsys.readouterr().err
+    check(own, TEXTS[:2])
+    assert "comparing merged, f16.gguf, q8_0.gguf with" in capsys.readouterr().err
+    make_adapter(load_nf4(own["base"]), own["adapter"], lora_alpha=2)
+    assert check(own, TEXTS[:2])["merged"].relative > 0.02, "the adapter is another, its exports are not"
+    monkeypatch.setattr(parity_models, "free_memory", lambda: 100_000)
+    assert isinstance(check(own)["merged"], str)
+    monkeypatch.undo()
+    assert isinstance(check(own)["merged"], Parity), "a sentence is no figure"
+    monkeypatch.setattr(parity_models, "free_memory", lambda: 450_000)
+    (own["merged"] / "parity.json").unlink()
+    assert [one.new_tokens for one in (check(own)["merged"], check(own)["merged"])] == [0, 0]
+    monkeypatch.undo()
+    assert check(own)["merged"].new_tokens == 4, "there is memory for all of it now"
+
+
+def test_sentences_on_figures() -> None:
+    figures = Parity(4, 500, 0.004, 8.0, 0.0005, 499 / 500, 16, 0.78)
+    assert parity_sentence(figures) == (
+        "the same most likely token as the student at 99.8% of 500 places, logits within 0.05% of its largest; going "
+        "on by itself, it says 78.0% of 64 tokens as the student does (after one that differs, the rest of that answer "
+        "is another)"
+    )
+    near = Parity(4, 10_000, 0.004, 8.0, 0.0005, 9999 / 10_000, 0, 1.0)
+    assert parity_sentence(near) == (
+        "the same most likely token as the student at 99.9% of 10,000 places, logits within 0.05% of its largest"
+    )
+    assert "at all 8 places" in parity_sentence(Parity(1, 8, 0.0, 8.0, 0.0, 1.0, 0, 1.0))
+    assert parity_sentence("not measured: why") == "parity not measured: why"
+    far = Parity(4, 500, 0.4, 8.0, 0.05, 0.9, 0, 1.0)
+    assert warning("float16", far) == "that is more than float16 explains: do not use it, and please report it"
+    assert warning("bfloat16", far) is None and warning("q4_0", far) is None and warning("f16", figures) is None
+
+
 def test_damaged_parity_file_is_written_anew(tmp_path: Path) -> None:
     (tmp_path / "parity.json").write_text("{half")
     write_parity(tmp_path / "a.gguf", "why")
@@ -116,6 +165,15 @@ def test_damaged_parity_file_is_written_anew(tmp_path: Path) -> None:
         "a.gguf": {"left_out": "why"},
         "b.gguf": {"left_out": "why not"},
     }
+    assert read_parity(tmp_path / "a.gguf") is None
+    figures = Parity(1, 8, 0.0, 8.0, 0.0, 1.0, 0, 1.0)
+    write_parity(tmp_path / "a.gguf", figures, "this")
+    assert read_parity(tmp_path / "a.gguf", "this") == read_parity(tmp_path / "a.gguf") == figures
+    assert read_parity(tmp_path / "a.gguf", "that") is None
+    forget_parity(tmp_path / "a.gguf")
+    assert list(json.loads((tmp_path / "parity.json").read_text())) == ["b.gguf"]
+    (tmp_path / "parity.json").write_text('{"a.gguf": {"relative": 1}, "b.gguf": 3}')
+    assert read_parity(tmp_path / "a.gguf") is None and read_parity(tmp_path / "b.gguf") is None
 
 
 def test_adapter_that_does_not_open(exports: dict[str, Path], tmp_path: Path) -> None:

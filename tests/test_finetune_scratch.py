@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.formats import open_renderer
+from finetune.formats import Renderer
 from finetune.scratch import BOS, EOS, PAD, make_model, make_tokenizer
 from recipes.errors import TrainingError
 
@@ -39,7 +39,7 @@ def test_any_text_goes_there_and_back(text: str) -> None:
 
 @pytest.mark.parametrize("form", ["alpaca", "think", "chat"])
 def test_every_format_can_be_rendered_and_read_back(form: str) -> None:
-    renderer = open_renderer(STUDENT.model_copy(update={"format": form}), TOKENIZER)
+    renderer = Renderer(STUDENT.model_copy(update={"format": form}), TOKENIZER)
     encoded = renderer.encode(ROWS[0])
     assert encoded.input_ids[-1] in renderer.stops
     assert encoded.input_ids.count(TOKENIZER.bos_token_id) == 1
