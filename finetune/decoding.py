@@ -8,13 +8,14 @@ batches are one loop.
 from __future__ import annotations
 
 import gc
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from finetune.packing import group
+from finetune.sampling import Row, draws, sample_rows
 from recipes.errors import TrainingError
 from recipes.students import Answering
 
@@ -30,40 +31,57 @@ PREFILL_TOKENS = 16_384
 
 
 class Decoding:
-    """A batch: `step` gives each row its next token, `keep` drops rows that need no more. Raises TrainingError for a
-    model whose logits are no numbers.
+    """A batch: `step` gives each row its next token, `keep` drops rows that need no more, `join` takes in the rows of
+    another batch. Raises TrainingError for a model whose logits are no numbers.
 
     prompts: token ids of each, none empty. tokens: how many ids there are; a model may have weights for more.
+    joins: whether `join` will be asked for; all keys are kept then, those beyond a sliding window too.
     With the same `seed` a prompt gets the same draws, whatever stands beside it. (Its logits may still differ in the
     last bits: padding changes the order of sums.)
     """
 
     def __init__(
-        self, model: PreTrainedModel, prompts: Sequence[list[int]], answering: Answering, tokens: int, seed: int
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[list[int]],
+        answering: Answering,
+        tokens: int,
+        seed: int,
+        joins: bool = False,
     ) -> None:
-        import torch
         from transformers import DynamicCache
 
         self._model: Any = model
-        self._answering, self._tokens = answering, tokens
+        self._tokens, self._joins = tokens, joins
         self._ids, self._mask = pad_left(prompts, model.device)
         self._positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
-        self._cache = DynamicCache(config=model.config)
-        self._draws = torch.from_numpy(np.stack([_draws(ids, answering, seed) for ids in prompts])).to(model.device)
+        self._cache: Any = DynamicCache() if joins else DynamicCache(config=model.config)
+        self._rows = [Row(answering, draws(ids, answering, seed), 0) for ids in prompts]
         self._taken = 0
+
+    @property
+    def unread(self) -> int:
+        """Tokens of the longest row that the next step reads."""
+        return int(self._ids.shape[1])
+
+    def read(self, most: int) -> int:
+        """Read that many tokens of each prompt, but for its last one; return how many it were. A long prompt need not
+        hold up other batches until all of it is read."""
+        count = min(most, self.unread - 1)
+        if count > 0:
+            self._forward(count)
+            self._ids, self._positions = self._ids[:, count:], self._positions[:, count:]
+        return count
 
     def step(self) -> list[int]:
         """The next token of every row that is left."""
         import torch
 
-        with torch.inference_mode():  # here and not around the loop: a generator would leave it on between its steps
-            logits = self._model(
-                input_ids=self._ids, attention_mask=self._mask, position_ids=self._positions,
-                past_key_values=self._cache, use_cache=True, logits_to_keep=1,
-            ).logits[:, -1, : self._tokens].float()  # fmt: skip
+        logits = self._forward(self.unread)
+        with torch.inference_mode():
             if bool(logits.isnan().any()):
                 raise no_numbers(self._model)
-            chosen = sample(logits, self._answering, self._draws[:, self._taken])
+            chosen = sample_rows(logits, self._rows, self._taken)
             self._taken += 1
             self._ids, self._positions = chosen[:, None], self._positions[:, -1:] + 1
             self._mask = torch.cat([self._mask, torch.ones_like(chosen[:, None])], dim=1)
@@ -76,9 +94,62 @@ class Decoding:
         with torch.inference_mode():
             places = torch.tensor(rows, device=self._ids.device)
             self._cache.batch_select_indices(places)
-            self._ids, self._mask, self._positions, self._draws = (
-                table[places] for table in (self._ids, self._mask, self._positions, self._draws)
+            self._ids, self._mask, self._positions = (
+                table[places] for table in (self._ids, self._mask, self._positions)
             )
+            self._rows = [self._rows[place] for place in rows]
+            if self._joins:
+                self._widen(-int((self._mask.cumsum(dim=1) == 0).all(dim=0).sum()))
+
+    def join(self, other: Decoding) -> None:
+        """Go on with the rows of `other` too, after those that are here; both have made a step, and it is used up."""
+        import torch
+
+        with torch.inference_mode():
+            more = int(other._mask.shape[1] - self._mask.shape[1])
+            (self if more > 0 else other)._widen(abs(more))
+            for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
+                mine.keys = torch.cat([mine.keys, theirs.keys])
+                mine.values = torch.cat([mine.values, theirs.values])
+            self._ids, self._mask, self._positions = (
+                torch.cat(pair)
+                for pair in (
+                    (self._ids, other._ids), (self._mask, other._mask), (self._positions, other._positions)
+                )
+            )  # fmt: skip
+            began = self._taken - other._taken
+            self._rows += [replace(row, began=row.began + began) for row in other._rows]
+
+    def _forward(self, count: int) -> Tensor:
+        """Read the first `count` of the ids that are not read; the logits (rows, tokens) after the last of them."""
+        import torch
+
+        seen = self._mask.shape[1] - self.unread + count
+        with torch.inference_mode():  # here and not around the loop: a generator would leave it on between its steps
+            logits: Tensor = self._model(
+                input_ids=self._ids[:, :count], attention_mask=self._mask[:, :seen],
+                position_ids=self._positions[:, :count], past_key_values=self._cache, use_cache=True, logits_to_keep=1,
+            ).logits[:, -1, : self._tokens]  # fmt: skip
+            return logits.float()
+
+    def _widen(self, columns: int) -> None:
+        """Put padding before every row, or take some of it away (columns < 0)."""
+        from torch.nn.functional import pad
+
+        if columns == 0:
+            return
+        self._mask = pad(self._mask, (columns, 0))
+        for layer in self._cache.layers:
+            layer.keys, layer.values = pad(layer.keys, (0, 0, columns, 0)), pad(layer.values, (0, 0, columns, 0))
+
+
+def can_join(model: PreTrainedModel) -> bool:
+    """Whether all that a model keeps of a row is the keys and values of its tokens, so that batches can be joined."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
+    return kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
 
 
 def no_numbers(model: Any) -> TrainingError:
@@ -102,49 +173,16 @@ def pad_left(rows: Sequence[list[int]], device: Any) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def sample(logits: Tensor, answering: Answering, draws: Tensor) -> Tensor:
-    """One token for each row of logits (n, tokens), by its draw in [0, 1): the place where the summed probabilities
-    pass it. With top_p the likeliest tokens that together have that probability are left (arXiv 1904.09751).
-    """
-    if answering.temperature == 0:
-        return logits.argmax(dim=-1)
-    probabilities, order = (logits / answering.temperature).softmax(dim=-1), None
-    if answering.top_p < 1:
-        probabilities, order = probabilities.sort(dim=-1, descending=True)
-        before = probabilities.cumsum(dim=-1) - probabilities
-        probabilities = probabilities.where(before < answering.top_p, 0)
-    sums = probabilities.cumsum(dim=-1)
-    wanted = draws[:, None].to(sums) * sums[:, -1:] * (1 - 1e-6)  # rounding must not reach past the last token
-    places = _passed(sums, wanted)
-    return places if order is None else order.gather(1, places[:, None])[:, 0]
-
-
-def _passed(sums: Tensor, wanted: Tensor) -> Tensor:
-    import torch
-
-    return torch.searchsorted(sums, wanted, right=True)[:, 0].clamp(max=sums.shape[1] - 1)
-
-
-def _draws(prompt: list[int], answering: Answering, seed: int) -> npt.NDArray[np.float32]:
-    """Numbers in [0, 1) for each token of an answer, by prompt and seed."""
-    if answering.temperature == 0:
-        return np.zeros(answering.max_new_tokens, dtype=np.float32)
-    key = hashlib.sha256(np.asarray(prompt, dtype=np.int64).tobytes()).digest()
-    rng = np.random.default_rng([seed, int.from_bytes(key[:8], "little")])
-    return rng.random(answering.max_new_tokens, dtype=np.float32)
-
-
-def batches(lengths: Sequence[int], answer: int, tokens: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], answer: int, tokens: int) -> list[list[int]]:
     """Places of prompts of about one length, longest first. A batch has at most `tokens`, prompts padded and answers of
     `answer` tokens included, BATCH_ROWS prompts and PREFILL_TOKENS in them; or one prompt.
     """
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    start = 0
-    while start < len(order):
-        width = max(1, lengths[order[start]])
-        count = max(1, min(BATCH_ROWS, PREFILL_TOKENS // width, tokens // (width + answer)))
-        yield order[start : start + count]
-        start += count
+
+    def most(prompt: int) -> int:
+        width = max(1, prompt)
+        return min(BATCH_ROWS, PREFILL_TOKENS // width, tokens // (width + answer))
+
+    return group(range(len(lengths)), lengths, most)
 
 
 def in_halves(places: list[int], work: Callable[[list[int]], None], alone: str) -> None:

@@ -24,8 +24,9 @@ from transformers import (
 )
 
 from finetune.answering import Generated, GenerativeStudent, Question
-from finetune.decoding import BATCH_ROWS, PREFILL_TOKENS, Decoding, batches, sample
+from finetune.decoding import BATCH_ROWS, PREFILL_TOKENS, Decoding, batches
 from finetune.response_losses import response_losses
+from finetune.sampling import sample
 from finetune.streaming import text_pieces, thought_pieces
 from recipes.errors import TrainingError
 from recipes.rows import ResponseRow, Turn

@@ -1,0 +1,121 @@
+"""Batches that rows join and leave: every row has the tokens that it has alone."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    Lfm2Config,
+    LlamaConfig,
+    MistralConfig,
+    PretrainedConfig,
+)
+
+from finetune.decoding import Decoding, can_join
+from recipes.students import Answering
+
+TOKENS = 60
+SMALL = {
+    "vocab_size": TOKENS, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 8, "initializer_range": 0.3, "pad_token_id": None,
+}  # fmt: skip
+GREEDY, WARM, NUCLEUS = (
+    Answering(temperature=0, max_new_tokens=30),
+    Answering(temperature=1.5, max_new_tokens=30),
+    Answering(temperature=0.9, top_p=0.7, max_new_tokens=30),
+)
+
+
+def make_model(config: PretrainedConfig) -> Any:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float64).eval()
+
+
+MODELS = {
+    "llama": make_model(LlamaConfig(**SMALL)),
+    "sliding window": make_model(MistralConfig(**SMALL, sliding_window=6)),
+    "both": make_model(
+        Gemma3TextConfig(**SMALL, sliding_window=6, layer_types=["sliding_attention", "full_attention"])
+    ),
+}
+
+
+def prompt(number: int) -> list[int]:
+    draw = random.Random(number)
+    return [draw.randrange(TOKENS) for _ in range(draw.choice([1, 2, 5, 9, 23]))]
+
+
+def alone(model: Any, number: int, answering: Answering, count: int) -> list[int]:
+    decoding = Decoding(model, [prompt(number)], answering, TOKENS, seed=number)
+    return [decoding.step()[0] for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_join_and_leave_and_have_the_tokens_they_have_alone(name: str) -> None:
+    model, draw = MODELS[name], random.Random(5)
+    assert can_join(model)
+    settings = {number: draw.choice([GREEDY, WARM, NUCLEUS]) for number in range(14)}
+    wanted = {number: draw.randint(1, 25) for number in settings}
+    said: dict[int, list[int]] = {number: [] for number in settings}
+    batch: Decoding | None = None
+    here: list[int] = []
+    coming = list(settings)
+    while coming or here:
+        if coming and draw.random() < 0.5:
+            number = coming.pop(0)
+            new = Decoding(model, [prompt(number)], settings[number], TOKENS, seed=number, joins=True)
+            while new.read(4):
+                pass
+            assert new.unread == 1
+            said[number] += new.step()
+            if batch is None:
+                batch, here = new, [number]
+            else:
+                batch.join(new)
+                here.append(number)
+        elif batch is not None:
+            for number, token in zip(here, batch.step(), strict=True):
+                said[number].append(token)
+        going = [place for place, number in enumerate(here) if len(said[number]) < wanted[number]]
+        if len(going) < len(here) and batch is not None:
+            here = [here[place] for place in going]
+            batch = batch if going else None
+            if batch is not None:
+                batch.keep(going)
+    for number, tokens in said.items():
+        assert tokens == alone(model, number, settings[number], len(tokens)), number
+
+
+def test_padding_goes_with_the_row_that_needed_it() -> None:
+    model = MODELS["llama"]
+    batch = Decoding(model, [[1] * 40], GREEDY, TOKENS, 0, joins=True)
+    short = Decoding(model, [[2, 3]], GREEDY, TOKENS, 0, joins=True)
+    batch.step(), short.step()
+    batch.join(short)
+    batch.step()
+    assert batch._cache.get_seq_length() == 41
+    batch.keep([1])
+    assert batch._cache.get_seq_length() == 3
+
+
+def test_what_a_long_prompt_says_does_not_depend_on_how_it_is_read() -> None:
+    long = [7, *range(50), 3]
+    for chunk in (1, 5, 60):
+        batch = Decoding(MODELS["sliding window"], [long], GREEDY, TOKENS, 0, joins=True)
+        counts = []
+        while count := batch.read(chunk):
+            counts.append(count)
+        assert sum(counts) == 51
+        assert max(counts) <= chunk
+        whole = Decoding(MODELS["sliding window"], [long], GREEDY, TOKENS, 0)
+        assert [batch.step() for _ in range(12)] == [whole.step() for _ in range(12)]
+
+
+def test_a_model_with_a_state_of_another_kind_cannot_join() -> None:
+    config = Lfm2Config(**{name: SMALL[name] for name in list(SMALL)[:6]}, full_attn_idxs=[1], pad_token_id=None)
+    assert not can_join(make_model(config))
