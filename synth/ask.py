@@ -5,38 +5,77 @@ from __future__ import annotations
 import asyncio
 
 from recipes.chat import ChatRequest
-from recipes.rows import Example
+from recipes.console import say
+from recipes.rows import Example, Reject
+from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.stages import rows_inputs
 from synth.budget import Budget
 from synth.examples import Examples
 from synth.journal import Journal
 from synth.progress import Progress
-from synth.pump import ask_all
-from synth.tasks.asking import Lookup, Task
+from synth.pump import Enough, ask_all
+from synth.screen import Screen
+from synth.tasks.asking import Lookup, Settled, Task
 from synth.teacher import open_teacher
+from synth.trial import Trial
+
+TRIAL = "trial"
+"""Stage of the manifest that a failed trial leaves: the same command, with nothing changed, goes on regardless."""
 
 
-def ask_teacher(recipe: Recipe, task: Task, examples: Examples, journal: Journal) -> None:
-    """Send the requests that the journal does not answer yet, and show how it goes. Raises what `ask_all` raises."""
-    price = recipe.teacher.price
+def ask_teacher(
+    recipe: Recipe, run: RunFolder, task: Task, screen: Screen, examples: Examples, journal: Journal
+) -> None:
+    """Send the requests that the journal does not answer yet, and show how it goes.
+
+    Rows are filtered as they come, for the count and for the trial; what is kept is said by the pass that writes them.
+    Raises what `ask_all` raises.
+    """
+    price, inputs = recipe.teacher.price, rows_inputs(recipe)
     spend = None if price is None else lambda: price.cost(journal.usage)
-    with Progress("rows", examples.counts()["drawn"], spend) as progress:
-        asyncio.run(_ask(recipe, task, examples, journal, progress))
+    drawn = examples.counts()["drawn"]
+    trial = Trial(drawn, held=not run.why_stale(TRIAL, inputs))
+    if trial.held:
+        say("rows: the first rows of this recipe were nearly all rejected; it was started again, so it goes on")
+    screen.begin()
+    try:
+        with Progress("rows", drawn, spend) as progress:
+            asyncio.run(_ask(recipe, task, screen, examples, journal, progress, trial))
+    except Enough as stop:
+        facts = {"judged": trial.judged, "kept": trial.kept, "reasons": dict(trial.rejects)}
+        run.finish(TRIAL, inputs, [], facts)
+        again = "the same command, with nothing changed, goes on regardless"
+        raise Enough(f"{stop}. The replies paid for are in {journal.path}; {again}") from None
 
 
-async def _ask(recipe: Recipe, task: Task, examples: Examples, journal: Journal, progress: Progress) -> None:
+async def _ask(
+    recipe: Recipe,
+    task: Task,
+    screen: Screen,
+    examples: Examples,
+    journal: Journal,
+    progress: Progress,
+    trial: Trial,
+) -> None:
     price, cap = recipe.teacher.price, recipe.synthesis.budget_usd
     budget = None if price is None or cap is None else Budget(price, cap, journal.usage)
-    reason: str | None = None
+    found: Settled | None = None
 
     def missing(example: Example, lookup: Lookup) -> list[ChatRequest]:
-        nonlocal reason
-        requests, reason = task.advance(example, lookup)
+        nonlocal found
+        requests, found = task.advance(example, lookup)
         return requests
 
     def done(_: Example) -> None:
-        progress.row(reason)  # the pump says so right after `missing` was empty for the same example
+        assert found is not None, "the pump says so right after `missing` was empty for the same example"
+        row = screen.judge(found)
+        progress.row(row.reason if isinstance(row, Reject) else None)
+        if trial.fails(row):
+            raise Enough(trial.verdict())
 
     async with open_teacher(recipe.teacher, recipe.resolve("")) as model:
-        items = examples.stream()
-        await ask_all(items, missing, lambda example: example.id, model, journal, recipe.teacher, budget, done)
+        items, teacher = examples.stream(), recipe.teacher
+        await ask_all(
+            items, missing, lambda example: example.id, model, journal, teacher, budget, done, trial.most_open
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from synth.faults import Fault
 
+HEAD_START = 0.25
+"""Seconds that the first row is alone until something comes back: a wrong key is refused once, not at every place."""
 NEVER_THERE = 2.0
 """Seconds of refused connections after which a server that never answered is not running."""
 NEVER_WELL = 15.0
@@ -23,26 +25,29 @@ PROBE = 1.0
 class Breaker:
     """Watches calls go wrong one after the other.
 
-    failing: calls that went wrong since the last answer.
+    heard: whether anything came back so far. failing: calls that went wrong since the last answer.
     """
 
     def __init__(self, concurrency: int) -> None:
         self.most = max(4, concurrency)
         self.answered_ever = False
+        self.heard = False
         self.failing = 0
         self.rejected = 0
         self._since = 0.0
+        self._begun = 0.0
         self._probed = 0.0
         self._busy = True
         self._quiet_until = 0.0
 
     def answered(self) -> None:
         """A reply came, so the teacher is there."""
-        self.answered_ever = True
+        self.answered_ever = self.heard = True
         self.failing = self.rejected = 0
 
     def failed(self, fault: Fault, now: float) -> bool:
         """A call went wrong; whether to give up now."""
+        self.heard = True
         if fault.stops:
             return True
         if fault.kind == "rejected":  # a server that reads requests is there
@@ -65,11 +70,18 @@ class Breaker:
         return now - self._since >= patience
 
     def until_probe(self, now: float) -> float | None:
-        """Seconds until a new row may be tried while everything fails; None where nothing fails."""
+        """Seconds until a new row may be tried where none may be now; None where it is not for time to tell."""
+        if not self.heard:
+            alone = self._begun + HEAD_START - now
+            return max(0.001, alone) if alone > 0 else None
         return max(0.01, self._probed + PROBE - now, self._quiet_until - now) if self.failing else None
 
     def lets_new_rows(self, idle: bool, now: float) -> bool:
-        """Whether a row not asked so far may be tried: freely, but one a second while everything fails."""
+        """Whether a row not asked so far may be tried: freely, but one at first, and one a second while all fail."""
+        if not self.heard:
+            if idle:
+                self._begun = now
+            return idle or now - self._begun >= HEAD_START
         if self.failing < self.most:
             return True
         if idle and now - self._probed >= PROBE and now >= self._quiet_until:

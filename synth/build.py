@@ -2,7 +2,7 @@
 
 Two passes over the examples. Asking streams them past the pump, which journals every reply at once; writing streams
 them again in source order and reads the journal only. A changed parser therefore costs no call, a changed prompt asks
-again, and a new row asks for itself alone. A task without a teacher has the second pass only.
+again, and a new row asks for itself alone. Where nobody has to be asked there is the second pass only.
 """
 
 from __future__ import annotations
@@ -14,23 +14,27 @@ from pathlib import Path
 from recipes.console import say
 from recipes.plan import confirm_spend
 from recipes.prompts import Prompt, load_prompt
-from recipes.rows import SPLITS, Example, LabelRow, Reject, ResponseRow, row_writer
+from recipes.rows import SPLITS, Example, Reject, row_writer
 from recipes.runs import Manifest, RunFolder, write_atomic
 from recipes.schema import TEACHERLESS, Recipe
 from recipes.stages import rows_inputs
 from synth.card import dataset_card
 from synth.examples import Examples
-from synth.filters import label_reject
 from synth.funnel import Funnel, summary
 from synth.journal import Journal
-from synth.quality import Quality
-from synth.tasks.asking import Task
+from synth.screen import Screen
+from synth.tasks.asking import Settled, Task
 from synth.tasks.given import given_row
 from synth.tasks.labels import LabelTask
 from synth.tasks.reasoning import ReasoningTask
 
 STAGE = "rows"
-Settled = LabelRow | ResponseRow | Reject
+Settle = Callable[[Example], Settled]
+"""What becomes of an example."""
+
+
+class Unasked(Exception):
+    """The journal lacks a reply, so that the rows cannot be written yet."""
 
 
 def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest:
@@ -48,36 +52,52 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
     confirm_spend(recipe, run, yes)
     prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
     with ExitStack() as opened:
-        judge = _filter(recipe, opened)
+        screen = opened.enter_context(Screen(recipe))
         examples = opened.enter_context(Examples(recipe.source))
         examples.read(recipe)
         for sentence in examples.shortfalls():
             say(sentence)
-        funnel = Funnel(recipe, examples.counts())
         if prompt is None:
-            settle = _given(recipe)
+            funnel = Funnel(recipe, examples.counts())
+            _write(run, lambda example: given_row(recipe.task, example), screen, examples, funnel)
         else:
-            settle = _asked(recipe, prompt, examples, opened.enter_context(_journal(recipe, run)), funnel)
-        run.begin(STAGE)
-        outputs = _write(run, settle, judge, examples, funnel)
-    return _finish(recipe, run, prompt, funnel, inputs, outputs)
+            journal = opened.enter_context(_journal(recipe, run))
+            funnel = _ask_and_write(recipe, run, prompt, screen, examples, journal)
+    return _finish(recipe, run, prompt, funnel, inputs)
 
 
-def _given(recipe: Recipe) -> Callable[[Example], Settled]:
-    return lambda example: given_row(recipe.task, example)
-
-
-def _asked(
-    recipe: Recipe, prompt: Prompt, examples: Examples, journal: Journal, funnel: Funnel
-) -> Callable[[Example], Settled]:
-    """Ask for what is not in the journal yet; then what makes a row of each example out of the journal."""
+def _ask_and_write(
+    recipe: Recipe, run: RunFolder, prompt: Prompt, screen: Screen, examples: Examples, journal: Journal
+) -> Funnel:
+    """Write the rows that the journal makes, when it has a reply to all that is to be asked."""
     task: Task = LabelTask(recipe, prompt) if recipe.task == "classify" else ReasoningTask(recipe, prompt)
-    if recipe.teacher.provider != "recorded":
-        from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
 
-        ask_teacher(recipe, task, examples, journal)
-    lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
-    return lambda example: task.settle(example, lookup)
+    def write(whole: bool) -> Funnel:
+        funnel = Funnel(recipe, examples.counts())
+        lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
+
+        def settle(example: Example) -> Settled:
+            if not whole:
+                return task.settle(example, lookup)
+            found = task.advance(example, lookup)[1]
+            if found is None:
+                raise Unasked
+            return found
+
+        _write(run, settle, screen, examples, funnel)
+        return funnel
+
+    if recipe.teacher.provider == "recorded":
+        return write(whole=False)
+    if journal.replies >= examples.counts()["drawn"]:  # else something is missing for sure
+        try:
+            return write(whole=True)
+        except Unasked:
+            pass
+    from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
+
+    ask_teacher(recipe, run, task, screen, examples, journal)
+    return write(whole=False)
 
 
 def _journal(recipe: Recipe, run: RunFolder) -> Journal:
@@ -87,36 +107,21 @@ def _journal(recipe: Recipe, run: RunFolder) -> Journal:
     return Journal.open(recipe.resolve(recipe.teacher.journal), readonly=True)
 
 
-def _filter(recipe: Recipe, opened: ExitStack) -> Callable[[LabelRow | ResponseRow], Reject | None]:
-    """What says which reject a row becomes, or None where it is kept."""
-    quality = None if recipe.task == "classify" else opened.enter_context(Quality(recipe))
-
-    def judge(row: LabelRow | ResponseRow) -> Reject | None:
-        if isinstance(row, LabelRow):
-            return label_reject(row, recipe.synthesis)
-        return None if quality is None else quality.reject(row)
-
-    return judge
+def _row_files(run: RunFolder) -> list[Path]:
+    return [run.rows / f"{name}.jsonl" for name in (*SPLITS, "rejects")]
 
 
-def _write(
-    run: RunFolder,
-    settle: Callable[[Example], Settled],
-    judge: Callable[[LabelRow | ResponseRow], Reject | None],
-    examples: Examples,
-    funnel: Funnel,
-) -> list[Path]:
-    """Settle every example in source order; the files appear when all are written."""
-    rejects = run.rows / "rejects.jsonl"
+def _write(run: RunFolder, settle: Settle, screen: Screen, examples: Examples, funnel: Funnel) -> None:
+    """Settle every example in source order; the files appear when all are written, and none of them before."""
+    screen.begin()
     with ExitStack() as files:
-        keep = {split: files.enter_context(row_writer(run.rows / f"{split}.jsonl")) for split in SPLITS}
-        reject = files.enter_context(row_writer(rejects))
+        files.callback(_drop_partials, run)
+        *splits, reject = [files.enter_context(row_writer(path)) for path in _row_files(run)]
+        keep = dict(zip(SPLITS, splits, strict=True))
         for unfit in examples.rejects():
             reject(unfit)
         for example in examples.stream():
-            row = settle(example)
-            if not isinstance(row, Reject):
-                row = judge(row) or row
+            row = screen.judge(settle(example))
             if isinstance(row, Reject):
                 funnel.reject(row)
                 reject(row)
@@ -124,12 +129,16 @@ def _write(
                 funnel.keep(row)
                 keep[row.split](row)
         funnel.check()
-    return [*(run.rows / f"{split}.jsonl" for split in SPLITS), rejects]
+        run.begin(STAGE)
 
 
-def _finish(
-    recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funnel, inputs: dict[str, str], outputs: list[Path]
-) -> Manifest:
+def _drop_partials(run: RunFolder) -> None:
+    """Remove what a pass that did not come to its end has written."""
+    for path in _row_files(run):
+        path.with_name(path.name + ".partial").unlink(missing_ok=True)
+
+
+def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funnel, inputs: dict[str, str]) -> Manifest:
     facts = funnel.facts()
     card = run.rows / "README.md"
     write_atomic(card, dataset_card(recipe, prompt, facts).encode())
@@ -139,4 +148,4 @@ def _finish(
         say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:
         say(f"rows: {funnel.passing:,} requests failed for a passing reason; the same command asks for them again")
-    return run.finish(STAGE, inputs, [*outputs, card], facts, complete=not funnel.passing)
+    return run.finish(STAGE, inputs, [*_row_files(run), card], facts, complete=not funnel.passing)

@@ -7,7 +7,6 @@ or a description it is the response (and its reasoning), since a person wrote th
 from __future__ import annotations
 
 import re
-from types import TracebackType
 
 import orjson
 
@@ -23,7 +22,7 @@ Problem = tuple[str, str]
 
 
 class Quality:
-    """The filters of one build. Use as a context manager; `reject` is asked for every row, in order.
+    """The filters of one build; `reject` is asked for every row, in order.
 
     Raises SourceError where filters.language is not known.
     """
@@ -32,15 +31,20 @@ class Quality:
         self.task = recipe.task
         self.filters = recipe.filters
         self.language = None if recipe.filters.language is None else Language(recipe.filters.language)
-        threshold = recipe.filters.near_duplicate
-        self.echoes = None if threshold is None else Echoes(threshold)
+        self.echoes = self._no_echoes()
 
-    def __enter__(self) -> Quality:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         if self.echoes is not None:
             self.echoes.close()
+
+    def forget(self) -> None:
+        """Forget the rows that were kept so far."""
+        self.close()
+        self.echoes = self._no_echoes()
+
+    def _no_echoes(self) -> Echoes | None:
+        threshold = self.filters.near_duplicate
+        return None if threshold is None else Echoes(threshold)
 
     def reject(self, row: ResponseRow) -> Reject | None:
         """The reject that the row becomes, or None where it is kept (and remembered)."""

@@ -232,6 +232,28 @@ def test_reasoning_rows_come_from_the_replies_and_their_fields_from_the_source(t
     assert facts["usd"] == pytest.approx(10 * 120 / 1e6, rel=0.2)
 
 
+def test_reasoning_that_was_cut_off_is_no_missing_key(tmp_path):
+    write(tmp_path / "products.jsonl", products())
+    cut = {
+        "p1": [Reply(good("lamp")[:90], "stop", Usage(9, 0, 1024))],
+        "p2": [Reply(good("atlas")[:90], "length", Usage(9, 0, 1024))],
+        "p3": [Reply("<think>so", "stop", Usage(9, 0, 1024))],
+        "p4": [Reply("<think>so", "stop", Usage(9, 0, 8))],
+    }
+    record(tmp_path, cut, ["synthesis.reask=0"])
+    rejects = build(tmp_path, REASONING, ["synthesis.reask=0"])[3]
+    assert {row.reason for row in rejects} == {"truncated"}
+    raised = "at 1,024 tokens: raise teacher.max_tokens (1,024)"
+    assert [row.detail for row in rejects[:3]] == [
+        f"the reply breaks off inside its JSON object {raised}",
+        f"the reply was cut off {raised}",
+        f"the reply breaks off inside <think> {raised}",
+    ]
+    assert rejects[3].detail.startswith(
+        "the reply breaks off inside <think> at 8 tokens, though teacher.max_tokens is 1"
+    )
+
+
 def test_what_was_wrong_is_shown_and_the_question_stands_at_the_end(tmp_path):
     write(tmp_path / "products.jsonl", products())
     first, again = record(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from recipes.chat import ChatRequest, Message, Reply, TokenLogprobs
+from recipes.chat import ChatRequest, Message, Reply, TokenLogprobs, Usage
 from recipes.prompts import AnswerFormat, Prompt
 from recipes.rows import Example, LabelRow, Reject
 from recipes.schema import Recipe, Source, Synthesis, Teacher
@@ -146,6 +146,42 @@ def test_a_truncated_reply_is_asked_again_and_a_refusal_is_not():
     refused = Replies(["I'm sorry, but I cannot label this."])
     assert task().advance(EXAMPLE, refused)[0] == []
     assert task().settle(EXAMPLE, refused).reason == "refused"
+
+
+CUT = '{"reason": "I think that'
+RAISE = "raise teacher.max_tokens (1,024)"
+SERVER = "though teacher.max_tokens is 1,024: raise the server's own limit (its context length)"
+
+
+@pytest.mark.parametrize(
+    ("reply", "detail"),
+    [
+        (Reply(CUT, "length", Usage(9, 0, 1024)), f"the reply was cut off at 1,024 tokens: {RAISE}"),
+        (Reply(CUT, "length"), f"the reply was cut off at 1,024 tokens: {RAISE}"),
+        (Reply(CUT, "length", Usage(9, 0, 300)), f"the reply was cut off at 300 tokens, {SERVER}"),
+        (Reply("", "length", Usage(9, 0, 1024)), f"the reply was cut off at 1,024 tokens: {RAISE}"),
+        (
+            Reply(CUT, "stop", Usage(9, 0, 1024)),
+            f"the reply breaks off inside its JSON object at 1,024 tokens: {RAISE}",
+        ),
+        (Reply(CUT, "stop", Usage(9, 0, 7)), f"the reply breaks off inside its JSON object at 7 tokens, {SERVER}"),
+        (Reply('```json\n{"reason": "x", "label', "unknown"), f"the reply breaks off inside its JSON object, {SERVER}"),
+    ],
+)
+def test_a_reply_that_was_cut_off_says_where_and_what_to_raise(reply, detail):
+    reject = settle([reply], prompt=JSON, reask=0)
+    assert (reject.reason, reject.detail) == ("truncated", detail)
+
+
+@pytest.mark.parametrize("text", ['{"reason": "x"}', "none {", "{a} {", '{"reason": {"label": "x"}}'])
+def test_what_has_its_end_is_not_called_cut_off(text):
+    expected = "truncated" if text.endswith("{") else "malformed"
+    assert settle([text], prompt=JSON, reask=0).reason == expected
+    assert settle([text], prompt=WORD, reask=0).reason != "truncated"
+
+
+def test_a_cut_reply_counts_for_nothing_once_another_came():
+    assert settle([CUT, "I'm sorry, but I cannot label this."], prompt=JSON).reason == "refused"
 
 
 def test_a_huge_bad_reply_is_not_echoed_whole():

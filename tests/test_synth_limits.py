@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from recipes.chat import ChatRequest, Message, Sampling, Usage
-from synth.breaker import NEVER_THERE, NEVER_WELL, NO_LONGER_WELL, REJECTIONS, Breaker
+from synth.breaker import HEAD_START, NEVER_THERE, NEVER_WELL, NO_LONGER_WELL, REJECTIONS, Breaker
 from synth.faults import Fault
 from synth.limits import Limiter
 from synth.rates import Allowance, Bucket
@@ -193,10 +193,22 @@ def test_the_breaker_stops_at_once_where_nothing_can_help() -> None:
     assert not any(breaker.failed(wrong, 0.0) for _ in range(100)), "single rows may be wrong"
 
 
+def test_the_first_row_is_alone_until_something_comes_back() -> None:
+    breaker = Breaker(4)
+    assert breaker.lets_new_rows(True, 5.0)
+    assert breaker.lets_new_rows(True, 6.0), "nothing was to be asked about the first rows"
+    assert not breaker.lets_new_rows(False, 6.0)
+    assert breaker.until_probe(6.0) == pytest.approx(HEAD_START)
+    assert breaker.lets_new_rows(False, 6.0 + HEAD_START)
+    assert breaker.until_probe(6.0 + HEAD_START) is None, "nothing more is to be waited for"
+    breaker.failed(Fault("timeout", "late"), 6.1)
+    assert breaker.lets_new_rows(False, 6.1)
+
+
 def test_new_rows_only_probe_while_everything_fails() -> None:
     breaker = Breaker(4)
-    for _ in range(4):
-        assert breaker.lets_new_rows(False, 0.0)
+    for calls_out in range(4):
+        assert breaker.lets_new_rows(calls_out == 0, 0.0)
         breaker.failed(Fault("server", "down", 503), 0.0)
     assert not breaker.lets_new_rows(False, 10.0), "others are still out"
     assert breaker.lets_new_rows(True, 10.0)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 
@@ -20,6 +21,7 @@ from recipes.chat import ChatRequest, Reply
 from recipes.errors import RunError, TeacherError
 from synth import breaker, pump, retries
 from synth.entries import Failure
+from synth.faults import Fault
 from synth.journal import Journal
 from synth.pump import Lookup
 
@@ -116,13 +118,22 @@ def test_requests_that_are_all_wrong_are_the_recipes_fault(tmp_path: Path) -> No
         (302, "", "redirects elsewhere .* keys are not sent on"),
     ],
 )
-def test_what_no_retry_can_help_ends_the_run_at_once(tmp_path: Path, status: int, message: str, sentence: str) -> None:
+def test_what_no_retry_can_help_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, message: str, sentence: str
+) -> None:
+    monkeypatch.setattr(breaker, "HEAD_START", 60.0)
     canned = Canned(status, {"error": {"message": message}}, {"location": "http://127.0.0.1:9/v1"})
     with TeacherStub(script=[canned] * 100) as stub:
         with pytest.raises(TeacherError, match=sentence):
-            ask(teacher(stub.url, concurrency=4), tmp_path / "j.jsonl", range(100))
-        assert len(stub.seen) <= 4
-        assert set(stub.asked.values()) == {1}
+            ask(teacher(stub.url), tmp_path / "j.jsonl", range(100))
+        assert len(stub.seen) == 1, "the first call is alone, so it is said once"
+
+
+def test_a_slow_first_answer_keeps_nobody_waiting_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker, "HEAD_START", 0.01)
+    with TeacherStub(latency=0.5) as stub:
+        ask(teacher(stub.url, concurrency=7), tmp_path / "j.jsonl", range(7))
+        assert stub.most_in_flight == 7
 
 
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,16 +173,35 @@ def test_a_row_that_never_succeeds_fails_and_is_asked_again_next_time(tmp_path: 
         assert ask(where, path, range(5)) == list(range(5))
         with Journal.open(path) as journal:
             assert (journal.replies, journal.failures) == (4, 1)
-        assert ask(where, path, range(5)) == [0, 2, 3, 4, 1], "what is on record is done first"
+        assert sorted(ask(where, path, range(5)), key=int) == list(range(5))
         assert sum(stub.asked.values()) == 6
     assert all(isinstance(one, Reply) for one in stored(path, where, range(5)))
 
 
 def test_retry_after_delays_its_own_request_only(tmp_path: Path) -> None:
     with TeacherStub(script=["ok"] * 4 + ["429"], retry_after=0.5) as stub:
-        done = ask(teacher(stub.url, concurrency=2), tmp_path / "j.jsonl", range(60))
-    assert done[-1] == 4 and len(done) == 60
-    assert stub.asked["text: 4"] == 2
+
+        def rows() -> Iterator[int]:
+            yield from takewhile(lambda _: stub.asked["text: 4"] < 2, range(100_000))
+
+        done = ask(teacher(stub.url, concurrency=2), tmp_path / "j.jsonl", rows())
+    tries = [place for place, seen in enumerate(stub.seen) if seen.body["messages"][-1]["content"] == "text: 4"]
+    assert len(tries) == 2 and tries[1] - tries[0] > 4, "others went on while it waited"
+    assert sorted(done, key=int) == list(range(len(done)))
+
+
+def test_the_wait_before_a_retry_is_the_providers_or_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, down = Fault("rate_limited", "slow down", 429, retry_after=0.5), Fault("server", "down", 503)
+    assert 0.5 <= (retries.wait_before_retry(busy, 1, 0, 6) or 0) <= 0.525
+    monkeypatch.setattr(retries, "FIRST_BACKOFF", 8.0)
+    monkeypatch.setattr(retries, "LONGEST_BACKOFF", 30.0)
+    waits = [retries.wait_before_retry(down, 0, broken, 6) for broken in range(1, 8)]
+    assert waits.pop() is None, "six retries, and no more"
+    bounds = [(4, 8), (8, 16), *[(15, 30)] * 4]
+    assert all(least <= (wait or 0) <= most for wait, (least, most) in zip(waits, bounds, strict=True))
+    assert retries.wait_before_retry(busy, 18, 3, 6) is not None, "a 429 says little about its request"
+    assert retries.wait_before_retry(busy, 19, 0, 6) is None
+    assert retries.wait_before_retry(Fault("rejected", "bad", 400), 0, 1, 6) is None
 
 
 def test_votes_and_follow_up_questions(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing, contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -98,18 +99,19 @@ def test_a_description_may_speak_of_what_its_title_shows_and_of_no_more():
     assert row_problem(row(response="No field has 500 lumens here."), "description", Filters()) is None
 
 
+@contextmanager
 def quality(task="reasoning", **filters):
     student = CausalStudent(kind="causal", base="scratch", format="think", lora=None, quantization="none")
-    return Quality(
-        Recipe(
-            name="t",
-            task=task,
-            source=Source(path="x.jsonl", fields={"title": "t", "description": "d"}),
-            teacher=Teacher(provider="endpoint", model="m", base_url="http://127.0.0.1:9/v1"),
-            filters=Filters(**filters),
-            students={"s": student},
-        )
+    recipe = Recipe(
+        name="t",
+        task=task,
+        source=Source(path="x.jsonl", fields={"title": "t", "description": "d"}),
+        teacher=Teacher(provider="endpoint", model="m", base_url="http://127.0.0.1:9/v1"),
+        filters=Filters(**filters),
+        students={"s": student},
     )
+    with closing(Quality(recipe)) as screen:
+        yield screen
 
 
 def test_a_chat_may_be_short_where_no_length_is_named():

@@ -16,8 +16,11 @@ from recipes.rows import Example, LabelRow, Outcome, Reject, ResponseRow, storab
 from recipes.schema import Recipe
 from synth.content import Content
 from synth.journal import Failure
+from synth.tasks.cut import cut_off
 
 Lookup = Callable[[ChatRequest], "Reply | Failure | None"]
+Settled = LabelRow | ResponseRow | Reject
+"""What becomes of an example."""
 
 _LONGEST_ECHO = 4_000
 """Characters of a bad reply that are shown to the teacher again."""
@@ -33,12 +36,12 @@ class Task(Protocol):
         """Messages of a first request."""
         ...
 
-    def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], str | None]:
-        """The requests to send now; where there are none, the reason of a reject, or None for a row."""
+    def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], Settled | None]:
+        """The requests to send now; where there are none, what the replies make of the example."""
         ...
 
-    def settle(self, example: Example, lookup: Lookup) -> LabelRow | ResponseRow | Reject:
-        """The row that the replies make, or why they make none."""
+    def settle(self, example: Example, lookup: Lookup) -> Settled:
+        """The row that the replies make, or why they make none; a missing reply is such a reason."""
         ...
 
 
@@ -59,11 +62,15 @@ Read = TypeVar("Read", bound=Readable)
 
 @dataclass(slots=True)
 class Vote(Generic[Read]):
-    """How far one conversation has come: what to ask next, if anything, and the last thing that came back."""
+    """How far one conversation has come: what to ask next, if anything, and the last thing that came back.
+
+    cut: how the last reply was cut off, where it cannot be read.
+    """
 
     ask: ChatRequest | None = None
     reply: Reply | None = None
     answer: Read | None = None
+    cut: str | None = None
     failure: Failure | None = None
 
 
@@ -113,9 +120,12 @@ class Asking(Generic[Read]):
                 return vote
             vote.reply = found
             vote.answer = self.read(found)
-            if not tries_left or vote.answer.outcome not in ("malformed", "truncated"):
+            outcome, in_json = vote.answer.outcome, self.prompt.answer.kind != "word"
+            vote.cut = cut_off(found, outcome, self.sampling.max_tokens, in_json)
+            if outcome not in ("malformed", "truncated"):
                 return vote
-            messages += self._asked_again(messages[self.opening - 1], found, vote.answer)
+            if tries_left:
+                messages += self._asked_again(messages[self.opening - 1], found, vote.answer)
         return vote
 
     def _asked_again(self, question: Message, reply: Reply, answer: Read) -> tuple[Message, Message]:
@@ -134,6 +144,8 @@ def why_unusable(vote: Vote[Read]) -> tuple[str, str]:
         return "teacher_failed", f"{vote.failure.kind}: {vote.failure.message}"
     if vote.answer is None:
         return "not_recorded", "the journal has no reply to this request"
+    if vote.cut is not None:
+        return "truncated", vote.cut
     return vote.answer.outcome, vote.answer.problem
 
 

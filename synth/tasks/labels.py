@@ -34,16 +34,17 @@ class LabelTask:
         self.asking = Asking(recipe, prompt, self._read, self._wanted(), self.response_format)
         self.opening = self.asking.opening
 
-    def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], str | None]:
-        """The requests to send now; where there are none, the reason of a reject, or None for a row."""
+    def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], LabelRow | Reject | None]:
+        """The requests to send now; where there are none, what the replies make of the example."""
         votes = self.votes(example, lookup)
         requests = [vote.ask for vote in votes if vote.ask is not None]
-        problem = None if requests else self.decide(votes)[1]
-        return requests, problem[0] if problem is not None else None
+        return requests, None if requests else self._settled(example, votes)
 
     def settle(self, example: Example, lookup: Lookup) -> LabelRow | Reject:
         """The row that the replies make, or why they make none."""
-        votes = self.votes(example, lookup)
+        return self._settled(example, self.votes(example, lookup))
+
+    def _settled(self, example: Example, votes: Sequence[LabelVote]) -> LabelRow | Reject:
         winner, problem = self.decide(votes)
         if problem is None:
             return self._row(example, votes, winner)

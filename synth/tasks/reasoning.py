@@ -25,16 +25,16 @@ class ReasoningTask:
         self.asking = Asking(recipe, prompt, self._read, wanted, response_format(recipe, prompt))
         self.opening = self.asking.opening
 
-    def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], str | None]:
-        """The request to send now; where there is none, the reason of a reject, or None for a row."""
+    def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], ResponseRow | Reject | None]:
+        """The request to send now; where there is none, what the reply makes of the example."""
         vote = self._vote(example, lookup)
-        if vote.ask is not None:
-            return [vote.ask], None
-        return [], None if _usable(vote) is not None else _reason(vote, self.prompt)[0]
+        return ([], self._settled(example, vote)) if vote.ask is None else ([vote.ask], None)
 
     def settle(self, example: Example, lookup: Lookup) -> ResponseRow | Reject:
         """The row that the reply makes, or why it makes none."""
-        vote = self._vote(example, lookup)
+        return self._settled(example, self._vote(example, lookup))
+
+    def _settled(self, example: Example, vote: Vote[Reasoned]) -> ResponseRow | Reject:
         answer = _usable(vote)
         if answer is None:
             return teacher_reject(example, *_reason(vote, self.prompt), vote.reply)
