@@ -99,6 +99,10 @@ class Index:
         found = self._holdings.documents(ids)
         return {name: found[name] for name in dict.fromkeys(ids) if name in found}
 
+    def document_ids(self) -> list[str]:
+        """The ids of all documents, in the order in which they came in."""
+        return self._documents
+
     def each_document(self) -> Iterator[Document]:
         """Every document, in the order in which they came in."""
         return self._holdings.each_document()

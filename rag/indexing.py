@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 
 from rag.agreement import agrees, bring_to_agree
-from rag.embedder import embedding_fingerprint
+from rag.embedder import embedding_fingerprint, open_embedder
+from rag.index import Index
 from rag.index_folder import IndexFolder
 from rag.index_report import IndexReport, read_report
 from rag.indexing_pass import Pass
 from rag.ledger import Ledger, open_ledger
-from rag.lexical import open_lexical
-from rag.vectors import open_vectors
+from rag.lexical import Lexical, open_lexical
+from rag.vectors import VectorStore, open_vectors
 from recipes.console import say
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
@@ -61,8 +62,28 @@ def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexRep
             say(f"index: stopped; {ledger.counts()[0]:,} documents are in, and the same command goes on from there")
             raise
         ledger.set_fact("writing", False)
-    open_lexical(folder.path, ledger)
-    report.documents, report.chunks = ledger.counts()
+        report.documents, report.chunks = ledger.counts()
+        _set_threshold(recipe, ledger, store, open_lexical(folder.path, ledger), report)
+
+
+def _set_threshold(recipe: Recipe, ledger: Ledger, store: VectorStore, lexical: Lexical, report: IndexReport) -> None:
+    """Set anew how sure a search must be, where enough has changed since it was set."""
+    from rag.calibrate import FACT, calibrate, is_due, threshold_fact
+
+    assert recipe.retrieval is not None
+    changed = report.added + report.retexted + report.removed + int(ledger.fact("since threshold") or 0)
+    if not is_due(ledger.fact(FACT), recipe.retrieval, changed, report.documents):
+        ledger.set_fact("since threshold", changed)
+        return
+    index = Index(ledger, store, lexical, list(recipe.retrieval.catalogue.metadata))
+    threshold = calibrate(index, open_embedder(recipe), recipe.retrieval)
+    ledger.set_fact(FACT, threshold_fact(threshold, recipe.retrieval))
+    ledger.set_fact("since threshold", 0)
+    if threshold is not None:
+        say(
+            f"index: of held-out questions about the catalogue {threshold.refused:.0%} would be refused, of those it "
+            f"does not answer {threshold.accepted:.0%} let through (retrieval.refuse: {recipe.retrieval.refuse:g})"
+        )
 
 
 def _begin(recipe: Recipe, folder: IndexFolder, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rag.documents import Document
+from rag.stop_words import STOP_WORDS
 
 Kind = Callable[[Document, Callable[[str], float], random.Random], str]
 """document, how rare a word is, dice -> a question; empty where there is none to make."""
@@ -45,9 +46,15 @@ def phrase(document: Document, rare: Callable[[str], float], dice: random.Random
     return " ".join(words[start : start + 8])
 
 
-def title_question(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
-    """A plain question after it."""
-    return f"{dice.choice(('do you have', 'i am looking for', 'what can you tell me about'))} {document.title}?"
+def need(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """What a shopper who does not know the title might say: two or three words of the document among others."""
+    words = [word.lower() for word in _WORD.findall(f"{document.title} {document.body}")]
+    telling = sorted({word for word in words if len(word) > 3 and word.isalpha() and word not in STOP_WORDS})
+    if len(telling) < 3:
+        return ""
+    said = dice.sample(telling, dice.choice((2, 3)))
+    opener = dice.choice(("i need something for", "what do you have for", "looking for a", "which one is good with"))
+    return f"{opener} {' and '.join(said[:2])} {' '.join(said[2:])}"
 
 
 def misspelt(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
@@ -64,7 +71,7 @@ def misspelt(document: Document, rare: Callable[[str], float], dice: random.Rand
 
 
 KINDS: Mapping[str, Kind] = {
-    "title": title_words, "keywords": key_words, "phrase": phrase, "question": title_question, "misspelt": misspelt,
+    "title": title_words, "keywords": key_words, "phrase": phrase, "need": need, "misspelt": misspelt,
 }  # fmt: skip
 
 
