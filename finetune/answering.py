@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from finetune.decoding import Decoding, batches, in_halves
+from finetune.decoding import Decoding, batches, can_join, in_halves
 from finetune.formats import Renderer
 from finetune.response_losses import CHUNK, response_losses
 from finetune.streaming import text_pieces
@@ -52,6 +52,8 @@ class Generated:
 class GenerativeStudent:
     """A student of kind causal, or its base. `student` says its format and how it answers.
 
+    stops: ids of the tokens that end an answer. positions: tokens of prompt and answer that the model takes. joins:
+    whether batches that `begin` makes can be joined. device: where it computes (cpu, cuda, mps).
     Raises TrainingError where the tokenizer does not fit the format.
     """
 
@@ -61,8 +63,10 @@ class GenerativeStudent:
         self._model: Any = cast(Any, model).eval()
         self._tokens = len(tokenizer)
         config = getattr(model, "generation_config", None)
-        self._stops = set(self.renderer.stops_with(getattr(config, "eos_token_id", None)))
-        self._positions: int = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        self.stops = set(self.renderer.stops_with(getattr(config, "eos_token_id", None)))
+        self.positions: int = getattr(model.config, "max_position_embeddings", None) or 1 << 30
+        self.joins = can_join(model)
+        self.device: str = model.device.type
 
     def answer(
         self, questions: Sequence[Question], answering: Answering | None = None, seed: int = 0
@@ -73,7 +77,7 @@ class GenerativeStudent:
         answering = answering or self.answering
         prompts = [self.renderer.encode_prompt(one.question, one.history) for one in questions]
         answers: list[list[int]] = [[] for _ in prompts]
-        short = [place for place, ids in enumerate(prompts) if len(ids) < self._positions]
+        short = [place for place, ids in enumerate(prompts) if len(ids) < self.positions]
         lengths = [len(prompts[place]) for place in short]
 
         def fill(places: list[int]) -> None:
@@ -82,7 +86,7 @@ class GenerativeStudent:
             for row, token in self._generate([prompts[place] for place in places], answering, seed):
                 answers[places[row]].append(token)
 
-        for batch in batches(lengths, answering.max_new_tokens, self._cache_tokens()):
+        for batch in batches(lengths, answering.max_new_tokens, self.cache_tokens()):
             in_halves([short[place] for place in batch], fill, _ONE_ANSWER)
         return [self._generated(ids) for ids in answers]
 
@@ -95,20 +99,24 @@ class GenerativeStudent:
         Raises TrainingError for a question that is too long for the model.
         """
         prompt = self.renderer.encode_prompt(question.question, question.history)
-        if len(prompt) >= self._positions:
+        if len(prompt) >= self.positions:
             raise TrainingError(
-                f"the question has {len(prompt):,} tokens and the model takes {self._positions:,}: ask a shorter one"
+                f"the question has {len(prompt):,} tokens and the model takes {self.positions:,}: ask a shorter one"
             )
         said: list[int] = []
 
         def words() -> Iterator[int]:
             for _, token in self._generate([prompt], answering or self.answering, seed):
                 said.append(token)
-                if token not in self._stops:
+                if token not in self.stops:
                     yield token
 
         yield from text_pieces(words(), self.renderer.decode)
         return self._generated(said)
+
+    def begin(self, prompt: list[int], answering: Answering, seed: int) -> Decoding:
+        """A batch of one prompt; where `joins` it may join another of this student, whatever their settings."""
+        return Decoding(self._model, [prompt], answering, self._tokens, seed, self.joins)
 
     def losses(self, rows: Sequence[ResponseRow]) -> list[tuple[float, int]]:
         """For each row the summed negative log-likelihood (nats) of its response and the end token, given its question
@@ -116,7 +124,7 @@ class GenerativeStudent:
         """
         encoded = [self.renderer.encode_response(row) for row in rows]
         found = [(0.0, 0)] * len(rows)
-        short = [place for place, one in enumerate(encoded) if len(one.input_ids) <= self._positions]
+        short = [place for place, one in enumerate(encoded) if len(one.input_ids) <= self.positions]
         lengths = [len(encoded[place].input_ids) for place in short]
 
         def fill(places: list[int]) -> None:
@@ -131,12 +139,12 @@ class GenerativeStudent:
     def _generate(self, prompts: list[list[int]], answering: Answering, seed: int) -> Iterator[tuple[int, int]]:
         """(row, token), a token of every row at a step, until each has ended; the tokens that end it included."""
         decoding = Decoding(self._model, prompts, answering, self._tokens, seed)
-        room = [min(answering.max_new_tokens, self._positions - len(ids)) for ids in prompts]
+        room = [min(answering.max_new_tokens, self.positions - len(ids)) for ids in prompts]
         left = list(range(len(prompts)))
         for taken in range(1, answering.max_new_tokens + 1):
             tokens = decoding.step()
             yield from zip(left, tokens, strict=True)
-            going = [place for place, row in enumerate(left) if tokens[place] not in self._stops and taken < room[row]]
+            going = [place for place, row in enumerate(left) if tokens[place] not in self.stops and taken < room[row]]
             if not going:
                 return
             if len(going) < len(left):
@@ -144,12 +152,12 @@ class GenerativeStudent:
                 left = [left[place] for place in going]
 
     def _generated(self, ids: list[int]) -> Generated:
-        stopped = bool(ids) and ids[-1] in self._stops
+        stopped = bool(ids) and ids[-1] in self.stops
         text = self.renderer.decode(ids[:-1] if stopped else ids)
         parsed = self.renderer.parse(text)
         return Generated(text, parsed.reasoning, parsed.response, parsed.valid, stopped, len(ids))
 
-    def _cache_tokens(self) -> int:
+    def cache_tokens(self) -> int:
         """Tokens whose keys and values there is memory for."""
         config: Any = self._model.config
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
