@@ -16,7 +16,7 @@ from finetune.bases import Base
 from finetune.causal_model import check_fit, load_causal, load_causal_tokenizer
 from finetune.course import CausalCourse
 from finetune.formats import Renderer
-from finetune.hardware import Machine, Precision, find_machine
+from finetune.hardware import DTYPES, Machine, find_machine
 from finetune.permissions import as_usual
 from finetune.record import Record, write_record
 from finetune.silence import quiet
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 BASE_FILE = "base.json"
 ADAPTER_FILE = "adapter_model.safetensors"
-DTYPES: dict[Precision, Literal["float32", "bfloat16", "float16"]] = {
-    "fp32": "float32",
-    "bf16": "bfloat16",
-    "fp16": "float16",
-}
 EDGE = 1 << 16
 """Bytes at each end of a weights file that its print is taken of: a whole 16 GB would take half a minute to read."""
 PROBE = tuple(range(3, 11))
@@ -104,7 +99,7 @@ def load_model(folder: Path, machine: Machine | None = None) -> tuple[PreTrained
         return _whole_model(folder, machine)
     record, base = read_base(folder)
     with quiet():
-        tokenizer = load_causal_tokenizer(_here(folder))
+        tokenizer = student_tokenizer(folder)
         model = load_causal(base, machine, record.quantization == "nf4")
         check_fit(base, model, tokenizer, record.max_length)
         tuned = _put_on(model, folder, base)
@@ -122,7 +117,16 @@ def load_base(folder: Path, machine: Machine | None = None) -> tuple[PreTrainedM
     record, base = read_base(folder)
     with quiet():
         model = load_causal(base, machine or find_machine(), record.quantization == "nf4")
-        return model, load_causal_tokenizer(_here(folder))
+        return model, student_tokenizer(folder)
+
+
+def student_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a trained student. Raises TrainingError where it is not there or damaged."""
+    here = _here(folder)
+    try:
+        return load_causal_tokenizer(here)
+    except TrainingError:
+        raise TrainingError(f"the tokenizer of the student in {folder} is missing or damaged: train it again") from None
 
 
 def read_base(folder: Path) -> tuple[BaseRecord, Base]:
@@ -187,7 +191,7 @@ def _put_on(model: PreTrainedModel, folder: Path, base: Base) -> PeftModel:
 def _whole_model(folder: Path, machine: Machine) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     here = _here(folder)
     with quiet():
-        return load_causal(here, machine, nf4=False), load_causal_tokenizer(here)
+        return load_causal(here, machine, nf4=False), student_tokenizer(folder)
 
 
 def _here(folder: Path) -> Base:

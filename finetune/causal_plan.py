@@ -49,14 +49,9 @@ def _plan_gpu(course: CausalCourse, each: int, backend: Literal["unsloth", "plai
         say(f"{course.title}: no memory plan ({model}); one row at a time unless micro_batch says otherwise")
         return Plan(largest_divisor(each, student.micro_batch or 1), student.gradient_checkpointing != "off", backend)
     device = this_gpu(course.machine.precision == "bf16")
-    wanted = settings_of(
-        device=device, unsloth=backend == "unsloth", max_length=student.max_length, batch_size=each,
-        micro_batch=None if student.micro_batch is None else largest_divisor(each, student.micro_batch),
-        quantization=student.quantization, rank=None if student.lora is None else student.lora.rank,
-        targets=() if student.lora is None else student.lora.targets, optimizer=student.optimizer,
-        gradient_checkpointing=student.gradient_checkpointing, precision=course.machine.precision, backend=backend,
-    )  # fmt: skip
-    found = fit(model, wanted, device)
+    rows = None if student.micro_batch is None else largest_divisor(each, student.micro_batch)
+    here = {"batch_size": each, "micro_batch": rows, "precision": course.machine.precision, "backend": backend}
+    found = fit(model, settings_of(student.model_copy(update=here), device, backend == "unsloth"), device)
     if found.refusal is not None and not named:
         raise TrainingError(f"{course.title}: {found.refusal}; to try it all the same, name micro_batch and "
                             "gradient_checkpointing in the recipe")  # fmt: skip
@@ -88,12 +83,8 @@ def _architecture(course: CausalCourse) -> Architecture | str:
     from transformers import AutoConfig
 
     from finetune.bases import load_pretrained
-    from recipes.architecture import Architecture, read_architecture
+    from recipes.architecture import read_architecture, scratch_architecture
 
     if course.student.base == "scratch":
-        shape = course.student.scratch
-        return Architecture(
-            "scratch", shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
-            shape.hidden // shape.heads, shape.vocabulary, tied=True,
-        )  # fmt: skip
+        return scratch_architecture(course.student.scratch)
     return read_architecture(course.base.name, load_pretrained(AutoConfig, course.base).to_dict())

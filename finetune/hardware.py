@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from finetune import processes
+from recipes.devices import Precision
 from recipes.errors import TrainingError
 
 if TYPE_CHECKING:
     import torch
 
 Device = Literal["cpu", "cuda", "mps"]
-Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: dict[Precision, Literal["float32", "bfloat16", "float16"]] = {
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+}
+"""Precision -> its name in torch and in a config.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class Machine:
         """The precision as torch names it."""
         import torch
 
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+        found: torch.dtype = getattr(torch, DTYPES[self.precision])
+        return found
 
 
 def find_machine(precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto") -> Machine:

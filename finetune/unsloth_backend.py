@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from finetune import processes
+from recipes.backends import without_unsloth
 from recipes.errors import TrainingError
 from recipes.keys import read_key
 from recipes.schema import Recipe
@@ -35,12 +36,9 @@ def uses_unsloth(student: CausalStudent) -> bool:
 
 
 def _why_not(student: CausalStudent) -> str | None:
-    if student.lora is None:
-        return "it trains adapters here, and lora is null"
-    if student.packing == "packed":
-        return "its attention does not keep packed rows apart"
-    if student.precision == "fp32":
-        return "it trains in 16 bits, and precision is fp32"
+    never = without_unsloth(student)
+    if never is not None:
+        return never
     if find_spec("unsloth") is None:
         return "it is not installed (pip install tutelage[unsloth])"
     import torch

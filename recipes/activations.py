@@ -18,9 +18,9 @@ from recipes.settings import Backend, Settings
 WIDTH: dict[Precision, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
 """Bytes of a number."""
 
-CHUNK_LOGIT = 16.5
-"""Of a logit in TRL's chunked loss, recomputed in the backward pass: logits, log-softmax, its exponential and their
-product (the entropy that TRL logs) in float32, counted on a CPU."""
+CHUNK_LOGIT = 12
+"""Of a logit in TRL's chunked loss as it is taken here, recomputed in the backward pass: log-softmax, its gradient and
+that of the logits in float32, counted on a CPU."""
 HF_LOGIT = 16
 """Of a logit in transformers' loss: float32 logits, log-softmax, and the gradients of both."""
 
@@ -51,7 +51,7 @@ def checkpoint(model: Architecture, settings: Settings) -> int:
 
 
 def is_masked(settings: Settings) -> bool:
-    """Whether attention is given a mask: transformers then repeats keys and values for every query head."""
+    """Whether attention is given a mask."""
     return settings.masked and settings.backend == "plain"
 
 
@@ -74,12 +74,19 @@ def kept(model: Architecture, settings: Settings) -> int:
     if MAKINGS[settings.backend].fused:  # inputs and outputs of two norms; queries, attention; keys, values; gate, up
         return width * (4 * model.hidden + 2 * model.queries + 2 * model.keys + 2 * model.intermediate)
     norms = 2 * (4 + width) * model.hidden  # each: its input in float32, its output
-    heads = 2 * model.queries + 2 * (model.queries if is_masked(settings) else model.keys)
+    heads = 2 * model.queries + 2 * (model.queries if _repeats(settings) else model.keys)
+    if settings.backend == "plain" and not is_masked(settings):
+        heads += model.queries  # rows attend one by one, and what they give is put together again
     if model.qk_norm:
         norms += (4 + width) * (model.queries + model.keys)
     mlp = 4 * model.intermediate  # gate, its activation, up, their product
     adapters = 0 if settings.rank is None else settings.rank * len(settings.targets)
     return norms + width * (heads + mlp + adapters)
+
+
+def _repeats(settings: Settings) -> bool:
+    """Whether keys and values are repeated for every query head: with a mask transformers does so."""
+    return is_masked(settings) or (settings.repeated and settings.backend == "plain")
 
 
 def gradients(model: Architecture, settings: Settings) -> int:
@@ -103,4 +110,4 @@ def logits(model: Architecture, settings: Settings, tokens: int) -> int:
         return 0
     if settings.backend == "hf":
         return HF_LOGIT * model.vocabulary * tokens
-    return int(CHUNK_LOGIT * model.vocabulary * min(settings.loss_chunk, tokens))
+    return CHUNK_LOGIT * model.vocabulary * min(settings.loss_chunk, tokens)

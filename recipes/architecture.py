@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recipes.students import Scratch
+
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of one block, as checkpoints name them."""
 _ATTENTION, _MLP = LINEARS[:4], LINEARS[4:]
 
 _SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-_KINDS = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite")
+KINDS = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite")
 """model_type of the models that are built so: their parameter counts are held by a test against transformers."""
 
 
@@ -84,11 +86,19 @@ class Architecture:
         return self.layers * sum(rank * sum(self.shape(name)) for name in LINEARS if name in targets)
 
 
+def scratch_architecture(shape: Scratch) -> Architecture:
+    """What `base: scratch` makes."""
+    return Architecture(
+        "scratch", shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
+        shape.hidden // shape.heads, shape.vocabulary, tied=True,
+    )  # fmt: skip
+
+
 def read_architecture(name: str, config: Mapping[str, Any]) -> Architecture | str:
     """The architecture that a config.json tells of, or a sentence on why no plan can be made from it."""
     kind = config.get("model_type")
-    if kind not in _KINDS:
-        return f"{name} is of the kind {kind or 'that its config.json does not name'}; plans know {', '.join(_KINDS)}"
+    if kind not in KINDS:
+        return f"{name} is of the kind {kind or 'that its config.json does not name'}; plans know {', '.join(KINDS)}"
     quantised = _other_quantisation(config)
     if quantised:
         return f"{name} is quantised by {quantised}; a plan needs the 16-bit model or a bitsandbytes 4-bit one"

@@ -35,11 +35,6 @@ class Device:
             return "bf16"
         return "fp16" if self.gpu else "fp32"
 
-    def __str__(self) -> str:
-        if self.usable is None:
-            return self.name
-        return f"{self.name}: {self.usable:.1f} GiB usable, {self.precision}"
-
 
 DEVICES = {
     "t4": Device("T4", 14.5, bf16=False),

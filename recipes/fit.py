@@ -34,6 +34,12 @@ class Fit:
         """Micro-batches in an optimizer step; times micro_batch it is the batch size asked."""
         return self.settings.batch_size // self.micro_batch
 
+    def place(self) -> str:
+        """The device, what of it can be used, and what is computed in: the recipe's precision where it names one."""
+        usable = self.device.usable
+        room = "" if usable is None else f": {usable:.1f} GiB usable"
+        return f"{self.device.name}{room}, {self.settings.dtype}"
+
     def lines(self) -> list[str]:
         """The plan in plain text: a table by component, and what it comes to."""
         sizes = [(part.name, part.size) for part in self.memory.parts]
@@ -43,7 +49,7 @@ class Fit:
         confirmed = "a GPU" if self.device.gpu else "this machine"
         base = f"{self.model.name}, {_count(self.model.parameters)} parameters"
         return [
-            f"{base}, by {self.settings.backend} on {self.device}",
+            f"{base}, by {self.settings.backend} on {self.place()}",
             *(f"  {name:<{width}}  {size / GIB:6.2f} GiB" for name, size in sizes),
             total,
             *self._outcome(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from recipes.architecture import Architecture
+from recipes.architecture import Architecture, scratch_architecture
 from recipes.base_configs import find_architecture
 from recipes.devices import GIB, Device, card, cpu, find_device
 from recipes.doctor import bf16_cpu, find_gpus, memory_bytes
@@ -53,21 +53,12 @@ def memory_refusals(recipe: Recipe, names: list[str]) -> list[str]:
     return found
 
 
-def plan_memory(recipe: Recipe, name: str, device: Device, unsloth: bool, backend: str | None = None) -> Fit | str:
+def plan_memory(recipe: Recipe, name: str, device: Device, unsloth: bool) -> Fit | str:
     """How a student's training fits a device, or why nothing can be said."""
-    student = recipe.causal(name)
-    model = architecture_of(recipe, name)
-    if isinstance(model, str):
-        return model
-    lora = student.lora
-    wanted = settings_of(
-        device=device, unsloth=unsloth, max_length=student.max_length, batch_size=student.batch_size,
-        micro_batch=student.micro_batch, quantization=student.quantization, rank=None if lora is None else lora.rank,
-        targets=() if lora is None else lora.targets, optimizer=student.optimizer,
-        gradient_checkpointing=student.gradient_checkpointing, precision=student.precision,
-        backend="plain" if backend == "plain" else student.backend,
-    )  # fmt: skip
-    return fit(model, wanted, device)
+    student, model = recipe.causal(name), architecture_of(recipe, name)
+    if student.backend == "unsloth" and not device.gpu:
+        return f"backend: unsloth needs a CUDA GPU, and {device.name} is none; name one with --device"
+    return model if isinstance(model, str) else fit(model, settings_of(student, device, unsloth), device)
 
 
 def architecture_of(recipe: Recipe, name: str) -> Architecture | str:
@@ -76,13 +67,9 @@ def architecture_of(recipe: Recipe, name: str) -> Architecture | str:
     if other is not None:
         return architecture_of(recipe, other)
     student = recipe.causal(name)
-    if student.base != "scratch":
-        return find_architecture(student.base, recipe.resolve(""), student.revision)
-    shape = student.scratch
-    return Architecture(
-        "scratch", shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
-        shape.hidden // shape.heads, shape.vocabulary, tied=True,
-    )  # fmt: skip
+    if student.base == "scratch":
+        return scratch_architecture(student.scratch)
+    return find_architecture(student.base, recipe.resolve(""), student.revision)
 
 
 def _lines(recipe: Recipe, name: str, student: CausalStudent, device: Device, unsloth: bool) -> list[str]:
@@ -90,10 +77,10 @@ def _lines(recipe: Recipe, name: str, student: CausalStudent, device: Device, un
     if isinstance(plan, str):
         return [f"no memory plan: {plan}"]
     if plan.refusal is None and plan.memory.total < _NOTHING:
-        return [f"{plan.model.name}, about {plan.memory.total / GIB:.1f} GiB on {device}"]
+        return [f"{plan.model.name}, about {plan.memory.total / GIB:.1f} GiB on {plan.place()}"]
     if plan.settings.backend != "unsloth" or student.backend == "unsloth":
         return plan.lines()
-    plain = plan_memory(recipe, name, device, unsloth, "plain")
+    plain = plan_memory(recipe, name, device, unsloth=False)
     assert isinstance(plain, Fit)
     without = f"does not fit: {plain.refusal}" if plain.refusal else (
         f"micro-batch {plain.micro_batch} x {plain.accumulation} accumulated, gradient checkpointing "

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recipes.architecture import LINEARS
+from recipes.backends import without_unsloth
 from recipes.devices import Device, Precision
+from recipes.students import CausalStudent
 
 Backend = Literal["unsloth", "plain", "hf"]
 """hf: transformers and peft as they were in 2024, for the published table alone; no student is trained so."""
@@ -25,8 +27,8 @@ class Settings:
     too, as unsloth/*-bnb-4bit are and as this project quantises.
     checkpointing: recompute activations, None: where needed to fit. dtype: what is computed in; adapters, and the
     weights of a training without adapters, are held in `trained`.
-    masked: rows are packed or padded, so that attention needs a mask; False for one row alone, and no matter to
-    kernels that need none (unsloth). gpu: False leaves out what CUDA takes.
+    masked: rows are padded, so that attention needs a mask; packed rows need none. repeated: attention wants as many
+    keys and values as queries. Both are no matter to unsloth. gpu: False leaves out what CUDA takes.
     """
 
     max_length: int
@@ -42,7 +44,8 @@ class Settings:
     dtype: Precision = "bf16"
     trained: Precision = "fp32"
     loss_chunk: int = LOSS_CHUNK
-    masked: bool = True
+    masked: bool = False
+    repeated: bool = False
     gpu: bool = True
 
     def __post_init__(self) -> None:
@@ -52,38 +55,23 @@ class Settings:
             raise ValueError("weights in 4 bits cannot be trained")
 
 
-def settings_of(
-    *,
-    device: Device,
-    unsloth: bool,
-    max_length: int,
-    batch_size: int,
-    micro_batch: int | None,
-    quantization: Literal["nf4", "none"],
-    rank: int | None,
-    targets: tuple[str, ...],
-    optimizer: Optimizer,
-    gradient_checkpointing: Literal["auto", "on", "off"],
-    precision: Literal["auto", "bf16", "fp16", "fp32"],
-    backend: Literal["auto", "unsloth", "plain"],
-) -> Settings:
-    """The settings of a causal student, its words as a recipe has them, on a device.
+def settings_of(student: CausalStudent, device: Device, unsloth: bool) -> Settings:
+    """The settings of a student on a device.
 
-    unsloth: whether it can be had there; it never can without a GPU. targets: names as peft matches them, or
-    all-linear; adapters elsewhere than in the blocks' linear layers are not counted.
+    unsloth: whether it can be had there; it never can without a GPU. Adapters elsewhere than in the blocks' linear
+    layers are not counted.
     """
-    can = unsloth and device.gpu
+    can = unsloth and device.gpu and without_unsloth(student) is None
+    dtype = device.precision if student.precision == "auto" else student.precision
+    targets = () if student.lora is None else student.lora.targets
     return Settings(
-        max_length=max_length, batch_size=batch_size, micro_batch=micro_batch, rank=rank, targets=_adapted(targets),
-        quantised=quantization == "nf4", optimizer=optimizer,
-        backend=("unsloth" if can else "plain") if backend == "auto" else backend,
-        checkpointing={"auto": None, "on": True, "off": False}[gradient_checkpointing],
-        dtype=device.precision if precision == "auto" else precision, gpu=device.gpu,
+        max_length=student.max_length, batch_size=student.batch_size, micro_batch=student.micro_batch,
+        rank=None if student.lora is None else student.lora.rank,
+        targets=tuple(name for name in LINEARS if name in {target.rpartition(".")[2] for target in targets}),
+        quantised=student.quantization == "nf4", optimizer=student.optimizer,
+        backend=("unsloth" if can else "plain") if student.backend == "auto" else student.backend,
+        checkpointing={"auto": None, "on": True, "off": False}[student.gradient_checkpointing], dtype=dtype,
+        masked=student.packing == "grouped",
+        repeated=device.gpu and (not device.bf16 or dtype == "fp32"),  # Flash attention wants Ampere and 16 bits
+        gpu=device.gpu,
     )  # fmt: skip
-
-
-def _adapted(targets: tuple[str, ...]) -> tuple[str, ...]:
-    """The linear layers of a block that the targets match: by their name, or a path that ends in it."""
-    if "all-linear" in targets:
-        return LINEARS
-    return tuple(name for name in LINEARS if name in {target.rpartition(".")[2] for target in targets})

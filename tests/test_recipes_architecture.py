@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from recipes.architecture import LINEARS, Architecture, read_architecture
+from recipes.architecture import KINDS, LINEARS, Architecture, read_architecture
 from recipes.base_configs import LLAMA_3_8B, SHIPPED, find_architecture
 
 SMALL = {
@@ -56,6 +56,17 @@ def test_parameters_are_those_of_transformers(kind, changes):
         assert found.parameters == model.num_parameters()
     linears = [value for name, value in model.named_parameters() if name.split(".")[-2] in LINEARS and value.ndim == 2]
     assert found.linear_parameters == sum(value.numel() for value in linears)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_every_kind_are_packed_and_so_planned_without_a_mask(kind):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from finetune.causal_model import packs_exactly
+
+    changes = {"pad_token_id": 0} if kind == "smollm3" else {}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SMALL, **changes))
+    assert packs_exactly(model, SMALL["vocab_size"])
 
 
 def test_adapters_are_those_of_peft():

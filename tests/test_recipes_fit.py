@@ -9,13 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from recipes.architecture import LINEARS, Architecture
+from recipes.architecture import Architecture
 from recipes.base_configs import LLAMA_3_8B
 from recipes.devices import GIB, Device, cpu, find_device
 from recipes.fit import Fit, fit
 from recipes.memory import memory_of
 from recipes.room import COMFORT, choices, longest, settle
 from recipes.settings import Settings, settings_of
+from recipes.students import CausalStudent
 
 UNSLOTH = Settings(2048, backend="unsloth")
 T4, RTX = find_device("t4"), find_device("rtx4060")
@@ -74,10 +75,10 @@ def test_a_micro_batch_that_is_given_is_kept():
         (
             Settings(2048),
             "rtx4060",
-            "one row of 2,048 tokens at once takes 8.05 GiB and the RTX 4060 has 7.60; "
-            "set backend to unsloth, or max_length to 736",
+            "one row of 2,048 tokens at once takes 8.03 GiB and the RTX 4060 has 7.60; "
+            "set backend to unsloth, or max_length to 1,208",
         ),
-        (Settings(2048, quantised=False), "t4", "takes 17.65 GiB and the T4 has 14.50; set quantization to nf4"),
+        (Settings(2048, quantised=False), "t4", "takes 17.57 GiB and the T4 has 14.50; set quantization to nf4"),
         (
             Settings(2048, quantised=False, optimizer="adamw"),
             "rtx4060",
@@ -202,21 +203,40 @@ def test_a_device_of_unknown_memory_holds_everything():
     assert found.refusal is None and found.lines()[-4].endswith(" GiB")
 
 
-WORDS = {
-    "max_length": 2048, "batch_size": 8, "micro_batch": None, "quantization": "nf4", "rank": 16, "targets": LINEARS,
-    "optimizer": "adamw_8bit", "gradient_checkpointing": "auto", "precision": "auto", "backend": "auto",
-}  # fmt: skip
+def student(**words) -> CausalStudent:
+    return CausalStudent.model_validate({"kind": "causal", "base": "b", "format": "think", **words})
 
 
 def test_the_words_of_a_recipe_become_settings():
-    found = settings_of(device=T4, unsloth=True, **WORDS)
-    assert found == Settings(2048, backend="unsloth", dtype="fp16")
-    assert settings_of(device=T4, unsloth=False, **WORDS).backend == "plain"
-    processor = settings_of(device=cpu(0), unsloth=True, **WORDS)
-    assert (processor.backend, processor.dtype, processor.gpu) == ("plain", "fp32", False)
-    other = {**WORDS, "quantization": "none", "gradient_checkpointing": "off", "precision": "bf16", "backend": "plain"}
-    found = settings_of(device=T4, unsloth=True, **other)
+    found = settings_of(student(), T4, unsloth=True)
+    assert found == Settings(2048, backend="unsloth", dtype="fp16", repeated=True)
+    assert settings_of(student(), T4, unsloth=False).backend == "plain"
+    processor = settings_of(student(), cpu(0), unsloth=True)
+    assert (processor.backend, processor.dtype, processor.gpu, processor.repeated) == ("plain", "fp32", False, False)
+    other = student(quantization="none", gradient_checkpointing="off", precision="bf16", backend="plain")
+    found = settings_of(other, T4, unsloth=True)
     assert (found.quantised, found.checkpointing, found.dtype, found.backend) == (False, False, "bf16", "plain")
-    some = settings_of(device=T4, unsloth=True, **{**WORDS, "targets": ("self_attn.q_proj", "down_proj", "lm_head")})
-    assert some.targets == ("q_proj", "down_proj")
-    assert settings_of(device=T4, unsloth=True, **{**WORDS, "targets": ("all-linear",)}).targets == LINEARS
+    some = student(lora={"targets": ["self_attn.q_proj", "down_proj", "lm_head"]})
+    assert settings_of(some, T4, unsloth=True).targets == ("q_proj", "down_proj")
+
+
+def test_rows_that_are_padded_need_a_mask_and_cards_before_ampere_repeat_keys():
+    assert settings_of(student(packing="grouped"), RTX, unsloth=False).masked
+    found = settings_of(student(), RTX, unsloth=False)
+    assert (found.masked, found.repeated) == (False, False)
+    assert settings_of(student(precision="fp32"), RTX, unsloth=False).repeated
+
+
+@pytest.mark.parametrize(
+    "words", [{"precision": "fp32"}, {"packing": "packed"}, {"lora": None, "quantization": "none"}], ids=str
+)
+def test_what_unsloth_cannot_train_is_planned_without_it(words):
+    assert settings_of(student(**words), RTX, unsloth=True).backend == "plain"
+
+
+def test_a_recipes_own_precision_is_the_one_that_is_told():
+    found = fit(LLAMA_3_8B, settings_of(student(precision="bf16"), T4, unsloth=True), T4)
+    assert found.lines()[0].endswith("by unsloth on T4: 14.5 GiB usable, bf16")
+    assert any(line.strip().startswith("embedding, head and norms, bf16") for line in found.lines())
+    assert fit(LLAMA_3_8B, settings_of(student(), T4, unsloth=True), T4).lines()[0].endswith("usable, fp16")
+    assert fit(LLAMA_3_8B, settings_of(student(), cpu(0), unsloth=True), cpu(0)).place() == "CPU, fp32"

@@ -18,7 +18,7 @@ task: description
 source: {path: products.jsonl, fields: {title: title, description: content}}
 students:
   big: {kind: causal, base: unsloth/llama-3-8b-bnb-4bit, format: alpaca, instruction: Describe.}
-  next: {kind: causal, base: students.big, format: alpaca, instruction: Describe., max_length: 1024}
+  next: {kind: causal, base: students.big, format: alpaca, instruction: Describe., max_length: 1536}
   small: {kind: causal, base: scratch, lora: null, quantization: none, format: alpaca, instruction: Describe.}
 """
 
@@ -64,6 +64,14 @@ def test_refusals_are_those_of_this_machines_gpu(recipe, monkeypatch):
     assert memory_plan.memory_refusals(stands, ["big"]) == []
     monkeypatch.setattr(memory_plan, "this_device", lambda: card("H100", 81559, True))
     assert memory_plan.memory_refusals(made, ["big", "next", "small"]) == []
+
+
+def test_unsloth_that_a_recipe_asks_for_needs_a_gpu(recipe, capsys):
+    assert main(["plan", str(recipe), "--device", "cpu", "--set", "students.big.backend=unsloth"]) == 0
+    assert (
+        "big: no memory plan: backend: unsloth needs a CUDA GPU, and CPU is none; name one with --device"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_base_that_is_not_known_is_said_to_be(recipe, capsys):

@@ -16,7 +16,7 @@ CATALOGUE = '{"sku": "a1", "name": "Tea warmer", "text": "Keeps tea warm.", "usd
 
 
 def recipe_with(folder: Path, retrieval: dict[str, Any] | None, assistant: dict[str, Any] | None = None) -> Path:
-    (folder / "things.jsonl").write_text(CATALOGUE)
+    (folder / "things.jsonl").write_text(CATALOGUE * 3)
     recipe: dict[str, Any] = {
         "name": "shop",
         "task": "description",
@@ -100,5 +100,5 @@ def test_what_an_index_is_made_from(tmp_path: Path) -> None:
     assert inputs(top_k=2, candidates=9) == first, "how it is searched is no part of it"
     assert inputs(chunk_tokens=100)["chunks and server"] != first["chunks and server"]
     assert inputs(embedding={"model": "minilm", "max_tokens": 64})["embedding"] != first["embedding"]
-    (tmp_path / "things.jsonl").write_text(CATALOGUE * 2)
+    (tmp_path / "things.jsonl").write_text(CATALOGUE * 4)
     assert index_inputs(load_recipe(tmp_path / "recipe.yaml"))["catalogue file"] != first["catalogue file"]
