@@ -58,7 +58,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
         for sentence in examples.shortfalls():
             say(sentence)
         if prompt is None:
-            funnel = Funnel(recipe, examples.counts())
+            funnel = Funnel(recipe, examples.counts(), examples.left_out())
             _write(run, lambda example: given_row(recipe.task, example), screen, examples, funnel)
         else:
             journal = opened.enter_context(_journal(recipe, run))

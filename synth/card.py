@@ -9,6 +9,7 @@ import yaml
 from recipes.prompts import Prompt
 from recipes.rows import SPLITS
 from recipes.schema import TEACHERLESS, Recipe
+from synth.funnel import turns_told
 
 _WHAT = {
     "classify": "Texts labelled by a language model (silver labels)",
@@ -16,6 +17,23 @@ _WHAT = {
     "description": "Titles of products, each with its description",
     "chat": "Questions and responses of conversations",
 }
+_GIVEN = {
+    "description": "- No teacher was asked: titles and descriptions are the source's own, cleaned of markup.",
+    "chat": "- No teacher was asked: questions and responses are the source's own.",
+}
+_GROUP = "`group` is shared by near duplicates"
+_COLUMNS = {
+    "reasoning": "Written by the teacher: `question`, which a student is asked, and `reasoning` and `response`, which "
+    "it is to answer; `outcome` is repaired where its reply had to be mended, else clean. `fields` holds the cleaned "
+    "source text that the response is checked against; a model that reads it needs it for every answer. `history` is "
+    f"empty; {_GROUP}.",
+    "description": "`question` is the title and `response` the description, both cleaned; `fields` holds the two under "
+    f"their names. {_GROUP}. `history` is empty, `reasoning` null and `outcome` clean in every row.",
+    "chat": "`question` is what a student is asked, after the turns of `history`; `response` is what it is to answer, "
+    "after `reasoning` where the source has some (else null). {fields} "
+    f"{_GROUP} and by the rows of one conversation; `outcome` is clean in every row.",
+}
+"""What stands in the columns of a generative task."""
 
 
 def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> str:
@@ -33,7 +51,7 @@ def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -
         ],
     }
     parts = [_about(recipe), _made(recipe, prompt), _counts(recipe, facts)]
-    parts += [_columns(recipe) if recipe.task == "classify" else _response_columns(prompt), _licence(recipe, prompt)]
+    parts += [_columns(recipe), _licence(recipe, prompt)]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n" + "\n".join(parts)
 
 
@@ -49,14 +67,16 @@ def _about(recipe: Recipe) -> str:
 def _made(recipe: Recipe, prompt: Prompt | None) -> str:
     source = recipe.source
     where = f"Hub data set {_code(source.hub)}" if source.hub else _code(source.path or "")
-    where += f", revision {_code(source.revision)}" if source.revision else ""
+    for name, value in (("configuration", source.config), ("file", source.file), ("revision", source.revision)):
+        where += f", {name} {_code(value)}" if value else ""
     test = source.test_split or source.test_path
     tested = f"; test rows from {_code(test)}" if test else ""
     lines = [
         f"- Source: {where}{tested}; split with seed {source.seed}.",
-        *(_asked(recipe, prompt) if prompt is not None else ["- No teacher was asked."]),
+        *(_asked(recipe, prompt) if prompt is not None else [_GIVEN[recipe.task]]),
         "- Exact duplicates were dropped; near duplicates (word 3-grams, Jaccard similarity from "
-        f"{source.near_duplicate:g}) stand on one side of the split.",
+        f"{source.near_duplicate:g}) stand on one side of the split"
+        + (", and so do the rows of one conversation." if recipe.task == "chat" else "."),
         *([] if recipe.task == "classify" else [f"- Rows were rejected for: {_filters(recipe)}."]),
     ]
     return "## How it was made\n\n" + "\n".join(lines) + "\n"
@@ -78,15 +98,18 @@ def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
 
 def _filters(recipe: Recipe) -> str:
     filters, reasoning = recipe.filters, recipe.task == "reasoning"
-    named = [f"a response under {filters.shortest(recipe.task)} or over {filters.max_response_chars} characters"]
-    named += [f"reasoning under {filters.min_reasoning_chars} characters"] if reasoning else []
-    named += ["reasoning copied from the response or the source"]
+    named = [f"a response under {filters.shortest(recipe.task):,} or over {filters.max_response_chars:,} characters"]
+    named += [f"reasoning under {filters.min_reasoning_chars:,} characters"] if reasoning else []
+    named += ["reasoning copied from the response or the source"] if recipe.task != "description" else []
     talk = "what a model says of itself" if recipe.task == "chat" else "talk of what the reader was not shown"
     named += [talk] if filters.meta_talk else []
     named += ["numbers, quotations, codes or names that the source has not"] if filters.grounded and reasoning else []
     named += [f"a response in another language than {filters.language}"] if filters.language is not None else []
     if filters.near_duplicate is not None:
-        named += [f"a response near an earlier one (similarity from {filters.near_duplicate:g})"]
+        near = (
+            "a question and response near earlier ones" if recipe.task == "chat" else "a response near an earlier one"
+        )
+        named += [f"{near} (similarity from {filters.near_duplicate:g})"]
     return "; ".join(named)
 
 
@@ -101,39 +124,33 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
         counts += [sum(counts)] if total else []
         table.append(f"| {split} | " + " | ".join(map(str, counts)) + " |")
     taken = "taken" if recipe.task in TEACHERLESS else "asked about"
+    reasons = ", ".join(f"{_plain(reason)} {count:,}" for reason, count in facts["reasons"].items())
     lines = [
         "",
         f"Of {facts['read']:,} source rows {facts['not_drawn']:,} were not drawn, {facts['unfit']:,} were unfit and "
-        f"{facts['asked']:,} were {taken}; {facts['kept']:,} were kept and {facts['rejected']:,} rejected. "
-        f"`rejects.jsonl` has each with its reason: "
-        + (", ".join(f"{reason} {count:,}" for reason, count in facts["reasons"].items()) or "none")
-        + ".",
+        f"{facts['asked']:,} were {taken}; of these {facts['kept']:,} were kept and {facts['rejected']:,} rejected."
+        + (f" `rejects.jsonl` has each that was unfit or rejected, with its reason: {reasons}." if reasons else ""),
     ]
+    lines += [f"Of conversations, {line}." for line in turns_told(facts["turns"])]
     for split, (right, judged) in facts["teacher_right"].items():
         lines.append(f"Agreement with the human label on {split}: {right / judged:.1%} of {judged:,} rows.")
     return "## Counts\n\n" + "\n".join(table + lines) + "\n"
 
 
 def _columns(recipe: Recipe) -> str:
-    order = ", ".join(_plain(label) for label in recipe.labels)
-    return (
-        "## Columns\n\n"
-        "`text` is the cleaned source text; `gold` the human label, where there is one; `group` is shared by near "
-        "duplicates. Written by the teacher: `label` (null for a tie), `soft` (the probability of "
-        f"{order}, in this order), `rationale`, `votes` (one per reply, null where it gave no answer) and "
-        "`outcome` (clean or repaired). A model that reads one of these needs the teacher for every answer.\n"
-    )
-
-
-def _response_columns(prompt: Prompt | None) -> str:
-    written = " Written by the teacher: `question`, `reasoning` and `response`." if prompt is not None else ""
-    return (
-        "## Columns\n\n"
-        "`question` is what a student is asked, after the turns of `history`, where there are any; `reasoning` and "
-        "`response` are what it is to answer; `fields` holds the cleaned source text that the response is checked "
-        f"against; `group` is shared by near duplicates; `outcome` is clean or repaired.{written} "
-        "A model that reads `fields` needs them for every answer.\n"
-    )
+    if recipe.task == "classify":
+        order = ", ".join(_plain(label) for label in recipe.labels)
+        told = (
+            f"`text` is the cleaned source text; `gold` the human label, where there is one; {_GROUP}. Written by the "
+            f"teacher: `label` (null for a tie), `soft` (the probability of {order}, in this order), `rationale`, "
+            "`votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). A model that "
+            "reads one of these needs the teacher for every answer."
+        )
+    else:
+        others = sorted(set(recipe.source.fields or ()) - {"question", "reasoning", "response"})
+        fields = f"`fields` holds {', '.join(map(_code, others))}." if others else "`fields` is empty."
+        told = _COLUMNS[recipe.task].format(fields=fields)
+    return f"## Columns\n\n{told}\n"
 
 
 def _licence(recipe: Recipe, prompt: Prompt | None) -> str:

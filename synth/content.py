@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -21,10 +21,14 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The cleaned fields of a row and its history."""
+    """The cleaned fields of a row and its history.
+
+    left_out: turns of its conversation that are in neither; not kept by `encode`.
+    """
 
     fields: dict[str, str]
     history: tuple[Turn, ...] = ()
+    left_out: int = field(default=0, compare=False)
 
     @property
     def text(self) -> str:

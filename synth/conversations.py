@@ -1,7 +1,8 @@
 """A conversation of a user's own file -> the question, its response and what was said before.
 
-Read are OpenAI's {role, content} and ShareGPT's {from, value}. The last turn of the assistant is the response; a turn
-of the user after it has no answer and is left out. A response that begins with <think> ... </think> (or a thought that
+Read are OpenAI's {role, content} and ShareGPT's {from, value}. The last turn of the assistant is the response, and is
+what is learnt; earlier answers are history. Turns after it have no answer: they are left out, and counted. A response
+that begins with <think> ... </think> (or a thought that
 </think> ends, or whose turn has `reasoning_content`, `reasoning` or `thinking`) brings its reasoning; that of earlier
 answers is dropped, as R1's and Qwen's templates do.
 """
@@ -13,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from recipes.rows import Turn
+from recipes.rows import Turn, storable
 from synth.cleaning import clean_layout
 from synth.content import Content, Unfit
 
@@ -33,6 +34,7 @@ def read_conversation(value: Any) -> Content:
     answers = [place for place, (turn, _) in enumerate(turns) if turn.role == "assistant"]
     if not answers:
         raise Unfit("no_response", "no turn is the assistant's")
+    left_out = len(turns) - (answers[-1] + 1)
     turns = turns[: answers[-1] + 1]
     _check_order([turn for turn, _ in turns])
     *before, (question, _), (response, reasoning) = turns
@@ -43,7 +45,37 @@ def read_conversation(value: Any) -> Content:
     for name in ("question", "response"):
         if not fields[name]:
             raise Unfit(f"empty_{name}", f"the {name} is empty")
-    return Content(fields, tuple(_without_thought(turn) for turn, _ in before))
+    return Content(fields, tuple(_without_thought(turn) for turn, _ in before), left_out)
+
+
+def conversation_text(value: Any, most: int) -> str:
+    """A cell that is no conversation as JSON of at most `most` characters, texts in it shortened where it is longer.
+
+    A cell that is text stays as it is.
+    """
+    if isinstance(value, str):
+        return storable(value)[:most]
+    try:
+        for longest in (most, 2_000, 300, 40):
+            text = _json(_shortened(value, longest))
+            if len(text) <= most:
+                return text
+    except RecursionError:
+        return _json("lists in lists, too deep to be shown")
+    return _json(text[: most // 2])  # very many turns: the beginning, as one JSON text
+
+
+def _json(value: Any) -> str:
+    return storable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _shortened(value: Any, longest: int) -> Any:
+    """`value` with no text in it longer than `longest`."""
+    if isinstance(value, str):
+        return value if len(value) <= longest else value[:longest] + "…"
+    if isinstance(value, Mapping):
+        return {str(name): _shortened(part, longest) for name, part in value.items()}
+    return [_shortened(part, longest) for part in value] if isinstance(value, list | tuple) else value
 
 
 def split_thought(text: str) -> tuple[str, str]:

@@ -13,12 +13,13 @@ CREATE TABLE example (
     stratum TEXT,   -- of the group: a gold label, or empty
     compared INTEGER NOT NULL DEFAULT 0,  -- whether it was compared with others, and can be drawn
     split TEXT,     -- NULL: not drawn
+    left_out INTEGER,  -- turns of its conversation that are not used
     reason TEXT, detail TEXT);
 CREATE TABLE content (place INTEGER PRIMARY KEY, said BLOB);
 """
 INSERT = (
-    "INSERT INTO example (place, side, number, id, gold, name, opening, grp, rank, stratum, reason, detail) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO example (place, side, number, id, gold, name, opening, grp, rank, stratum, left_out, reason, detail) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_CONTENT = "INSERT INTO content VALUES (?, ?)"
 ID_TWICE = """
@@ -71,6 +72,7 @@ REJECTED = """
     SELECT id, said, gold, reason, detail FROM example JOIN content USING (place) WHERE reason IS NOT NULL
     ORDER BY place"""
 SPLIT_SIZES = "SELECT split, COUNT(*) FROM example GROUP BY split"
+LEFT_OUT = "SELECT COUNT(*), COALESCE(SUM(left_out), 0) FROM example WHERE split IS NOT NULL AND left_out > 0"
 FATES = """
     SELECT COALESCE(reason, CASE WHEN split IS NULL THEN 'not drawn' ELSE 'drawn' END) AS fate, COUNT(*)
     FROM example GROUP BY fate"""

@@ -70,11 +70,13 @@ class Examples:
             self._check_ids(side)
 
     def _values(self, place: int, side: Side, row: SourceRow) -> tuple[object, ...]:
-        name = text_digest(row.content.whole)
+        said = row.content
+        name = text_digest(said.whole)
         reason, detail = row.unfit or (None, None)
         order = rank(self.source.seed, name)
-        opening = None if row.content.opening is None else text_digest(row.content.opening)
-        return place, side, row.number, row.id, row.gold, name, opening, name, order, row.gold or "", reason, detail
+        opening = None if said.opening is None else text_digest(said.opening)
+        drawn_by = name, order, row.gold or ""
+        return place, side, row.number, row.id, row.gold, name, opening, *drawn_by, said.left_out, reason, detail
 
     def _check_ids(self, side: Side) -> None:
         found = self.base.execute(sql.ID_TWICE, (side,)).fetchone()
@@ -176,6 +178,11 @@ class Examples:
             for name in ("train", "test")
             if found[name] < wanted[name]
         ]
+
+    def left_out(self) -> tuple[int, int]:
+        """(conversations that were drawn and end with turns nobody answered, those turns)."""
+        conversations, turns = self.base.execute(sql.LEFT_OUT).fetchone()
+        return conversations, turns
 
     def counts(self) -> dict[str, int]:
         """Rows that were `read`, of these `drawn`, `not drawn`, and rejected (by reason)."""

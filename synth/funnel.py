@@ -20,9 +20,11 @@ from synth.tasks.asking import Lookup
 class Funnel:
     """Counts everything that is settled in one build. `watch` wraps the journal's lookup to count what was used."""
 
-    def __init__(self, recipe: Recipe, source: dict[str, int]) -> None:
-        """`source` is what Examples.counts says."""
+    def __init__(self, recipe: Recipe, source: dict[str, int], left_out: tuple[int, int] = (0, 0)) -> None:
+        """`source` is what Examples.counts says, `left_out` what Examples.left_out does."""
         self.recipe = recipe
+        self.left_out = left_out
+        self.earlier_answers = 0
         self.reasons = Counter(source)
         self.read, self.drawn = self.reasons.pop("read"), self.reasons.pop("drawn")
         self.not_drawn = self.reasons.pop("not drawn")
@@ -60,6 +62,7 @@ class Funnel:
         self.outcomes[row.outcome] += 1
         if isinstance(row, ResponseRow):
             self.labels[row.split]["rows"] += 1
+            self.earlier_answers += sum(turn.role == "assistant" for turn in row.history)
             return
         self.labels[row.split]["(tie)" if row.label is None else row.label] += 1
         if row.gold is not None:
@@ -95,6 +98,11 @@ class Funnel:
             "reasons": dict(self.reasons.most_common()),
             "rows": {split: dict(sorted(labels.items())) for split, labels in self.labels.items()},
             "outcomes": dict(self.outcomes),
+            "turns": {
+                "earlier_answers": self.earlier_answers,
+                "cut_conversations": self.left_out[0],
+                "left_out": self.left_out[1],
+            },
             "teacher_right": {split: [self.right[split], self.judged[split]] for split in SPLITS if self.judged[split]},
             "replies": self.replies,
             "asked_again": self.again,
@@ -111,6 +119,7 @@ def summary(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"rows: {facts['kept']:,} kept ({sizes or 'none'}), {out:,} rejected" + (f" ({reasons})" if out else ""),
     ]
+    lines += [f"rows: of conversations, {told}" for told in turns_told(facts["turns"])]
     judged = sum(of for _, of in facts["teacher_right"].values())
     if judged:
         right = sum(right for right, _ in facts["teacher_right"].values())
@@ -121,3 +130,14 @@ def summary(facts: dict[str, Any]) -> list[str]:
     if repaired or facts["asked_again"]:
         lines.append(f"rows: {repaired:,} from repaired replies, {facts['asked_again']:,} replies asked for again")
     return lines
+
+
+def turns_told(turns: dict[str, int]) -> list[str]:
+    """What of conversations is not learnt, in one sentence; none where all is."""
+    told = []
+    if turns["earlier_answers"]:
+        told.append(f"{turns['earlier_answers']:,} earlier answers are history")
+    if turns["left_out"]:
+        where = f"at the end of {turns['cut_conversations']:,}"
+        told.append(f"{turns['left_out']:,} turns {where} have no answer and are left out")
+    return [f"the last answer is learnt; {', '.join(told)}"] if told else []

@@ -9,7 +9,7 @@ from recipes.errors import SourceError
 from recipes.schema import Recipe
 from synth.cleaning import clean_layout, clean_markup, clean_text
 from synth.content import Content, Unfit
-from synth.conversations import read_conversation
+from synth.conversations import conversation_text, read_conversation
 from synth.filters import unfit_content
 
 Reader = Callable[[Mapping[str, Any], str], tuple[Content, tuple[str, str] | None]]
@@ -41,7 +41,8 @@ def _conversation(value: Any, recipe: Recipe) -> tuple[Content, tuple[str, str] 
     try:
         content = read_conversation(value)
     except Unfit as unfit:
-        return Content({"messages": clean_text(str(value))[:500]}), (unfit.reason, unfit.detail)
+        shown = conversation_text(value, recipe.synthesis.max_text_chars)
+        return Content({"messages": shown}), (unfit.reason, unfit.detail)
     return content, unfit_content(content, recipe.synthesis)
 
 

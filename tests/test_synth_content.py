@@ -64,6 +64,7 @@ def test_the_last_answer_is_the_response_and_what_was_before_is_history():
     before = [("system", "Be kind."), ("user", " a "), ("assistant", "b")]
     said = read_conversation(chat(*before, ("user", "c\nd"), ("assistant", "e"), ("user", "f")))
     assert said.fields == {"question": "c\nd", "response": "e"}
+    assert said.left_out == 1
     assert said.history == (
         Turn(role="system", content="Be kind."),
         Turn(role="user", content="a"),

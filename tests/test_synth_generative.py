@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -89,7 +90,15 @@ def test_descriptions_are_streamed_out_of_amazon_titles(tmp_path):
     assert not run.journal.exists()
     card = (run.rows / "README.md").read_text(encoding="utf-8")
     assert "| train | 4 |" in card
-    assert "No teacher was asked." in card
+    assert "- No teacher was asked: titles and descriptions are the source's own, cleaned of markup." in card
+    assert "`question` is the title and `response` the description" in card
+    assert "copied" not in card
+    _nothing_raw(card)
+
+
+def _nothing_raw(card):
+    """No word of Python's in a text for people."""
+    assert not re.search(r"None|\{|\[|'", card.split("---")[2].replace("source's", "")), card
 
 
 def test_a_task_without_a_teacher_opens_no_journal(tmp_path, monkeypatch, capsys):
@@ -132,6 +141,46 @@ def test_conversations_become_rows_with_their_history(tmp_path):
     )
     other = next(row for row in found.values() if row.response == "Another answer.")
     assert (other.group, other.split) == (lamp.group, lamp.split)  # the same question is never on two sides
+
+
+def test_turns_that_are_not_learnt_are_counted_and_said(tmp_path, capsys):
+    def talk(noun, *more):
+        said = [("user", f"A {noun}?"), ("assistant", f"One {noun}."), ("user", f"Big {noun}?"), ("assistant", noun)]
+        return {"messages": [{"role": role, "content": content} for role, content in (*said, *more)]}
+
+    rows = [talk(NOUNS[0]), talk(NOUNS[1], ("user", "And?")), talk(NOUNS[2], ("user", "Oh"), ("user", "well"))]
+    write(tmp_path / "chats.jsonl", [*rows, {"messages": rows[0]["messages"][1:]}])
+    recipe = CHAT.replace("test: 1", "test: 0")
+    run, manifest, found, _ = build(tmp_path, recipe)
+    assert sorted(row.response for row in found.values()) == sorted(NOUNS[:3])
+    assert manifest.facts["turns"] == {"earlier_answers": 3, "cut_conversations": 2, "left_out": 3}
+    told = (
+        "the last answer is learnt; 3 earlier answers are history, 3 turns at the end of 2 have no answer and are left"
+    )
+    assert f"rows: of conversations, {told} out" in capsys.readouterr().err
+    card = (run.rows / "README.md").read_text(encoding="utf-8")
+    assert f"Of conversations, {told} out." in card
+    assert "`fields` is empty" in card and "bad_roles 1" in card
+    assert "- No teacher was asked: questions and responses are the source's own." in card
+    _nothing_raw(card)
+    write(tmp_path / "chats.jsonl", [{"messages": row["messages"][:2]} for row in rows])
+    assert not any(build(tmp_path, recipe)[1].facts["turns"].values())
+    assert "of conversations" not in capsys.readouterr().err
+
+
+def test_a_conversation_that_is_none_is_rejected_as_json(tmp_path):
+    long = [{"role": "tool", "content": "é" * 50_000}, {"role": "user", "content": "short"}]
+    many = [{"role": "user", "content": "hello"}] * 2_000
+    cells = [[{"role": "tool", "content": 'it\'s "x"'}], None, {"a": 1.5, "b": [True]}, long, many, "no JSON", '["a"]']
+    good = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    write(tmp_path / "chats.jsonl", [{"messages": cell} for cell in [*cells, good]])
+    rejects = build(tmp_path, CHAT.replace("test: 1", "test: 0"))[3]
+    texts = [row.text for row in rejects]
+    assert [json.loads(text) for text in texts[:3]] == cells[:3]
+    assert [json.loads(texts[3])[1], json.loads(texts[3])[0]["role"]] == [long[1], "tool"]
+    assert json.loads(texts[4]).startswith('[{"role": "user"')
+    assert texts[5:] == cells[5:]
+    assert max(map(len, texts)) <= 20_000
 
 
 def test_a_conversation_stored_turn_by_turn_stays_on_one_side(tmp_path):
