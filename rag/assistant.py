@@ -1,0 +1,226 @@
+"""The product assistant: a question in a conversation -> sources, an answer in pieces, and what it comes to.
+
+read_talk -> refers back? rewritten -> searched -> nothing found? refused
+-> prompt, trimmed -> the model's pieces -> Outlet -> what a reader may see
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rag.answers import Done as Done
+from rag.answers import Options as Options
+from rag.answers import Sources as Sources
+from rag.answers import unsupported
+from rag.extractive import extract
+from rag.links import is_web, web_addresses
+from rag.outlet import Outlet
+from rag.passages import Found, Passage
+from rag.phrases import courtesy, finds_nothing
+from rag.prompting import Prompt, Talk, fit, read_talk, shares, shown_passage
+from rag.rewrite import MOST_TOKENS, joined, read_rewritten, refers_back, rewriting
+from rag.speakers import Ask, Ending, Piece, Speaker
+from rag.thoughts import without_thoughts
+from recipes.assistant import Assistant as Settings
+from recipes.rows import Turn
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+from recipes.students import Answering, CausalStudent
+
+if TYPE_CHECKING:
+    from rag.retriever import Retriever
+
+_NOTHING = Ending("stop", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question that is ready to be answered. said: what to answer where no passage is needed. most: tokens of an
+    answer. spent: what writing the question anew took.
+    """
+
+    sources: Sources
+    prompt: Prompt
+    said: str | None
+    most: int
+    spent: Ending
+
+
+class Assistant:
+    """Answers questions. retriever: None answers without passages. speaker: None quotes the passages.
+
+    Both are the caller's to close. Searches run in one thread of their own, one after another.
+    """
+
+    def __init__(
+        self, settings: Settings, answering: Answering, retriever: Retriever | None, speaker: Speaker | None
+    ) -> None:
+        self._settings, self._answering = settings, answering
+        self._retriever, self._speaker = retriever, speaker
+        self._context = min(settings.context_tokens, speaker.context if speaker else settings.context_tokens)
+        self._searching = ThreadPoolExecutor(1, "search")
+
+    def close(self) -> None:
+        """End the thread of the searches."""
+        self._searching.shutdown(cancel_futures=True)
+
+    async def reply(
+        self, messages: Sequence[Turn], options: Options | None = None
+    ) -> AsyncGenerator[Sources | Piece | Done, None]:
+        """Sources, the pieces of an answer, Done. Whatever a model writes becomes an answer. Closing the generator, or
+        cancelling the task that waits for it, frees the speaker's slot.
+
+        Raises AskError, before anything comes, for what is no question, is too long, or has no such filter.
+        """
+        options = options or Options()
+        asked = await self._asked(messages, options)
+        yield asked.sources
+        if asked.said is not None:
+            yield Piece(asked.said)
+            yield Done(asked.spent, (), 0, 0, not asked.sources.found.answerable, asked.said, asked.prompt.messages)
+            return
+        outlet, quoted, ending = _outlet(asked), _outlet(asked), asked.spent
+        async with aclosing(self._say(asked, options)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Ending):
+                    ending = _together(piece, asked.spent)
+                    break
+                for shown in outlet.feed(piece):
+                    yield shown
+        for shown in outlet.close():
+            yield shown
+        if not outlet.response and ending.reason != "cancelled":  # all of it was thought, or of no use
+            for shown in _all_of(quoted, self._quoted(asked)):
+                yield shown
+        yield _done(asked, ending, outlet, quoted)
+
+    async def _asked(self, messages: Sequence[Turn], options: Options) -> _Asked:
+        talk = read_talk(messages, self._settings.instruction, self._settings.history_turns)
+        room, most = shares(self._context, options.max_tokens or self._answering.max_new_tokens)
+        greeting = courtesy(talk.question)
+        if greeting is not None:
+            nothing = Found(talk.question, (), 0.0, True)
+            return _Asked(Sources(nothing, talk.question), fit(talk, (), self._count, room), greeting, most, _NOTHING)
+        question, spent = await self._standalone(talk, options)
+        found = await self._search(question, options)
+        if self._speaker is not None and not self._speaker.turns:
+            talk = Talk(talk.instruction, (), question)
+        prompt = fit(talk, found.passages, self._count, room)
+        sources = Sources(replace(found, passages=prompt.passages), question)
+        return _Asked(sources, prompt, None if found.answerable else self._settings.refusal, most, spent)
+
+    async def _standalone(self, talk: Talk, options: Options) -> tuple[str, Ending]:
+        """The question by itself, and what it took to write it."""
+        if not self._settings.rewrite or not refers_back(talk.question, talk.history):
+            return talk.question, _NOTHING
+        ask = Ask(rewriting(talk.question, talk.history), MOST_TOKENS, 0.0, seed=options.seed)
+        if self._speaker is None or self._speaker.count(ask.messages) > self._context - MOST_TOKENS:
+            return joined(talk.question, talk.history), _NOTHING
+        said, spent = "", _NOTHING
+        async with aclosing(self._speaker.say(ask)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Ending):
+                    spent = piece
+                    break
+                said += "" if piece.thought else piece.text
+        written = read_rewritten(without_thoughts(said), talk.question, talk.history)
+        return written or joined(talk.question, talk.history), replace(spent, reason="stop")
+
+    async def _search(self, question: str, options: Options) -> Found:
+        if self._retriever is None:
+            return Found(question, (), 1.0, True)
+        search = partial(self._retriever.search, question, options.where, options.top_k)
+        found = await asyncio.get_running_loop().run_in_executor(self._searching, search)
+        return replace(found, answerable=found.answerable and bool(found.passages))
+
+    async def _say(self, asked: _Asked, options: Options) -> AsyncGenerator[Piece | Ending, None]:
+        if self._speaker is None:
+            yield self._quoted(asked)
+            return
+        answering = self._answering
+        ask = Ask(
+            messages=asked.prompt.messages,
+            max_tokens=asked.most,
+            temperature=answering.temperature if options.temperature is None else options.temperature,
+            top_p=answering.top_p if options.top_p is None else options.top_p,
+            seed=options.seed,
+            stop=options.stop,
+        )
+        async with aclosing(self._speaker.say(ask)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def _quoted(self, asked: _Asked) -> Piece:
+        """What the passages say themselves."""
+        return Piece(extract(asked.sources.question, asked.prompt.passages) or self._settings.refusal)
+
+    def _count(self, messages: Sequence[Turn]) -> int:
+        """Tokens of a prompt; a guess where there is no model to count them."""
+        if self._speaker is not None:
+            return self._speaker.count(messages)
+        return sum(len(turn.content) for turn in messages) // 4
+
+
+@asynccontextmanager
+async def open_assistant(recipe: Recipe, run: RunFolder) -> AsyncIterator[Assistant]:
+    """The assistant of a recipe whose index and student are up to date.
+
+    Raises RunError, TrainingError or TeacherError where one of its parts cannot be opened.
+    """
+    from rag.retriever import open_retriever
+    from rag.speakers import open_speaker
+
+    settings = recipe.assistant or Settings()
+    student = recipe.students.get(settings.model.removeprefix("students."))
+    answering = settings.answering or (student.answering if isinstance(student, CausalStudent) else Answering())
+    async with AsyncExitStack() as stack:
+        retriever = stack.enter_context(open_retriever(recipe, run)) if recipe.retrieval else None
+        speaker = None
+        if settings.model != "extractive":
+            speaker = await stack.enter_async_context(open_speaker(recipe, run))
+        assistant = Assistant(settings, answering, retriever, speaker)
+        stack.callback(assistant.close)
+        yield assistant
+
+
+def _outlet(asked: _Asked) -> Outlet:
+    passages = asked.prompt.passages
+    return Outlet([passage.number for passage in passages], _addresses(passages))
+
+
+def _addresses(passages: Sequence[Passage]) -> frozenset[str]:
+    """The addresses that an answer may name: the documents' own, and those that stand in what the model is shown."""
+    links = frozenset(passage.link for passage in passages if passage.link)
+    return web_addresses([shown_passage(passage) for passage in passages]) | {one for one in links if is_web(one)}
+
+
+def _all_of(outlet: Outlet, piece: Piece) -> list[Piece]:
+    return [*outlet.feed(piece), *outlet.close()]
+
+
+def _done(asked: _Asked, ending: Ending, outlet: Outlet, quoted: Outlet) -> Done:
+    """quoted: what was said in place of an answer, if anything."""
+    response, cited = outlet.response or quoted.response, outlet.cited or quoted.cited
+    passages = asked.prompt.passages
+    return Done(
+        ending=ending,
+        citations=cited,
+        invented=outlet.invented,
+        stripped=outlet.stripped,
+        abstained=finds_nothing(response, bool(cited)),
+        response=response,
+        prompt=asked.prompt.messages,
+        ungrounded=unsupported(response, passages, asked.sources.question) if passages else (),
+    )
+
+
+def _together(ending: Ending, spent: Ending) -> Ending:
+    """An ending, with the tokens of what was spent before."""
+    prompt, completion = ending.prompt_tokens + spent.prompt_tokens, ending.completion_tokens + spent.completion_tokens
+    return Ending(ending.reason, prompt, completion)

@@ -1,0 +1,75 @@
+"""An answer with no model: the sentences of the best passages that have the question's words, each with its [n]."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rag.passages import Passage
+from rag.sanitise import data
+from rag.sentences import sentences, telling_words
+
+_PASSAGES, _SENTENCES = 3, 2
+"""Passages quoted at most, and sentences of each."""
+_MOST_CHARS, _MOST_TITLE = 300, 90
+_LEAST = 0.5
+"""Share of the best passage's score that another must have to be quoted too."""
+
+
+class _Line(NamedTuple):
+    place: int
+    text: str
+    score: float
+
+
+def extract(question: str, passages: Sequence[Passage]) -> str:
+    """The answer, a line for each passage that is quoted; empty where there are none."""
+    asked = telling_words(question)
+    lines = [_lines(passage) for passage in passages]
+    weights = _weights(asked, [line for one in lines for line in one])
+    chosen = [_chosen(one, weights) for one in lines]
+    scores = [
+        _score(weights, " ".join([passage.title, *(line.text for line in best)])) / (1 + 0.1 * rank)
+        for rank, (passage, best) in enumerate(zip(passages, chosen, strict=True))
+    ]
+    ranked = sorted(range(len(passages)), key=lambda place: -scores[place])[:_PASSAGES]
+    least = _LEAST * scores[ranked[0]] if ranked else 0.0
+    quoted = [place for place in ranked if scores[place] >= least and scores[place] > 0] or ranked[:1]
+    return "\n".join(_quoted(passages[place], chosen[place]) for place in quoted)
+
+
+def _lines(passage: Passage) -> list[str]:
+    """What may be quoted: sentences of the text, and figures as `price: 20`."""
+    facts = [f"{name}: {data(str(value))}" for name, value in passage.metadata.items()]
+    return [_cut(data(one), _MOST_CHARS) for one in sentences(passage.text)] + facts
+
+
+def _weights(asked: Sequence[str], lines: Sequence[str]) -> dict[str, float]:
+    """The question's words, those that few lines have counting for more."""
+    having = Counter(word for line in lines for word in telling_words(line))
+    return {word: math.log(1 + (len(lines) + 1) / (having[word] + 0.5)) for word in asked}
+
+
+def _score(weights: dict[str, float], text: str) -> float:
+    return sum(weights.get(word, 0.0) for word in telling_words(text))
+
+
+def _chosen(lines: Sequence[str], weights: dict[str, float]) -> list[_Line]:
+    """The best lines of a passage in their order; its first where none has a word of the question."""
+    scored = [_Line(place, line, _score(weights, line)) for place, line in enumerate(lines) if line]
+    best = sorted(scored, key=lambda line: -line.score)[:_SENTENCES]
+    kept = [line for line in best if line.score > 0 and line.score >= _LEAST * best[0].score]
+    return sorted(kept or scored[:1])
+
+
+def _quoted(passage: Passage, lines: Sequence[_Line]) -> str:
+    title = _cut(data(passage.title), _MOST_TITLE)
+    said = " ".join(line.text for line in lines if line.text != data(passage.title))
+    return " ".join(filter(None, [f"{title}:" if said and title else title, said, f"[{passage.number}]"]))
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, cut between words where it is longer than `most` characters."""
+    return text if len(text) <= most else text[:most].rpartition(" ")[0].rstrip(",;:") + "…"

@@ -1,0 +1,50 @@
+"""Sentences that need no passages: an answer to a greeting, and how a model says that it found nothing. English."""
+
+from __future__ import annotations
+
+import re
+
+from rag.sentences import sentences
+
+_MOST_REFUSAL = 400
+_COURTESIES = [
+    (
+        re.compile(r"(?:hi|hello|hey|good (?:morning|afternoon|evening|day))(?: there| again| everyone)?"),
+        "Hello. What would you like to know about the catalogue?",
+    ),
+    (
+        re.compile(
+            r"(?:(?:ok(?:ay)?|great|perfect|cool|nice|super|good|yes|no|alright)[ ,]+)?"
+            r"(?:thanks|thank you|thx|cheers)"
+            r"(?: (?:very|so) much| a lot| again|,? that(?:'s| is) (?:all|great|helpful))?"
+        ),
+        "You are welcome.",
+    ),
+    (re.compile(r"(?:good ?)?bye(?: bye)?|see you(?: later)?|have a (?:nice|good) (?:day|evening)"), "Goodbye."),
+]
+_CATALOGUE = r"(?:catalog(?:ue)?|passages?|sources?|documents?|information|context|descriptions?|results?|products?)"
+_NOT = r"(?:(?:do|does|did|is|are|was|were|has|have|could|can)(?: ?not|n['’]t)|cannot)"
+_NOTHING = re.compile(
+    rf"\b{_CATALOGUE}\b[^.!?]{{0,60}}\b{_NOT}\b[^.!?]{{0,40}}\b(?:say|mention|contain|include|list|specif|state|cover|"
+    r"provide|give|answer|tell|have|know|hold|indicate|available|there)|"
+    r"\b(?:could|can) ?(?:not|n['’]t) (?:be found|find|answer|say|tell)|\b(?:am|was|were) (?:unable|not able) to "
+    r"(?:find|answer|say|tell)|"
+    rf"\b(?:not|nothing|none)\b[^.!?]{{0,30}}\bin (?:the|our|this|these) (?:given |provided |supplied )?{_CATALOGUE}|"
+    rf"\bno (?:such )?(?:{_CATALOGUE}|mention)\b|\bnot enough information\b|"
+    r"\b(?:do not|don['’]t) (?:know\b|have (?:any |that |enough |this )?(?:information|product))",
+    re.IGNORECASE,
+)
+
+
+def courtesy(question: str) -> str | None:
+    """What to say to a greeting, to thanks or to a goodbye; None to what is a question."""
+    said = " ".join(re.sub(r"[.!?…\s]+", " ", question.casefold().replace("’", "'")).split()).strip(" ,")
+    return next((reply for pattern, reply in _COURTESIES if pattern.fullmatch(said)), None)
+
+
+def finds_nothing(response: str, cited: bool) -> bool:
+    """Whether a response says that the catalogue has no answer. One that goes on to cite something has answered."""
+    said = sentences(response)
+    if not said or len(response) > _MOST_REFUSAL or (cited and len(said) > 1):
+        return False
+    return _NOTHING.search(said[0]) is not None
