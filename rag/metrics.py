@@ -29,6 +29,7 @@ class Metrics:
         )
         self.invented = Counter("tutelage_invented_citations", "Citations taken out: no such passage.", registry=own)
         self.stripped = Counter("tutelage_stripped_links", "Links and images taken out of answers.", registry=own)
+        self.ungrounded = Counter("tutelage_ungrounded_sentences", "Sentences that no passage bears out.", registry=own)
         self.ratings = Counter("tutelage_ratings", "Ratings of answers.", ["rating"], registry=own)
         Gauge("tutelage_answering", "Answers under way.", registry=own).set_function(answering)
         Gauge("tutelage_waiting", "Questions that wait for their turn.", registry=own).set_function(waiting)

@@ -2,9 +2,10 @@
 
 Sources go three ways. `annotations` is OpenAI's own list of url_citation, which its clients keep: where each `[n]`
 stands in the text, with title and address. `sources` lists every passage that the answer was given, cited or not.
-`query` is what was searched for, and `abstained` says that the catalogue has no answer. Reasoning is
-`reasoning_content`, as DeepSeek and vLLM have it. In a stream each of these but content and reasoning_content comes
-in one delta alone: clients that add deltas up take them as they are.
+`query` is what was searched for, `abstained` says that the catalogue has no answer, and `ungrounded` lists sentences
+with a figure, name or quotation that no passage has. Reasoning is `reasoning_content`, as DeepSeek and vLLM have it. In
+a stream each of these but content and reasoning_content comes in one delta alone: clients that add deltas up take them
+as they are.
 """
 
 from __future__ import annotations
