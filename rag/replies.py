@@ -22,7 +22,7 @@ from rag.openai_protocol import Completion, sources, url_citations, usage
 from rag.openai_request import ChatQuestion, read_question
 from rag.service import Service, log_fault
 from rag.speakers import Piece
-from recipes.errors import AskError, TeacherError
+from recipes.errors import AskError, TeacherError, TutelageError
 
 _JSON = [(b"content-type", b"application/json")]
 _EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
@@ -197,7 +197,8 @@ def _as_problem(error: Exception, log: Callable[[str], None]) -> ApiError:
         return error
     if isinstance(error, AskError):
         return bad(str(error))
-    if isinstance(error, TeacherError):
+    if isinstance(error, TutelageError):
         log(f"the model cannot answer: {error}")
-        return fault(502, "the model that answers cannot be reached at the moment", "no_model")
+        there = not isinstance(error, TeacherError)
+        return fault(500 if there else 502, f"the model {'failed' if there else 'cannot be reached'}", "no_model")
     return log_fault(error, log)

@@ -24,7 +24,7 @@ from rag.service import Service
 from rag.serving import Server, http_server, listener
 from rag.speakers import Ending, Piece
 from recipes.assistant import Assistant as Settings
-from recipes.errors import AskError, TeacherError
+from recipes.errors import AskError, TeacherError, TrainingError
 from recipes.rows import Turn
 
 PASSAGES = tuple(
@@ -39,7 +39,7 @@ SYSTEM = Turn(role="system", content="You help customers of a shop.")
 
 class Talker:
     """Answers by the last message: `slow` and `flood` never end, `broken` fails, `late` fails in the middle, `away` has
-    no model, `long` is refused, `cut` reaches its limit, `nothing` is not in the catalogue; all else is a kettle.
+    no model, `heavy` too large a one, `long` is refused, `cut` reaches its limit, `nothing` is not in the catalogue; all else is a kettle.
     """
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -69,6 +69,8 @@ class Talker:
             raise ZeroDivisionError("a secret of ours: sk-abcdef0123456789abcdef")
         if question == "away":
             raise TeacherError("http://10.0.0.7:8000/v1 does not answer")
+        if question == "heavy":
+            raise TrainingError("/root/models/student does not fit into memory")
         nothing = question == "nothing"
         yield Sources(Found(question, () if nothing else PASSAGES, 0.9, not nothing), question)
         if nothing:

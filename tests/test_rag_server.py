@@ -108,12 +108,20 @@ class TestOpenAI:
         with pytest.raises(openai.InternalServerError) as away:
             ask(client, "away", stream=stream)
         assert away.value.status_code == 502 and "10.0.0.7" not in str(away.value)
+        with pytest.raises(openai.InternalServerError) as heavy:
+            ask(client, "heavy", stream=stream)
+        assert heavy.value.status_code == 500 and "/root" not in str(heavy.value)
         with pytest.raises(openai.InternalServerError) as broken:
             ask(client, "broken", stream=stream)
         assert broken.value.status_code == 500 and broken.value.body["type"] == "server_error"
         assert "Zero" not in str(broken.value) and "secret" not in str(broken.value)
         logged = "\n".join(at.log)
-        assert "ZeroDivisionError" in logged and "10.0.0.7" in logged and "sk-abcdef" not in logged
+        assert (
+            "ZeroDivisionError" in logged
+            and "10.0.0.7" in logged
+            and "/root/models" in logged
+            and "sk-abcdef" not in logged
+        )
 
     def test_a_failure_in_the_middle_ends_the_stream_with_an_error(self, client: openai.OpenAI) -> None:
         got: list[object] = []
