@@ -122,8 +122,7 @@ def _add_export(parser: argparse.ArgumentParser, where: str) -> None:
     _add_seed(parser)
     parser.add_argument(
         "--dtype", choices=tuple(_DTYPES),
-        help="of safetensors; default fp16, which rounds eight times less than bf16, which is taken where a weight is "
-        "too large for it",
+        help="of safetensors; default fp16, the nearer to the student; bf16 where a weight is too large for it",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", type=Path, help=where)
     parser.add_argument("--no-parity", action="store_true", help="do not compare the result with the student")
@@ -155,10 +154,9 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return count
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
+    return int(text)
 
 
 def _chosen(launch: Launch, name: str | None) -> str:

@@ -55,6 +55,7 @@ def write_gguf_card(taken: Taken, folder: Path, files: Sequence[GgufFile], figur
         "scored. llama.cpp reads the first two from the file itself:", "",
         "```sh", f"llama-server -m {files[0].path.name} --jinja", "```", "",
     ]  # fmt: skip
+    head |= {"eval_results": None, "model_name": None}  # they are of the student, and a packed copy is another
     _write(taken, folder, head, ["gguf", "llama.cpp", "ollama"], made, [*use, *_parity(dict(figures))])
 
 
@@ -112,7 +113,10 @@ def _parity(figures: dict[str, Parity | str | None]) -> list[str]:
     if not found:
         return []
     lines = [f"- {f'`{name}`: ' if name else ''}{parity_sentence(one)}" for name, one in found.items()]
-    return ["## Parity", "", "Against the student itself, on the prompts of some of its rows, in float32:", "", *lines]
+    told = (
+        "Against the student itself, on the prompts of some of its rows, in float32; all scores are the student's own:"
+    )
+    return ["## Parity", "", told, "", *lines]
 
 
 def _hub_base(taken: Taken) -> str | None:

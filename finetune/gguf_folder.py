@@ -21,6 +21,7 @@ from finetune.taken import Taken
 from finetune.turns_jinja import jinja_template
 from recipes.console import say
 from recipes.errors import TrainingError
+from recipes.rows import ResponseRow
 from recipes.runs import file_digest, write_atomic
 
 MODELFILE = "Modelfile"
@@ -36,13 +37,14 @@ def export_gguf_files(taken: Taken, kinds: Sequence[Kind], out: Path | None, mea
     text = _modelfile(taken, f"{taken.title}-{kinds[0]}.gguf")
     if out is not None:
         check_folder(out, ours=_is_ours(out, taken))
+    rows = parity_rows(taken) if measure else []
     write_atomic(folder / MODELFILE, text.encode())  # the folder is known as ours from the start
     merged = merged_folder(taken, None, taken.home / "merged") if taken.adapted else taken.folder
     made = [_export(taken, merged, folder, kind) for kind in kinds]
     files = [one.path for one in made]
     figures: Figures = {}
     if measure:
-        figures = check_adapted(taken, merged, files) if taken.adapted else _check_whole(taken, files)
+        figures = check_adapted(taken, merged, files, rows) if taken.adapted else _check_whole(taken, files, rows)
         tell(figures, merged_dtype(merged))
     if taken.adapted:
         write_card(taken, merged)
@@ -68,9 +70,9 @@ def _export(taken: Taken, merged: Path, folder: Path, kind: Kind) -> GgufFile:
     return made
 
 
-def _check_whole(taken: Taken, files: Sequence[Path]) -> Figures:
+def _check_whole(taken: Taken, files: Sequence[Path], rows: Sequence[ResponseRow]) -> Figures:
     """Each file against the whole model that it was made of."""
-    prompts = [taken.renderer.encode_prompt(row.question, row.history) for row in parity_rows(taken)]
+    prompts = [taken.renderer.encode_prompt(row.question, row.history) for row in rows]
     return check_files(taken.folder, files, prompts)
 
 

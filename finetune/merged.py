@@ -21,7 +21,7 @@ from finetune.parity_checks import Figures, check_exports
 from finetune.parity_words import parity_sentence, warning
 from finetune.taken import Taken
 from recipes.console import say
-from recipes.errors import TrainingError
+from recipes.errors import RunError, TrainingError
 from recipes.rows import ResponseRow
 from recipes.runs import digest, file_digest, write_atomic
 
@@ -39,9 +39,10 @@ def merge_student(taken: Taken, dtype: Dtype | None, out: Path | None, measure: 
         raise TrainingError(f"the student {taken.name} has no adapter: {taken.folder} is the whole model")
     if out is not None:
         check_folder(out, ours=_read(out).get("student") == taken.title)
+    rows = parity_rows(taken) if measure else []
     folder = merged_folder(taken, dtype, out or taken.home / "merged")
     if measure:
-        tell(check_adapted(taken, folder, []), merged_dtype(folder))
+        tell(check_adapted(taken, folder, [], rows), merged_dtype(folder))
     write_card(taken, folder)
     say(f"student {taken.name}: the merged model is in {folder}")
     return folder
@@ -91,10 +92,10 @@ def merged_dtype(merged: Path) -> str:
     return str(_read(merged).get("dtype"))
 
 
-def check_adapted(taken: Taken, merged: Path, files: list[Path]) -> Figures:
-    """Each copy against the adapter on its base, on the prompts of some rows; written to parity.json beside it."""
+def check_adapted(taken: Taken, merged: Path, files: list[Path], rows: list[ResponseRow]) -> Figures:
+    """Each copy against the adapter on its base, on the prompts of `rows`; written to parity.json beside it."""
     record, base = read_base(taken.folder)
-    texts = [taken.renderer.render(row).prompt.removeprefix(taken.bos) for row in parity_rows(taken)]
+    texts = [taken.renderer.render(row).prompt.removeprefix(taken.bos) for row in rows]
     return check_exports(
         base.place, taken.folder, merged, files, texts, record.quantization == "nf4", base.revision,
         trained_in=record.dtype,
@@ -102,8 +103,11 @@ def check_adapted(taken: Taken, merged: Path, files: list[Path]) -> Figures:
 
 
 def parity_rows(taken: Taken) -> list[ResponseRow]:
-    """The rows whose prompts the copies are compared on."""
-    return training_rows(taken.recipe, taken.name, taken.run)[:PARITY_TEXTS]
+    """The rows whose prompts the copies are compared on. Raises RunError where there are none any more."""
+    try:
+        return training_rows(taken.recipe, taken.name, taken.run)[:PARITY_TEXTS]
+    except RunError as error:
+        raise RunError(f"{error}, or leave the comparison out: --no-parity") from None
 
 
 def tell(figures: Figures, merged: str = "") -> None:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.adapters import ADAPTER_FILE
-from finetune.bases import Base
-from finetune.causal_model import load_causal_tokenizer
+from finetune.adapters import ADAPTER_FILE, student_tokenizer
 from finetune.causal_record import CausalRecord, read_causal_record
 from finetune.formats import Renderer
 from finetune.silence import quiet
@@ -83,7 +81,7 @@ def take(recipe: Recipe, run: RunFolder, name: str, seed: int | None = None) -> 
         raise TrainingError(f"the student {name} has no seed {chosen}; it was trained with {known}")
     folder, student = run.student(name, chosen), as_trained(record)
     with quiet():
-        tokenizer = load_causal_tokenizer(Base(f"of the student in {folder}", str(folder), None, None))
+        tokenizer = student_tokenizer(folder)
     renderer, bos = Renderer(student, tokenizer), str(tokenizer.bos_token or "")
     return Taken(recipe, run, record, chosen, renderer, turns_of(student.format, renderer, tokenizer), bos)
 

@@ -205,6 +205,7 @@ def test_the_card_and_the_curve_say_how_it_went(trained: tuple[Recipe, RunFolder
     assert "LoRA of rank 4, alpha 8" in card
     assert "written by the teacher `m`" in card
     assert "perplexity" in card
+    assert "None" not in card and "{" not in card
     curve = (run.student("domain") / "curve.svg").read_text(encoding="utf-8")
     assert curve.startswith("<svg ")
     assert curve.count("<circle") == 13  # twelve validations, and a ring at the best

@@ -47,6 +47,10 @@ def test_preview_makes_rows_and_trains_nothing(
     assert "max_length 256: no row is longer" in shown
     assert shown.count("\nrow ") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "manifests", "rows"]
+    for count in ("-1", "few"):
+        with pytest.raises(SystemExit):
+            main(["preview", str(recipe), "--rows", count])
+        assert f"argument --rows: {count!r} is no number, 0 or more" in capsys.readouterr().err
     with pytest.raises(TrainingError, match="has no student 'other'; it has plain, thinker"):
         main(["preview", str(recipe), "--run", str(tmp_path), "--student", "other"])
 

@@ -13,7 +13,7 @@ import gguf
 import pytest
 import tiny_trained
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import EvalResult, ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune import export_card, merged
@@ -22,7 +22,7 @@ from finetune.answering import GenerativeStudent, Question
 from finetune.bases import Base
 from finetune.merge import Merged, TooLargeError, merge_adapter
 from finetune.student import open_student
-from recipes.errors import TrainingError
+from recipes.errors import RunError, TrainingError
 from recipes.runs import RunFolder
 from recipes.students import Answering
 
@@ -92,6 +92,16 @@ def test_what_is_there_is_not_made_or_measured_again(mine: list[str], capsys: py
     assert "## Parity" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
+def test_what_ended_the_bases_answers_ends_the_merged_ones_too(mine: list[str]) -> None:
+    base = Path(mine[2]) / "students" / "plain" / "seed-3407" / "generation_config.json"
+    how = json.loads(base.read_bytes())
+    assert how["eos_token_id"] == [1]
+    base.write_text(json.dumps(how | {"eos_token_id": [7, 1]}), encoding="utf-8")
+    assert main(["merge", *mine, "--no-parity"]) == 0
+    merged_ = Path(mine[2]) / "students" / "thinker" / "merged" / "generation_config.json"
+    assert json.loads(merged_.read_bytes())["eos_token_id"] == [1, 7]
+
+
 def test_gguf_files_are_measured_once(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", *mine, "--quantize", "f16"]) == 0
     assert "comparing merged, tiny-thinker-f16.gguf with" in capsys.readouterr().err
@@ -104,12 +114,16 @@ def test_gguf_files_are_measured_once(mine: list[str], capsys: pytest.CaptureFix
 def test_a_merged_model_has_a_card_of_its_own(mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     own = Path(mine[2]) / "students" / "thinker" / "seed-3407" / "README.md"
     scores = "<!-- scores: written by python -m eval -->\n\n## Scores\n\nROUGE-L 12\n\n<!-- end of scores -->\n"
-    own.write_text(own.read_text(encoding="utf-8") + "\n" + scores, encoding="utf-8")
+    model_card = ModelCard(own.read_text(encoding="utf-8") + "\n" + scores)
+    model_card.data.eval_results = [EvalResult("text-generation", "tiny", "tiny", "rouge", 0.12)]
+    model_card.data.model_name = "tiny-thinker"
+    model_card.save(own)
     assert main(["merge", *mine]) == 0
     folder = Path(mine[2]) / "students" / "thinker" / "merged"
     card = folder / "README.md"
     assert head_of(card) == {
         "library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["tutelage", "distillation"],
+        "model-index": head_of(own)["model-index"],
     }  # fmt: skip
     text = card.read_text(encoding="utf-8")
     assert "An adapter for" not in text and "peft" not in text
@@ -125,6 +139,10 @@ def test_a_merged_model_has_a_card_of_its_own(mine: list[str], capsys: pytest.Ca
     assert said["answer"][0]["generated_text"] + "\n" == capsys.readouterr().out
     assert main(["merge", *mine]) == 0
     assert card.read_text(encoding="utf-8") == text, "written again, it is the same"
+    assert main(["export", *mine, "--no-parity"]) == 0
+    packed = folder.parent / "gguf" / "README.md"
+    assert set(head_of(packed)) == {"library_name", "pipeline_tag", "tags"}, "no score was measured of the copy"
+    assert sections(packed)["Scores"] == his["Scores"]
 
 
 def test_cards_say_what_the_hub_is_to_know(mine: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +268,22 @@ def test_what_cannot_be_exported(trained: list[str], tmp_path: Path, capsys: pyt
         main(["merge", trained[0], "--run", str(tmp_path)])
     with pytest.raises(TrainingError, match="has no seed 5; it was trained with 3407"):
         main(["merge", *trained, "--seed", "5"])
+
+
+def test_what_was_lost_of_a_run_is_said(mine: list[str]) -> None:
+    students, rows = Path(mine[2]) / "students", Path(mine[2]) / "rows"
+    rows.rename(rows.with_name("elsewhere"))
+    for command in (["merge", *mine], ["export", *mine, "--student", "plain"]):
+        with pytest.raises(RunError, match=r"train\.jsonl is missing: .*, or leave the comparison out: --no-parity"):
+            main(command)
+    assert not (students / "thinker" / "merged").exists(), "it is said before anything is written"
+    assert main(["merge", *mine, "--no-parity"]) == 0
+    (students / "thinker" / "seed-3407" / "tokenizer.json").write_text("{", encoding="utf-8")
+    for command in (["merge", *mine], ["ask", mine[0], "q", *mine[1:]]):
+        with pytest.raises(
+            TrainingError, match=r"the tokenizer of the student in .* is missing or damaged: train it again"
+        ):
+            main(command)
 
 
 @pytest.mark.parametrize("command", [["merge"], ["export", "--quantize", "f16"]])

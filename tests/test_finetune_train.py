@@ -155,6 +155,8 @@ def test_no_pickle_and_nothing_half_done_is_left(trained: tuple[Recipe, RunFolde
     assert {"model.safetensors", "tokenizer.json", "config.json", "README.md", "student.json"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl", ".partial"))]
     assert not (trained[1].student("soft") / "checkpoints").exists()
+    modes = {path.stat().st_mode for path in trained[1].student("soft").rglob("*") if path.is_file()}
+    assert len(modes) == 1, "safetensors lets none but their owner read"
 
 
 def test_the_second_lesson_starts_from_the_first_head_and_all(trained: tuple[Recipe, RunFolder]) -> None:
@@ -197,6 +199,7 @@ def test_the_card_says_what_it_learnt_and_how_to_use_it(trained: tuple[Recipe, R
     assert "human labels seen in this step: 30" in card
     assert 'pipeline("text-classification"' in card
     assert "macro F1" in card
+    assert "None" not in card and "`warmup`: 0.1" in card
 
 
 def test_early_stop_after_patience_epochs_without_a_better_score(base: Path, tmp_path: Path) -> None:
