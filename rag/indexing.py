@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from rag.agreement import agrees, bring_to_agree
-from rag.embedder import embedding_fingerprint, open_embedder
+from rag.embedder import Embedder, embedding_fingerprint
 from rag.index import Index
 from rag.index_folder import IndexFolder
 from rag.index_report import IndexReport, read_report
 from rag.indexing_pass import Pass
 from rag.ledger import Ledger, open_ledger
-from rag.lexical import Lexical, open_lexical
-from rag.vectors import VectorStore, open_vectors
+from rag.lexical import open_lexical
+from rag.vectors import open_vectors
 from recipes.console import say
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
@@ -56,17 +57,21 @@ def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexRep
         if not agrees(ledger, store):
             bring_to_agree(ledger, store)
         ledger.set_fact("writing", True)
+        passing = Pass(recipe, ledger, store, report)
         try:
-            Pass(recipe, ledger, store, report).run()
+            passing.run()
         except KeyboardInterrupt:
             say(f"index: stopped; {ledger.counts()[0]:,} documents are in, and the same command goes on from there")
             raise
         ledger.set_fact("writing", False)
         report.documents, report.chunks = ledger.counts()
-        _set_threshold(recipe, ledger, store, open_lexical(folder.path, ledger), report)
+        index = Index(ledger, store, open_lexical(folder.path, ledger), list(recipe.retrieval.catalogue.metadata))
+        _set_threshold(recipe, ledger, index, report, passing.open_embedder)
 
 
-def _set_threshold(recipe: Recipe, ledger: Ledger, store: VectorStore, lexical: Lexical, report: IndexReport) -> None:
+def _set_threshold(
+    recipe: Recipe, ledger: Ledger, index: Index, report: IndexReport, embedder: Callable[[], Embedder]
+) -> None:
     """Set anew how sure a search must be, where enough has changed since it was set."""
     from rag.calibrate import FACT, calibrate, is_due, threshold_fact
 
@@ -75,8 +80,7 @@ def _set_threshold(recipe: Recipe, ledger: Ledger, store: VectorStore, lexical: 
     if not is_due(ledger.fact(FACT), recipe.retrieval, changed, report.documents):
         ledger.set_fact("since threshold", changed)
         return
-    index = Index(ledger, store, lexical, list(recipe.retrieval.catalogue.metadata))
-    threshold = calibrate(index, open_embedder(recipe), recipe.retrieval)
+    threshold = calibrate(index, embedder(), recipe.retrieval)
     ledger.set_fact(FACT, threshold_fact(threshold, recipe.retrieval))
     ledger.set_fact("since threshold", 0)
     if threshold is not None:

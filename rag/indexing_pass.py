@@ -96,11 +96,11 @@ class Pass:
         return found
 
     def _cut(self, document: Document) -> list[Chunk]:
-        embedder = self._open_embedder()
+        embedder = self.open_embedder()
         tokens = min(self._retrieval.chunk_tokens, embedder.max_tokens)
         return cut_document(document, self._settings, tokens, self._retrieval.chunk_overlap, embedder.spans)
 
-    def _open_embedder(self) -> Embedder:
+    def open_embedder(self) -> Embedder:
         """The embedder, loaded where the first document needs it: a pass that finds nothing new does without."""
         if self._embedder is None:
             self._embedder = open_embedder(self._recipe)
@@ -113,7 +113,7 @@ class Pass:
         if not waiting:
             return
         texts = [searched(one.entry.document.title, chunk.text) for one in waiting for chunk in one.chunks or ()]
-        vectors = iter(self._open_embedder().documents(texts) if texts else ())
+        vectors = iter(self.open_embedder().documents(texts) if texts else ())
         entries = []
         for one in waiting:
             if one.chunks is not None:

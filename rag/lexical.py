@@ -22,6 +22,9 @@ from rag.holdings import Holdings
 
 _WORD = re.compile(r"[^\W_]+")
 _NAME = "words-{}"
+TITLE = 0.5
+"""On search_relevance's 261 queries recall@10 is 0.67 without, 0.69 with this weight; a span of a text is found a
+hundredth less often, a title four hundredths more often."""
 
 Mask = NDArray[np.bool_]
 """Which pieces may be found, in the ledger's order."""
@@ -45,19 +48,51 @@ def _stems(words: Sequence[str]) -> list[str]:
     return list(Stemmer("english").stemWords(list(words)))
 
 
-class Lexical:
-    """A BM25 index. Pieces are known by their place in the ledger's order. model: None where no piece has a word."""
+class Words:
+    """BM25 scores of texts, each known by its place. model: None where no text has a word."""
 
     def __init__(self, model: Any | None) -> None:
         self._model = model
         self._vocabulary: dict[str, int] = {} if model is None else model.vocab_dict
 
+    def scores(self, words: Sequence[str]) -> NDArray[np.float32] | None:
+        """The score of every text, 0 where it has none of the words; None where no text has any."""
+        numbers = [self._vocabulary[word] for word in words if word in self._vocabulary]
+        if self._model is None or not numbers:
+            return None
+        found: NDArray[np.float32] = self._model.get_scores_from_ids(numbers)
+        return found
+
+    def frequency(self, word: str) -> int:
+        """In how many texts a word is."""
+        number = self._vocabulary.get(word)
+        if self._model is None or number is None:
+            return 0
+        ends = self._model.scores["indptr"]
+        return int(ends[number + 1] - ends[number])
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays to a folder; nothing where there is nothing."""
+        if self._model is not None:
+            self._model.save(folder, show_progress=False)
+
+
+class Lexical:
+    """An index of pieces by their words. A word counts more where it is in the title, too: TITLE is the weight of the
+    titles' own BM25 beside that of the pieces with their titles.
+    """
+
+    def __init__(self, pieces: Words, titles: Words) -> None:
+        self._pieces, self._titles = pieces, titles
+
     def search(self, query: str, limit: int, mask: Mask | None = None) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Places and scores of the pieces that have a word of the query, best first, the earlier one of equals."""
-        words = [self._vocabulary[word] for word in tokens(query) if word in self._vocabulary]
-        if self._model is None or not words:
+        words = tokens(query)
+        scores, more = self._pieces.scores(words), self._titles.scores(words)
+        if scores is None:  # no piece has a word of it, so no title has
             return np.empty(0, np.intp), np.empty(0, np.float32)
-        scores: NDArray[np.float32] = self._model.get_scores_from_ids(words)
+        if more is not None:
+            scores = scores + np.float32(TITLE) * more
         if mask is not None:
             scores = scores * mask
         # the library's own choice of the best takes 8 ms where most of 60,000 scores are 0
@@ -70,49 +105,49 @@ class Lexical:
 
     def frequency(self, words: Sequence[str]) -> list[int]:
         """In how many pieces each of these words is, as `tokens` gives them."""
-        if self._model is None:
-            return [0] * len(words)
-        ends = self._model.scores["indptr"]
-        numbers = [self._vocabulary.get(word) for word in words]
-        return [0 if number is None else int(ends[number + 1] - ends[number]) for number in numbers]
+        return [self._pieces.frequency(word) for word in words]
+
+    def save(self, folder: Path) -> None:
+        """Write the index to a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._pieces.save(folder / "pieces")
+        self._titles.save(folder / "titles")
 
 
-def build_lexical(texts: Iterable[str]) -> Lexical:
+def build_words(texts: Iterable[str]) -> Words:
     """Index texts, each by its place."""
     import bm25s  # type: ignore[import-untyped]
 
     seen: dict[str, int] = {}
     corpus = [[seen.setdefault(word, len(seen)) for word in _words(text)] for text in texts]
     if not seen:
-        return Lexical(None)
+        return Words(None)
     stems: dict[str, int] = {}
     stem = [stems.setdefault(word, len(stems)) for word in _stems(list(seen))]
     model = bm25s.BM25()
     model.index(([[stem[number] for number in words] for words in corpus], stems), show_progress=False)
-    return Lexical(model)
+    return Words(model)
 
 
 def open_lexical(folder: Path, holdings: Holdings) -> Lexical:
     """The index of words that fits the holdings, kept in `folder`; made where there is none."""
-    import bm25s
-
     place = folder / _NAME.format(holdings.fact("turn") or 0)
     if place.is_dir():
         try:
-            return Lexical(bm25s.BM25.load(place, mmap=True, show_progress=False))
+            return Lexical(_load(place / "pieces"), _load(place / "titles"))
         except (OSError, ValueError, KeyError):
-            shutil.rmtree(place, ignore_errors=True)  # damaged
-    found = build_lexical(searched(title, chunk.text) for chunk, title in holdings.each_chunk())
-    _keep(found, folder, place)
+            pass  # damaged
+    pieces = build_words(searched(title, chunk.text) for chunk, title in holdings.each_chunk())
+    found = Lexical(pieces, build_words(title for _, title in holdings.each_chunk()))
+    for old in folder.glob(_NAME.format("*")):
+        shutil.rmtree(old, ignore_errors=True)
+    partial = place.with_name(place.name + ".partial")
+    found.save(partial)
+    partial.replace(place)  # whole, or not there
     return found
 
 
-def _keep(found: Lexical, folder: Path, place: Path) -> None:
-    """Write the index beside its place and rename it, so that what is there is whole; older ones go."""
-    for old in folder.glob(_NAME.format("*")):
-        shutil.rmtree(old, ignore_errors=True)
-    if found._model is None:
-        return
-    partial = place.with_name(place.name + ".partial")
-    found._model.save(partial, show_progress=False)
-    partial.replace(place)
+def _load(folder: Path) -> Words:
+    import bm25s
+
+    return Words(bm25s.BM25.load(folder, mmap=True, show_progress=False) if folder.is_dir() else None)

@@ -1,0 +1,102 @@
+"""A small catalogue with a recipe, and an embedder that needs no model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rag.embedder import embedding_fingerprint
+from recipes.load import load_recipe
+from recipes.schema import Recipe
+
+RECIPE = """\
+name: shop
+task: description
+source: {path: products.jsonl, id: id, fields: {title: title, description: description}, test: 0, validation: 0}
+students: {s: {kind: causal, base: scratch, lora: null, quantization: none, format: alpaca}}
+retrieval:
+  catalogue:
+    path: products.jsonl
+    id: id
+    fields: {title: title, description: description}
+    metadata: {price: price, brand: brand, stock: stock}
+    link: link
+  embedding: {model: minilm}
+"""
+WIDTH = 32
+
+
+def product(number: int, **changes: Any) -> dict[str, Any]:
+    """A row of the catalogue."""
+    row = {
+        "id": f"p{number}",
+        "title": f"Lamp model {number}",
+        "description": f"A lamp of {number} watts for desks. Colour {('red', 'green', 'blue')[number % 3]}.",
+        "price": number + 0.5,
+        "brand": ("Acme", "Borg", "Cole")[number % 3],
+        "stock": number % 2 == 0,
+        "link": f"https://shop.example/{number}",
+    }
+    return row | changes
+
+
+def write_catalogue(folder: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    """The catalogue's file, anew."""
+    path = folder / "products.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def shop(folder: Path, rows: Iterable[dict[str, Any]], *overrides: str, text: str = RECIPE) -> Recipe:
+    """The recipe, with its catalogue in `folder`."""
+    write_catalogue(folder, rows)
+    (folder / "shop.yaml").write_text(text, encoding="utf-8")
+    return load_recipe(str(folder / "shop.yaml"), list(overrides))
+
+
+class WordEmbedder:
+    """A text's vector is the normalised sum of a random vector for each of its words. seen: texts embedded so far."""
+
+    width, max_tokens = WIDTH, 254
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.fingerprint = embedding_fingerprint(recipe)
+        self.seen: list[str] = []
+
+    def documents(self, texts: Sequence[str]) -> np.ndarray:
+        self.seen += texts
+        return self.queries(texts)
+
+    def queries(self, texts: Sequence[str]) -> np.ndarray:
+        found = np.stack([sum((_word(word) for word in re.findall(r"\w+", text.lower())), _word("")) for text in texts])
+        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]
+
+    def count(self, text: str) -> int:
+        return len(self.spans(text))
+
+
+def _word(word: str) -> np.ndarray:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+    return np.random.default_rng(seed).normal(size=WIDTH)
+
+
+def without_model(monkeypatch: pytest.MonkeyPatch) -> list[WordEmbedder]:
+    """Index with WordEmbedder; the list holds each one that was opened."""
+    opened: list[WordEmbedder] = []
+
+    def opening(recipe: Recipe) -> WordEmbedder:
+        opened.append(WordEmbedder(recipe))
+        return opened[-1]
+
+    monkeypatch.setattr("rag.indexing_pass.open_embedder", opening)
+    return opened

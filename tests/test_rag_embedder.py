@@ -1,0 +1,83 @@
+"""Vectors of the real MiniLM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rag_runs import product, shop
+
+from finetune.hardware import Machine
+from rag.embedder import Embedder, embedding_fingerprint, open_embedder
+from recipes.errors import RunError
+from recipes.schema import Recipe
+
+TEXTS = ["a red desk lamp", "lamp " * 300, "violin", "Eine rote Lampe für den Schreibtisch", ""]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    return shop(tmp_path_factory.mktemp("embedder"), [product(1)])
+
+
+@pytest.fixture(scope="module")
+def embedder(recipe: Recipe) -> Embedder:
+    return open_embedder(recipe)
+
+
+def test_vectors_are_normalised_and_in_the_order_of_the_texts(embedder: Embedder) -> None:
+    found = embedder.documents(TEXTS)
+    assert found.shape == (5, embedder.width) == (5, 384)
+    assert found.dtype == np.float32
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    for text, vector in zip(TEXTS, found, strict=True):
+        assert float(embedder.documents([text])[0] @ vector) > 0.999
+    assert float(found[0] @ found[3]) > float(found[0] @ found[2])
+
+
+def test_nothing_makes_no_vectors(embedder: Embedder) -> None:
+    assert embedder.documents([]).shape == (0, 384)
+
+
+def test_sixteen_bits_move_no_cosine_by_a_thousandth(
+    embedder: Embedder, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedder, "_machine", Machine("cpu", "fp32", "a CPU"))
+    plain = embedder.documents(TEXTS)
+    monkeypatch.setattr(embedder, "_machine", Machine("cpu", "bf16", "a CPU"))
+    quick = embedder.documents(TEXTS)
+    assert np.abs(plain @ plain.T - quick @ quick.T).max() < 2e-3
+    assert (plain * quick).sum(axis=1).min() > 1 - 1e-3
+
+
+def test_tokens_are_places_in_the_text(embedder: Embedder) -> None:
+    text = "A fine lamp, 40W."
+    assert " ".join(text[begin:end] for begin, end in embedder.spans(text)) == "A fine lamp , 40 ##W .".replace(
+        "##", ""
+    )
+    assert embedder.count(text) == 7
+    assert embedder.max_tokens == 254
+
+
+def test_prompts_go_before_questions_and_documents_apart(tmp_path: Path, embedder: Embedder) -> None:
+    other = open_embedder(shop(tmp_path, [product(1)], "retrieval.embedding.query_prompt='find: '"))
+    assert np.allclose(other.documents(["lamp"]), embedder.documents(["lamp"]), atol=1e-3)
+    assert np.allclose(other.queries(["lamp"]), embedder.documents(["find: lamp"]), atol=1e-3)
+
+
+def test_what_changes_vectors_changes_the_fingerprint_and_what_does_not_does_not(tmp_path: Path) -> None:
+    def fingerprint(*overrides: str) -> str:
+        return embedding_fingerprint(shop(tmp_path, [product(1)], *overrides))
+
+    same = {fingerprint(), fingerprint("retrieval.embedding.query_prompt='find: '"), fingerprint("retrieval.top_k=2")}
+    assert len(same) == 1
+    others = ("retrieval.embedding.document_prompt='passage: '", "retrieval.embedding.max_tokens=64")
+    assert len(same | {fingerprint(one) for one in others}) == 3
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    recipe = shop(tmp_path, [product(1)], "retrieval.embedding.model=./empty")
+    with pytest.raises(RunError, match=r"retrieval.embedding.model: ./empty cannot be loaded"):
+        open_embedder(recipe)
