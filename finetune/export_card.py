@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from finetune.bases import find_base
+from finetune.bases import Base
 from finetune.causal_card import causal_card, origin
+from finetune.causal_record import read_causal_record
 from finetune.gguf_export import GgufFile
 from finetune.parity import Parity
 from finetune.parity_words import parity_sentence
@@ -64,7 +65,7 @@ def _write(taken: Taken, folder: Path, head: dict[str, Any], tags: list[str], ma
         own = (taken.folder / "README.md").read_text(encoding="utf-8")
         card = as_export(own, taken, head, tags, made, use)
     except (OSError, ValueError, yaml.YAMLError):  # it is gone, or its head is no YAML any more
-        base, seed = find_base(taken.recipe, taken.name, taken.run), taken.record.seeds[taken.seed]
+        base, seed = Base(taken.record.base, "", None, None), taken.record.seeds[taken.seed]
         card = as_export(causal_card(taken.recipe, taken.record, base, seed), taken, head, tags, made, use)
     write_atomic(folder / "README.md", card.encode())
 
@@ -120,11 +121,12 @@ def _parity(figures: dict[str, Parity | str | None]) -> list[str]:
 
 
 def _hub_base(taken: Taken) -> str | None:
-    """The model on the Hub that the student stands on, through the students between; None where there is none."""
-    recipe, name = taken.recipe, taken.name
-    while (other := recipe.base_student(name)) is not None:
-        name = other
-    return find_base(recipe, name, taken.run).hub
+    """The model on the Hub that the student was trained on, through the students between; None where there is none."""
+    record = taken.record
+    while record.base.startswith("students."):
+        record = read_causal_record(taken.run, record.base.removeprefix("students."))
+    local = record.base == "scratch" or taken.recipe.resolve(record.base).is_dir()
+    return None if local else record.base
 
 
 def _size(count: int) -> str:

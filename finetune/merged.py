@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from finetune.adapters import ADAPTER_FILE, read_base
+from finetune.adapter_base import read_base
+from finetune.adapters import ADAPTER_FILE
 from finetune.causal_lessons import training_rows
 from finetune.export_card import write_merged_card
 from finetune.export_folder import check_folder

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from finetune import processes
-from finetune.adapters import ADAPTER_FILE, BASE_FILE, read_base
+from finetune.adapter_base import BASE_FILE, read_base
+from finetune.adapters import ADAPTER_FILE
 from finetune.bases import Base
 from recipes.console import say
 from recipes.runs import digest, file_digest

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.adapters import ADAPTER_FILE, weights_print
+from finetune.adapter_base import weights_print
+from finetune.adapters import ADAPTER_FILE
 from finetune.base_weights import find_base_folder, open_base, read_config
 from finetune.gguf_read import unpack_gguf
 from finetune.lora_files import CONFIG

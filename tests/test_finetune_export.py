@@ -16,10 +16,9 @@ import torch
 from huggingface_hub import EvalResult, ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune import export_card, merged
+from finetune import merged
 from finetune.__main__ import main
 from finetune.answering import GenerativeStudent, Question
-from finetune.bases import Base
 from finetune.merge import Merged, TooLargeError, merge_adapter
 from finetune.student import open_student
 from recipes.errors import RunError, TrainingError
@@ -145,9 +144,10 @@ def test_a_merged_model_has_a_card_of_its_own(mine: list[str], capsys: pytest.Ca
     assert sections(packed)["Scores"] == his["Scores"]
 
 
-def test_cards_say_what_the_hub_is_to_know(mine: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_card, "find_base", lambda *_: Base("b", "b", "org/base", None))
+def test_cards_say_what_the_hub_is_to_know(mine: list[str]) -> None:
     home = Path(mine[2]) / "students" / "thinker"
+    under = home.with_name("plain") / "student.json"
+    under.write_text(under.read_text(encoding="utf-8").replace('"scratch"', '"org/base"', 1), encoding="utf-8")
     (home / "seed-3407" / "README.md").write_text("---\n[: no YAML\n---\n", encoding="utf-8")  # it is made anew
     pushed = ["--set", "students.thinker.push_to_hub=me/thinker"]
     assert main(["export", *mine, *pushed, "--quantize", "f16", "--no-parity"]) == 0
