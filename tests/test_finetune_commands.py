@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_trained
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.console import Console
 from finetune.__main__ import main
 from finetune.answering import Generated, GenerativeStudent, Question
 from finetune.preview import preview_student
-from finetune.student import open_student
+from finetune.student import Floats, open_student
 from recipes.errors import TrainingError
 from recipes.load import load_recipe
 from recipes.runs import RunFolder
@@ -159,6 +160,21 @@ def test_a_question_that_cannot_be_answered_holds_up_no_other(
     student = open_student(RunFolder(Path(trained[2])), "plain")
     assert isinstance(student, GenerativeStudent)
     assert printed.out.endswith(f"> red kettle\n{student.answer([Question('red kettle')])[0].text.strip()}\n")
+
+
+def test_a_classifier_says_a_line_of_each_text(
+    trained: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Classifier:
+        labels = ("no", "yes")
+
+        def predict(self, texts: list[str]) -> Floats:
+            return np.array([[0.25, 0.75] if texts == ["good"] else [1.0, 0.0]], dtype=np.float32)
+
+    monkeypatch.setattr("finetune.ask.open_student", lambda *_: Classifier())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("good\nbad\n"))
+    assert main(["ask", *trained]) == 0
+    assert capsys.readouterr().out == "yes 0.75, no 0.25\nno 1.00, yes 0.00\n"
 
 
 @pytest.mark.parametrize("typed", ["", "\n \n"])
