@@ -39,7 +39,8 @@ SYSTEM = Turn(role="system", content="You help customers of a shop.")
 
 class Talker:
     """Answers by the last message: `slow` and `flood` never end, `broken` fails, `late` fails in the middle, `away` has
-    no model, `heavy` too large a one, `long` is refused, `cut` reaches its limit, `nothing` is not in the catalogue; all else is a kettle.
+    no model, `heavy` too large a one, `long` is refused, `cut` reaches its limit, `nothing` is not in the catalogue;
+    the rest is a kettle.
     """
 
     def __init__(self, pause: float = 0.0) -> None:
