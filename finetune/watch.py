@@ -10,6 +10,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from finetune import processes
 from finetune.checkpoints import Checkpoints
+from finetune.course import Saving
+from finetune.interrupts import Wish
 from recipes.console import say
 from recipes.runs import write_atomic
 
@@ -44,17 +46,18 @@ class Patience(TrainerCallback):
 
 
 class Saver(TrainerCallback):
-    """Asks for checkpoints within an epoch (its end has one anyway), and seals each.
+    """Asks for checkpoints within an epoch (its end has one anyway), seals each, and ends the training with
+    KeyboardInterrupt after one where that is wished for: the Trainer's own way to stop would validate first, and put a
+    score on record that a training in one go does not have.
 
     Also keeps the clock: seconds spent, earlier processes included.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, steps_per_epoch: int, seconds: float, every_seconds: float, every_steps: int
+        self, checkpoints: Checkpoints, steps_per_epoch: int, seconds: float, saving: Saving, wish: Wish
     ) -> None:
-        self.checkpoints = checkpoints
+        self.checkpoints, self.saving, self.wish = checkpoints, saving, wish
         self.steps_per_epoch = steps_per_epoch
-        self.every_seconds, self.every_steps = every_seconds, every_steps
         self.started = time.monotonic() - seconds
         self.saved = time.monotonic()
 
@@ -64,8 +67,8 @@ class Saver(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.steps_per_epoch == 0:
             return  # saved once, after the epoch's validation
-        due = self.every_steps > 0 and state.global_step % self.every_steps == 0
-        if due or processes.agree(lambda: time.monotonic() - self.saved >= self.every_seconds):
+        due = self.saving.every_steps > 0 and state.global_step % self.saving.every_steps == 0
+        if due or processes.agree(self._is_time):
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -75,6 +78,15 @@ class Saver(TrainerCallback):
             write_atomic(clock, orjson.dumps(round(self.seconds(), 3)))
             self.checkpoints.seal(state.global_step)
         self.saved = time.monotonic()
+        self.end_if_wished()
+
+    def _is_time(self) -> bool:
+        return self.wish.heard or time.monotonic() - self.saved >= self.saving.every_seconds
+
+    def end_if_wished(self) -> None:
+        """Raise KeyboardInterrupt, in all processes, where the first of them has heard Ctrl-C."""
+        if processes.agree(lambda: self.wish.heard):
+            raise KeyboardInterrupt
 
 
 class Narrator(TrainerCallback):

@@ -13,9 +13,8 @@ from types import FrameType
 @contextmanager
 def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` in the running event loop at every Ctrl-C while the block runs, instead of raising."""
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # started in the background of a shell
-    if ignored or threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
+    if not hears_signals():
+        yield
         return
     loop = asyncio.get_running_loop()
 
@@ -27,3 +26,9 @@ def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+def hears_signals() -> bool:
+    """Whether Ctrl-C can be heard here: by the main thread alone, and not by what a shell started in its background."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return not ignored and threading.current_thread() is threading.main_thread()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import killing
 import pytest
 from safetensors.torch import load_file
 from tiny_llama import make_llama
@@ -15,74 +14,40 @@ from tiny_llama import make_llama
 from recipes.runs import RunFolder
 
 STEPS = 12
-RUNNER = '''
-import gc, json, os, signal, sys
-sys.path[:0] = [{root!r}, {tests!r}]
-from pathlib import Path
-import tiny_causal, torch
-from finetune import causal_stage, causal_trainer, train
+PROGRAM = """
+import tiny_causal
+from finetune import causal_trainer
+from finetune.causal_trainer import CausalTrainer
 from finetune.checkpoints import Checkpoints
-from finetune.course import Saving
 import finetune.causal  # all that is slow to import, once
 
-torch.set_num_threads(1)
 train.Saving = lambda: Saving(every_seconds=1e9, every_steps=2)
-
-def die(after, place):
-    """Count calls of `place` and die in the one numbered `after`."""
-    owner, name = place
-    real, calls = getattr(owner, name), [0]
-    def dying(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] == after:
-            if name == "save":
-                Path(args[1]).write_bytes(b"half of it")
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*args, **kwargs)
-    setattr(owner, name, dying)
-
-def child(run, recipe, death=None):
-    """One process that trains, and perhaps dies; forked, because importing trl takes seconds."""
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(str(run.path / "said.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-        if death is not None:
-            die(*death)
-        code = 1
-        try:
-            train.train_student(recipe, "a", run)
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
 places = [
-    (causal_trainer.CausalTrainer, "compute_loss", 5),  # between two steps, or two micro-batches
-    (torch, "save", 4),                                 # in the middle of writing a checkpoint
-    (causal_trainer, "save_weights", 3),                # before its weights are written
-    (Checkpoints, "seal", 2),                           # written, not yet declared whole
-    (Checkpoints, "_remove", 2),                        # while older ones are removed
+    (CausalTrainer, "compute_loss", 5, KILL),           # between two steps, or two micro-batches
+    (CausalTrainer, "training_step", 5, CTRL_C),        # during a step that has no checkpoint otherwise
+    (torch, "save", 4, KILL),                           # in the middle of writing a checkpoint
+    (causal_trainer, "save_weights", 1, KILL),          # before its weights are written
+    (CausalTrainer, "evaluate", 1, CTRL_C),             # while the validation loss is taken
+    (CausalTrainer, "training_step", 1, 2 * CTRL_C),    # and again at once
+    (Checkpoints, "seal", 1, KILL),                     # written, not yet declared whole
+    (Checkpoints, "_remove", 1, KILL),                  # while older ones are removed
 ]
 gc.freeze()  # so that a child's collector does not copy the parent's memory page by page
-folder = Path({folder!r})
+folder, base = Path(sys.argv[3]), sys.argv[4]
 recipe = tiny_causal.make_recipe(
-    a=dict(base={base!r}, quantization="nf4", lora=dict(rank=8, alpha=16, dropout=0.1), optimizer="adamw_8bit",
+    a=dict(base=base, quantization="nf4", lora=dict(rank=8, alpha=16, dropout=0.1), optimizer="adamw_8bit",
            epochs=2, evaluations=2, precision="bf16", rows="description", micro_batch=2))
 assert child(tiny_causal.make_run(folder / "whole", 48, 4), recipe) == 0
 run = tiny_causal.make_run(folder / "killed", 48, 4)
-codes = [child(run, recipe, (after, (owner, name))) for owner, name, after in places] + [child(run, recipe)]
-print(json.dumps(codes))
-'''
+print(json.dumps([child(run, recipe, *place) for place in places] + [child(run, recipe)]))
+"""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_killed_anywhere_and_taken_up_again_gives_the_same_adapter(tmp_path: Path) -> None:
-    base = make_llama(tmp_path / "base")
-    root, tests = str(Path(__file__).parent.parent), str(Path(__file__).parent)
-    program = RUNNER.format(root=root, tests=tests, folder=str(tmp_path), base=str(base))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = killing.run_program(PROGRAM, tmp_path, make_llama(tmp_path / "base"))
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [-9, -9, -9, -9, -9, 0]
+    assert json.loads(done.stdout) == [-9, 130, -9, -9, 130, 130, -9, -9, 0]
     seeds = [RunFolder(tmp_path / name).student("a", 3407) for name in ("whole", "killed")]
     once, again = (load_file(seed / "adapter_model.safetensors") for seed in seeds)
     assert once.keys() == again.keys()
@@ -96,4 +61,7 @@ def test_killed_anywhere_and_taken_up_again_gives_the_same_adapter(tmp_path: Pat
     said = (tmp_path / "killed" / "said.txt").read_text(encoding="utf-8")
     assert "going on from step" in said
     assert "being written" in said
+    assert "this step is finished and a checkpoint written, then it stops; Ctrl-C again stops at once" in said
+    assert "stopped at step 5; the same command goes on from step 5" in said
+    assert said.count("stopped at step 9; the same command goes on from step 9") == 2  # the second time at once
     assert not (seeds[1].parent / "checkpoints").exists()
