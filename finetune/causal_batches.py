@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from finetune.encoding import PAD_TO
+from finetune.encoding import padded_width
 from finetune.formats import Encoded
 from finetune.packing import epoch_steps, group, pack, share
 
@@ -37,7 +37,7 @@ class Batching:
     def split(self, places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
         """Rows in micro-batches."""
         if self.capacity is None:
-            return group(places, lengths, self.micro_batch)
+            return group(places, lengths, lambda _: self.micro_batch)
         return pack(places, lengths, self.capacity)
 
     def tensors(self, rows: Sequence[Encoded]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def packed(rows: Sequence[Encoded]) -> dict[str, Any]:
 
 
 def padded(rows: Sequence[Encoded], pad: int) -> dict[str, Tensor]:
-    """Rows below each other (n, longest), filled up at their ends to a multiple of PAD_TO; the mask is by length."""
-    width = -(-max(len(row.input_ids) for row in rows) // PAD_TO) * PAD_TO
+    """Rows below each other (n, longest), filled up at their ends as encoding.py says; the mask is by length."""
+    width = padded_width(max(len(row.input_ids) for row in rows))
     batch = {
         "input_ids": torch.full((len(rows), width), pad),
         "attention_mask": torch.zeros((len(rows), width), dtype=torch.long),

@@ -8,8 +8,9 @@ varies with packing; and the validation loss is over tokens, where the Trainer's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,17 +21,18 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import SCALER_NAME
-from trl.trainer import sft_trainer
-from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import processes
-from finetune.causal_batches import IGNORED, Batching, Steps, counted, labels, step_loader
-from finetune.causal_model import place
+from finetune.causal_arguments import sft_config
+from finetune.causal_batches import Batching, Steps, counted, labels, step_loader
+from finetune.causal_lessons import CausalLesson
+from finetune.causal_loss import lean_loss
 from finetune.causal_plan import Plan
 from finetune.causal_watch import CausalNarrator, Rhythm, validation_steps
 from finetune.course import CausalCourse
-from finetune.packing import pack
+from finetune.encoding import padded_width
+from finetune.packing import group, pack, share
 from recipes.console import say
 from recipes.errors import TrainingError
 
@@ -98,28 +100,32 @@ class CausalTrainer(SFTTrainer):
         outputs = model(**inputs, use_cache=False, num_items_in_batch=num_items_in_batch)
         loss = outputs["loss"]
         if not torch.isfinite(loss):
-            self._refuse(loss, [self.course.training.ids[place] for place in places])
+            during = f"the loss is {loss.item()} at step {self.state.global_step + 1}"
+            self._refuse(during, self.course.training, places)
         # several processes: their gradients are averaged, and the loss is already over the tokens of all of them
         loss = loss * processes.count()
         return (loss, outputs) if return_outputs else loss
 
-    def _refuse(self, loss: Tensor, ids: list[str]) -> None:
+    def _refuse(self, what: str, lesson: CausalLesson, places: Sequence[int]) -> None:
         raise TrainingError(
-            f"{self.course.title}: the loss is {loss.item()} at step {self.state.global_step + 1} "
-            f"(rows {', '.join(ids)}): "
-            f"lower learning_rate ({self.course.student.learning_rate:g}) or set precision: fp32"
+            f"{self.course.title}: {what} (rows {', '.join(lesson.ids[place] for place in places)}): lower "
+            f"learning_rate ({self.course.student.learning_rate:g}) or set precision: fp32"
         )
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The validation loss: nats per completion token, over all validation rows."""
+        """The validation loss: nats per completion token, over all validation rows. Raises TrainingError, with rows,
+        where it is not a number.
+        """
         sums = [0.0, 0.0]
         self.model.eval()
         with torch.no_grad():
             for places, micro, tokens in self._validation():
                 outputs = self.model(**self._prepare_inputs(micro), use_cache=False, num_items_in_batch=1)
-                if not torch.isfinite(outputs["loss"]):
-                    self._refuse(outputs["loss"], [self.course.validation.ids[place] for place in places])
-                sums = [sums[0] + float(outputs["loss"]), sums[1] + tokens]
+                loss = float(outputs["loss"])
+                if not isfinite(loss):
+                    after = f"the validation loss is {loss} after step {self.state.global_step}"
+                    self._refuse(after, self.course.validation, places)
+                sums = [sums[0] + loss, sums[1] + tokens]
         self.model.train()
         nats, count = processes.add_up(sums)
         metrics = {"eval_loss": nats / max(1.0, count)}
@@ -131,13 +137,12 @@ class CausalTrainer(SFTTrainer):
         """The validation rows in batches, this process's: their places, their tensors, and tokens under the loss."""
         rows, batching = self.course.validation.rows, self.batching
         lengths = [len(row.input_ids) for row in rows]
-        order = sorted(range(len(rows)), key=lambda place: (-lengths[place], place))
-        mine = order[batching.rank :: batching.processes]
+        mine = share(range(len(rows)), lengths, batching.rank, batching.processes)
         if batching.capacity is not None:
             batches = pack(mine, lengths, batching.capacity)
         else:
             planned = batching.micro_batch * self.course.student.max_length  # what the memory plan has room for
-            batches = list(_of_tokens(mine, lengths, max(min(EVALUATION_TOKENS, planned), max(lengths, default=0))))
+            batches = group(mine, lengths, lambda longest: min(EVALUATION_TOKENS, planned) // padded_width(longest))
         for places in batches:
             chosen = [rows[place] for place in places]
             yield list(places), batching.tensors(chosen), sum(counted(row) for row in chosen)
@@ -172,31 +177,6 @@ class CausalTrainer(SFTTrainer):
         """TRL tells its makers which trainer is used; a recipe's user has not agreed to that."""
 
 
-@contextmanager
-def lean_loss() -> Iterator[None]:
-    """Let TRL's loss compute the loss alone: entropy and accuracy of each token, which nobody reads, cost as much."""
-    full, sft_trainer._chunk = sft_trainer._chunk, _chunk
-    try:
-        yield
-    finally:
-        sft_trainer._chunk = full
-
-
-def _chunk(
-    hidden: Tensor, head: Tensor, bias: Tensor | None, targets: Tensor, scale: float, cap: float | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Summed loss of a chunk of tokens: hidden (n, width), head (vocabulary, width); two zeros for what is left out."""
-    logits = (hidden @ head.to(hidden.dtype).t()).float()
-    if bias is not None:
-        logits = logits + bias.float()
-    if scale != 1.0:
-        logits = logits * scale
-    if cap is not None:
-        logits = cap * torch.tanh(logits / cap)
-    zero = logits.new_zeros(())
-    return torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum"), zero, zero
-
-
 def save_weights(model: Any, folder: Path) -> None:
     """The adapter of a model that has one, else all of it."""
     from peft import PeftModel
@@ -204,73 +184,6 @@ def save_weights(model: Any, folder: Path) -> None:
     options = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
     model.save_pretrained(str(folder), **options)
     (folder / "README.md").unlink(missing_ok=True)  # peft's own card
-
-
-def sft_config(course: CausalCourse, plan: Plan, work: Path) -> SFTConfig:
-    """The recipe in TRL's words."""
-    student, machine = course.student, course.machine
-    arguments = SFTConfig(
-        output_dir=str(work),
-        num_train_epochs=student.epochs,
-        per_device_train_batch_size=1,  # one item of ours is a whole step
-        gradient_accumulation_steps=1,
-        learning_rate=student.learning_rate,
-        weight_decay=student.weight_decay,
-        lr_scheduler_type={"constant": "constant_with_warmup"}.get(student.schedule, student.schedule),
-        warmup_steps=student.warmup,  # below 1: a share of all steps
-        max_grad_norm=student.max_grad_norm,
-        optim="adamw_8bit" if student.optimizer == "adamw_8bit" and eight_bits_work(course) else "adamw_torch_fused",
-        bf16=machine.precision == "bf16",
-        fp16=machine.precision == "fp16",
-        use_cpu=machine.device == "cpu",
-        gradient_checkpointing=plan.checkpointing and plan.backend == "plain",  # unsloth has a way of its own
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        loss_type=_loss_type(course, plan),
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        completion_only_loss=False,  # the labels say it already
-        seed=course.seed,
-        eval_strategy="no",  # Rhythm asks for it
-        save_strategy="steps",
-        save_steps=1_000_000_000,  # likewise
-        metric_for_best_model="eval_loss" if len(course.validation) else None,
-        greater_is_better=False if len(course.validation) else None,
-        logging_steps=1,  # each step's loss is on record, and so survives a kill
-        logging_nan_inf_filter=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-        disable_tqdm=True,
-        report_to=list(student.report_to) or "none",
-        run_name=f"{course.name}-{work.name}",
-        project=work.parents[3].name,  # the run folder
-        log_level="error",
-    )
-    arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs in one process would multiply the batch size
-    return arguments
-
-
-def eight_bits_work(course: CausalCourse) -> bool:
-    """Whether bitsandbytes can keep an optimizer's state in 8 bits on this device; a sentence where it cannot."""
-    from bitsandbytes import optim
-
-    weight = torch.nn.Parameter(torch.ones(4096, device=place(course.machine)))  # smaller ones it keeps in 32 bits
-    weight.grad = torch.ones_like(weight)
-    try:
-        optim.AdamW8bit([weight]).step()  # type: ignore[no-untyped-call, attr-defined]
-    except (RuntimeError, NotImplementedError, AttributeError, ValueError):
-        say(
-            f"{course.title}: 8-bit AdamW cannot run on the {course.machine.device}: AdamW instead, four times its size"
-        )
-        return False
-    return True
-
-
-def _loss_type(course: CausalCourse, plan: Plan) -> str:
-    """In chunks of tokens; but not past an adapter on the head, and unsloth has a way of its own."""
-    lora = course.student.lora
-    plain = plan.backend == "plain" and (lora is None or "lm_head" not in lora.targets)
-    return "chunked_nll" if plain else "nll"
 
 
 def _dataset(course: CausalCourse) -> Dataset:
@@ -282,12 +195,3 @@ def _dataset(course: CausalCourse) -> Dataset:
 def _no_collator(items: Any) -> Any:
     """A step is made of tensors already; with a collator of its own TRL would set the tokenizer's padding to EOS."""
     raise NotImplementedError
-
-
-def _of_tokens(places: list[int], lengths: list[int], most: int) -> Iterator[list[int]]:
-    """Rows of like length, by at most so many tokens once padded; `places` are longest first."""
-    start = 0
-    while start < len(places):
-        count = max(1, most // lengths[places[start]])
-        yield places[start : start + count]
-        start += count

@@ -37,8 +37,13 @@ def pad(tokenizer: PreTrainedTokenizerBase, batch: Sequence[Encoded], most: int)
     positions beyond max_length.
     """
     fills = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    width = min(-(-max(len(one["input_ids"]) for one in batch) // PAD_TO) * PAD_TO, most)
+    width = min(padded_width(max(len(one["input_ids"]) for one in batch)), most)
     return {name: _filled([one[name] for one in batch], width, fills.get(name, 0)) for name in batch[0]}
+
+
+def padded_width(longest: int) -> int:
+    """What a batch is padded to whose longest row has so many tokens."""
+    return -(-longest // PAD_TO) * PAD_TO
 
 
 def _filled(lists: list[list[int]], width: int, fill: Any) -> Tensor:

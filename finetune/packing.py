@@ -8,7 +8,7 @@ The loss of a step is the sum over its completion tokens, divided by how many th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -36,14 +36,14 @@ def epoch_steps(lengths: Sequence[int], batch_size: int, seed: int, epoch: int, 
 
 def share(step: Sequence[int], lengths: Sequence[int], rank: int, processes: int) -> list[int]:
     """The rows of a step that one of several processes takes: every so many-th by length, so that all do like work."""
-    return sorted(step, key=lambda place: (-lengths[place], place))[rank::processes]
+    return longest_first(step, lengths)[rank::processes]
 
 
 def pack(places: Sequence[int], lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Rows in as few sequences of at most `capacity` tokens as best-fit decreasing finds; a longer row stands alone."""
     bins: list[list[int]] = []
     room: list[int] = []
-    for place in sorted(places, key=lambda place: (-lengths[place], place)):
+    for place in longest_first(places, lengths):
         fits = [number for number, left in enumerate(room) if left >= lengths[place]]
         if fits:
             best = min(fits, key=lambda number: room[number])
@@ -55,7 +55,18 @@ def pack(places: Sequence[int], lengths: Sequence[int], capacity: int) -> list[l
     return bins
 
 
-def group(places: Sequence[int], lengths: Sequence[int], rows: int) -> list[list[int]]:
-    """Rows of like length by `rows`, longest first."""
-    order = sorted(places, key=lambda place: (-lengths[place], place))
-    return [order[start : start + rows] for start in range(0, len(order), rows)]
+def group(places: Sequence[int], lengths: Sequence[int], most: Callable[[int], int]) -> list[list[int]]:
+    """Rows of like length in batches, longest first. most: how many of so long a row there may be in a batch; there is
+    always one.
+    """
+    order, batches, start = longest_first(places, lengths), list[list[int]](), 0
+    while start < len(order):
+        count = max(1, most(lengths[order[start]]))
+        batches.append(order[start : start + count])
+        start += count
+    return batches
+
+
+def longest_first(places: Sequence[int], lengths: Sequence[int]) -> list[int]:
+    """Rows by length; of the same length, in their order."""
+    return sorted(places, key=lambda place: (-lengths[place], place))

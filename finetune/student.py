@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from finetune.causal_record import CausalRecord, read_any_record
-from finetune.encoding import PAD_TO, Encoded, encode, pad
+from finetune.encoding import Encoded, encode, pad, padded_width
 from finetune.hardware import Machine, find_machine, is_out_of_memory
+from finetune.packing import group
 from finetune.silence import quiet
 from recipes.errors import TrainingError
 from recipes.keys import redact
@@ -87,15 +88,9 @@ class Student:
         return probabilities
 
 
-def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
     """Places of texts of about one length, longest first; a batch has at most `tokens` once padded, or one text."""
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    start = 0
-    while start < len(order):
-        width = -(-lengths[order[start]] // PAD_TO) * PAD_TO
-        count = max(1, tokens // max(1, width))
-        yield order[start : start + count]
-        start += count
+    return group(range(len(lengths)), lengths, lambda longest: tokens // max(1, padded_width(longest)))
 
 
 def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student | GenerativeStudent:

@@ -67,12 +67,12 @@ def load_unsloth(course: CausalCourse, checkpointing: bool) -> Any:
 
     from finetune.bases import load_pretrained
     from finetune.causal_model import check_positions
-    from finetune.encoding import PAD_TO
+    from finetune.encoding import padded_width
 
     student, lora = course.student, course.student.lora
     assert lora is not None
     check_positions(course.base, load_pretrained(AutoConfig, course.base), student.max_length)  # it would stretch them
-    longest = -(-student.max_length // PAD_TO) * PAD_TO  # batches are padded to this, and it cuts what is longer
+    longest = padded_width(student.max_length)  # batches are padded to this, and it cuts what is longer
     model, _ = FastLanguageModel.from_pretrained(
         model_name=course.base.place, revision=course.base.revision, token=read_key("HF_TOKEN"),
         max_seq_length=longest, dtype=course.machine.dtype, load_in_4bit=student.quantization == "nf4",

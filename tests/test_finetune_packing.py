@@ -26,7 +26,7 @@ def test_a_step_is_shared_by_length_in_turns() -> None:
 
 
 def test_groups_are_of_like_length_longest_first() -> None:
-    assert group([0, 1, 2, 3, 4], [5, 1, 9, 3, 7], 2) == [[2, 4], [0, 3], [1]]
+    assert group([0, 1, 2, 3, 4], [5, 1, 9, 3, 7], lambda _: 2) == [[2, 4], [0, 3], [1]]
 
 
 @settings(deadline=None)
@@ -60,3 +60,8 @@ def test_another_epoch_and_another_seed_are_another_order() -> None:
     first = epoch_steps(lengths, 4, 1, 0, grouped=False)
     assert first != epoch_steps(lengths, 4, 1, 1, grouped=False)
     assert first != epoch_steps(lengths, 4, 2, 0, grouped=False)
+
+
+def test_a_group_may_be_smaller_the_longer_its_rows_are_and_is_never_empty() -> None:
+    assert group(range(5), [5, 1, 9, 3, 7], lambda longest: 8 // longest) == [[2], [4], [0], [3, 1]]
+    assert group([], [], lambda longest: 1) == []
