@@ -63,6 +63,7 @@ def merged_folder(taken: Taken, dtype: Dtype | None, out: Path) -> Path:
     forget_parity(out)
 
     def merge(kind: Dtype) -> None:
+        say(f"student {taken.name}: merging adapter and base into {out}, {kind}")
         merge_adapter(
             base.place, taken.folder, out, kind, record.quantization == "nf4", base.revision,
             trained_in=record.dtype, progress=quarters(f"merging into {out}"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.adapters import ADAPTER_FILE, student_tokenizer
-from finetune.causal_record import CausalRecord, read_causal_record
+from finetune.causal_record import CausalRecord, read_any_record
 from finetune.formats import Renderer
 from finetune.silence import quiet
 from finetune.student import as_trained
@@ -72,9 +72,12 @@ class Taken:
 
 def take(recipe: Recipe, run: RunFolder, name: str, seed: int | None = None) -> Taken:
     """A trained generative student, the best of its seeds where none is named. Raises TrainingError."""
-    if recipe.students[name].kind != "causal":
-        raise TrainingError(f"students.{name} is a classifier: its folder in {run.student(name)} is a whole model")
-    record = read_causal_record(run, name)
+    record = read_any_record(run, name)
+    if not isinstance(record, CausalRecord):
+        whole = run.student(name, record.best_seed)
+        raise TrainingError(
+            f"students.{name} is a classifier: {whole} is a whole model, which transformers opens as it is"
+        )
     chosen = record.best_seed if seed is None else seed
     if chosen not in record.seeds:
         known = ", ".join(str(one) for one in record.seeds)

@@ -77,6 +77,7 @@ def test_what_is_there_is_not_made_or_measured_again(mine: list[str], capsys: py
     assert main(["merge", *mine]) == 0
     weights = (folder / "model.safetensors").stat().st_mtime_ns
     first = capsys.readouterr().err
+    assert f"merging adapter and base into {folder}, float16" in first
     assert main(["merge", *mine]) == 0
     again = capsys.readouterr().err
     assert "merged before" in again and "comparing" not in again
