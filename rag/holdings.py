@@ -40,9 +40,19 @@ class Holdings:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
         with suppress(sqlite3.Error):
             self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._base.close()
+
+    def hold(self) -> None:
+        """See everything as it is now until `release`, whatever others write meanwhile."""
+        self._base.execute("BEGIN")
+        self._base.execute("SELECT 1 FROM fact").fetchone()
+
+    def release(self) -> None:
+        """See what others write again."""
+        self._base.rollback()
 
     def fact(self, name: str) -> Any:
         """A fact about the whole index, or None."""
@@ -93,10 +103,12 @@ class Holdings:
         for (text,) in self._base.execute("SELECT metadata FROM document ORDER BY number"):
             yield orjson.loads(text)
 
-    def vectors(self, width: int) -> Vectors:
+    def vectors(self) -> Vectors:
         """The vectors of all chunks, in the order of `places`."""
-        found = np.empty((self.counts()[1], width), np.float32)
+        found = np.empty((0, 0), np.float32)
         for at, (value,) in enumerate(self._base.execute("SELECT value FROM vector ORDER BY number")):
+            if not at:
+                found = np.empty((self.counts()[1], len(value) // 4), np.float32)
             found[at] = np.frombuffer(value, np.float32)
         return found
 

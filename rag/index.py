@@ -9,21 +9,21 @@ exact.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from rag.agreement import agrees, bring_to_agree
 from rag.columns import Columns
 from rag.documents import Document
 from rag.fusion import Hit
 from rag.holdings import Holdings, Vectors
-from rag.index_folder import IndexFolder
+from rag.index_folder import IndexFolder, IndexInUse
 from rag.ledger import Ledger, open_ledger
 from rag.lexical import Lexical, Mask, open_lexical, tokens
+from rag.vector_writer import VectorWriter, agrees
 from rag.vectors import VectorStore, open_vectors
 from rag.where import Condition
 from recipes.errors import RunError
@@ -143,31 +143,57 @@ class Index:
     @cached_property
     def _vectors(self) -> Vectors:
         """All vectors, read in at the first question that needs them: 88 MB at 60,000 pieces of 384 numbers."""
-        return self._holdings.vectors(self.fact("width"))
+        return self._holdings.vectors()
 
 
 @contextmanager
 def open_index(recipe: Recipe, run: RunFolder) -> Iterator[Index]:
-    """A run's index, mended first where a stop left it torn. Raises RunError where there is none."""
+    """A run's index, mended first where a stop left it torn. Raises RunError where there is none.
+
+    What is found is what was there when it was opened; an index that is being written is read as it was before.
+    """
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
-    folder = IndexFolder(run, recipe.retrieval.server is not None)
+    folder = IndexFolder(run)
     if not folder.ledger.exists():
         raise RunError(f"{folder.path} holds no index: run python -m rag index on the recipe first")
-    mended = False
-    while True:
-        with folder.reading(), open_ledger(folder.ledger) as ledger, _store(folder, ledger) as store:
-            if agrees(ledger, store) or mended:
-                lexical = open_lexical(folder.path, ledger)
-                yield Index(ledger, store, lexical, list(recipe.retrieval.catalogue.metadata))
+    with open_ledger(folder.ledger) as ledger:
+        if ledger.fact("collection") is None:
+            raise RunError(f"{folder.path} holds no index: run python -m rag index on the recipe first")
+        with _reading(folder, ledger) as store:
+            yield Index(ledger, store, open_lexical(folder.path, ledger), list(recipe.retrieval.catalogue.metadata))
+
+
+@contextmanager
+def _reading(folder: IndexFolder, ledger: Ledger) -> Iterator[VectorStore]:
+    """The vectors to read, once the stores agree; or as they are, while another process sees to it that they do."""
+    for mended in (False, True, True):
+        with ExitStack() as opened:
+            opened.callback(ledger.release)
+            store = _open_current(folder, ledger, opened)
+            if store is not None and (mended or agrees(ledger, store)):
+                yield store
                 return
-        with folder.writing(), open_ledger(folder.ledger) as ledger, _store(folder, ledger) as store:
-            bring_to_agree(ledger, store)
-            ledger.set_fact("writing", False)
-        mended = True
+        _mend(folder, ledger)
+    raise RunError(f"{folder.path} is being made by another process: wait for it to end")
 
 
-def _store(folder: IndexFolder, ledger: Ledger) -> VectorStore:
-    name = ledger.fact("collection")
-    if name is None:
-        raise RunError(f"{folder.path} holds no index: run python -m rag index on the recipe first")
-    return open_vectors(folder.chroma, ledger.fact("server"), name)
+def _open_current(folder: IndexFolder, ledger: Ledger, opened: ExitStack) -> VectorStore | None:
+    """The store that the ledger names, None where there is none or it cannot be opened. A server must answer."""
+    generation = ledger.fact("generation")
+    opened.enter_context(folder.using(generation))
+    ledger.hold()
+    server, collection = ledger.fact("server"), ledger.fact("collection")
+    if server is not None:
+        return opened.enter_context(open_vectors(folder.path, server, collection))
+    if generation is None or ledger.fact("generation") != generation:  # a new one came between: look again
+        return None
+    try:
+        return opened.enter_context(open_vectors(folder.generation(generation), None, collection))
+    except RunError:
+        return None  # damaged: it will be made anew
+
+
+def _mend(folder: IndexFolder, ledger: Ledger) -> None:
+    """Bring the stores to agree, unless another process is at it."""
+    with suppress(IndexInUse), folder.writing(), VectorWriter(folder, ledger):
+        pass

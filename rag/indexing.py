@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from rag.agreement import agrees, bring_to_agree
 from rag.embedder import Embedder, embedding_fingerprint
 from rag.index import Index
 from rag.index_folder import IndexFolder
@@ -17,6 +16,7 @@ from rag.index_report import IndexReport, read_report
 from rag.indexing_pass import Pass
 from rag.ledger import Ledger, open_ledger
 from rag.lexical import open_lexical
+from rag.vector_writer import VectorWriter
 from rag.vectors import open_vectors
 from recipes.console import say
 from recipes.runs import RunFolder, write_atomic
@@ -30,7 +30,7 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
     """Bring index/ up to date. Raises SourceError, RunError; what was written until then is found next time."""
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     inputs = index_inputs(recipe)
-    folder = IndexFolder(run, recipe.retrieval.server is not None)
+    folder = IndexFolder(run)
     manifest, stale = run.manifest(STAGE), run.why_stale(STAGE, inputs)
     if not stale and not folder.ledger.exists():
         stale = [f"{folder.ledger} is missing"]
@@ -53,19 +53,16 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
 def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexReport) -> None:
     assert recipe.retrieval is not None
     _begin(recipe, folder, ledger)
-    with open_vectors(folder.chroma, recipe.retrieval.server, ledger.fact("collection")) as store:
-        if not agrees(ledger, store):
-            bring_to_agree(ledger, store)
-        ledger.set_fact("writing", True)
-        passing = Pass(recipe, ledger, store, report)
+    with VectorWriter(folder, ledger) as writer:
+        passing = Pass(recipe, ledger, writer, report)
         try:
             passing.run()
         except KeyboardInterrupt:
             say(f"index: stopped; {ledger.counts()[0]:,} documents are in, and the same command goes on from there")
             raise
-        ledger.set_fact("writing", False)
         report.documents, report.chunks = ledger.counts()
-        index = Index(ledger, store, open_lexical(folder.path, ledger), list(recipe.retrieval.catalogue.metadata))
+        names = list(recipe.retrieval.catalogue.metadata)
+        index = Index(ledger, writer.store, open_lexical(folder.path, ledger), names)
         _set_threshold(recipe, ledger, index, report, passing.open_embedder)
 
 
@@ -98,7 +95,7 @@ def _begin(recipe: Recipe, folder: IndexFolder, ledger: Ledger) -> None:
         say("index: the embedding is another one now: every document is embedded anew")
         _forget(folder, ledger)
     if ledger.fact("server") != facts["server"]:
-        ledger.set_fact("writing", True)  # another store: see what it holds
+        facts["generation"] = None  # another store, and nothing is there
     if ledger.fact("collection") is None:
         facts["collection"] = f"{recipe.name}-{secrets.token_hex(4)}"
     for name, value in facts.items():
@@ -106,7 +103,8 @@ def _begin(recipe: Recipe, folder: IndexFolder, ledger: Ledger) -> None:
 
 
 def _forget(folder: IndexFolder, ledger: Ledger) -> None:
-    """Take out all documents, and the collection of their vectors."""
-    with open_vectors(folder.chroma, ledger.fact("server"), ledger.fact("collection")) as store:
-        store.drop()
+    """Take out all documents, and their vectors on a server."""
+    if ledger.fact("server") is not None:
+        with open_vectors(folder.path, ledger.fact("server"), ledger.fact("collection")) as store:
+            store.drop()
     ledger.clear()

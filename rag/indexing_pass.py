@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rag.agreement import settle
 from rag.catalogue import Reading
 from rag.chunks import Chunk, cut_document, searched
 from rag.documents import Document
@@ -17,7 +16,7 @@ from rag.embedder import Embedder, embedding_fingerprint, open_embedder
 from rag.holdings import Vectors
 from rag.index_report import IndexProgress, IndexReport
 from rag.ledger import Entry, Ledger
-from rag.vectors import VectorStore
+from rag.vector_writer import VectorWriter
 from recipes.errors import SourceError
 from recipes.runs import digest
 from recipes.schema import Recipe
@@ -33,10 +32,10 @@ WINDOW = 512
 class Pass:
     """report: counted up while it runs."""
 
-    def __init__(self, recipe: Recipe, ledger: Ledger, store: VectorStore, report: IndexReport) -> None:
+    def __init__(self, recipe: Recipe, ledger: Ledger, writer: VectorWriter, report: IndexReport) -> None:
         assert recipe.retrieval is not None, "the recipe has no section retrieval"
         self._recipe, self._retrieval = recipe, recipe.retrieval
-        self._ledger, self._store, self._report = ledger, store, report
+        self._ledger, self._writer, self._report = ledger, writer, report
         self._reading = Reading(recipe)
         self._settings = digest(
             [INDEX_VERSION, embedding_fingerprint(recipe), self._retrieval.chunk_tokens, self._retrieval.chunk_overlap]
@@ -57,7 +56,7 @@ class Pass:
             raise SourceError(f"{self._reading.where}: no row is a document: the index is left as it was")
         gone = self._ledger.unseen()
         self._ledger.remove(gone)
-        self._settle()
+        self._writer.tell()
         self._report.removed = len(gone)
 
     def _total(self) -> int:
@@ -104,7 +103,6 @@ class Pass:
         """The embedder, loaded where the first document needs it: a pass that finds nothing new does without."""
         if self._embedder is None:
             self._embedder = open_embedder(self._recipe)
-            self._ledger.set_fact("width", self._embedder.width)
         return self._embedder
 
     def _flush(self) -> None:
@@ -122,15 +120,11 @@ class Pass:
             else:
                 entries.append(one.entry)
         self._ledger.write(entries)
-        self._settle()
+        self._writer.tell()
         self._report.embedded += len(texts)
         self._report.added += sum(one.new for one in waiting)
         self._report.changed += sum(not one.new for one in waiting)
         self._report.retexted += sum(not one.new and one.chunks is not None for one in waiting)
-
-    def _settle(self) -> None:
-        if self._ledger.in_debt():
-            settle(self._ledger, self._store, self._ledger.fact("width"))
 
 
 class _Waiting(NamedTuple):

@@ -1,14 +1,14 @@
 """The truth about the index, in one SQLite file, and how it is changed.
 
 Whatever is to happen in the vector store is written down here in the same transaction as the documents it is about
-(the tables `owed` and `doomed`), and crossed out when it has happened. Killed at any moment, nothing is lost: what is
-still written down is done on the next open.
+(the tables `owed` and `doomed`), and crossed out when what has it is named as the store to read. Killed at any moment,
+nothing is lost: what is still written down is done on the next open.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ CREATE TABLE chunk (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL U
 CREATE INDEX chunk_document ON chunk (document);
 CREATE TABLE vector (number INTEGER PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE owed (number INTEGER PRIMARY KEY);
-CREATE TABLE doomed (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE doomed (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
 """
 _WRITE = (
     "INSERT INTO document (id, digest, text, title, fields, metadata, link) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -42,10 +42,14 @@ _WRITE = (
 
 _NUMBERS = "SELECT number FROM document WHERE id IN (SELECT value FROM json_each(?))"
 _FORGET = (
-    "INSERT OR IGNORE INTO doomed SELECT id FROM chunk WHERE document IN (SELECT value FROM json_each(?))",
+    "INSERT OR IGNORE INTO doomed (id) SELECT id FROM chunk WHERE document IN (SELECT value FROM json_each(?))",
     "DELETE FROM vector WHERE number IN (SELECT number FROM chunk WHERE document IN (SELECT value FROM json_each(?)))",
     "DELETE FROM owed WHERE number IN (SELECT number FROM chunk WHERE document IN (SELECT value FROM json_each(?)))",
     "DELETE FROM chunk WHERE document IN (SELECT value FROM json_each(?))",
+)
+_OWED = (
+    "SELECT owed.number, id, value FROM owed JOIN chunk USING (number) JOIN vector USING (number) "
+    "WHERE owed.number > ? ORDER BY owed.number LIMIT ?"
 )
 _OWE = "INSERT OR IGNORE INTO owed SELECT number FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
 _CLEAR = (
@@ -141,20 +145,18 @@ class Ledger(Holdings):
 
     # what the vector store has yet to be told
 
-    def doomed(self) -> list[str]:
-        """Chunks to be taken out of the vector store."""
-        return [name for (name,) in self._base.execute("SELECT id FROM doomed")]
+    def doomed(self, after: int, most: int) -> list[tuple[int, str]]:
+        """Chunks to be taken out of the vector store, `most` of those that were written down after number `after`."""
+        chosen = "SELECT number, id FROM doomed WHERE number > ? ORDER BY number LIMIT ?"
+        return self._base.execute(chosen, (after, most)).fetchall()
 
-    def owed(self, width: int, most: int) -> Iterator[tuple[list[str], Vectors]]:
-        """Chunks to be put into the vector store, with their vectors, in portions of `most`."""
-        chosen = "SELECT owed.number, id, value FROM owed JOIN chunk USING (number) JOIN vector USING (number)"
-        last = -1
-        while rows := self._base.execute(
-            f"{chosen} WHERE owed.number > ? ORDER BY owed.number LIMIT ?", (last, most)
-        ).fetchall():
-            vectors = np.frombuffer(b"".join(value for _, _, value in rows), np.float32).reshape(len(rows), width)
-            yield [name for _, name, _ in rows], vectors
-            last = rows[-1][0]
+    def owed(self, after: int, most: int) -> tuple[list[str], Vectors, int] | None:
+        """Chunks to be put into the vector store, likewise: ids, vectors, the last number. None where none are left."""
+        rows = self._base.execute(_OWED, (after, most)).fetchall()
+        if not rows:
+            return None
+        vectors = np.frombuffer(b"".join(value for _, _, value in rows), np.float32).reshape(len(rows), -1)
+        return [name for _, name, _ in rows], vectors, rows[-1][0]
 
     def in_debt(self) -> bool:
         """Whether there is anything that the vector store has yet to be told."""
@@ -162,11 +164,13 @@ class Ledger(Holdings):
             self._base.execute("SELECT EXISTS (SELECT 1 FROM owed) OR EXISTS (SELECT 1 FROM doomed)").fetchone()[0]
         )
 
-    def settle(self) -> None:
-        """The vector store has been told everything."""
+    def settle(self, generation: int | None) -> None:
+        """The vector store has all that was written down. generation: of its directory, from now on."""
         with self._base:
+            removed = (self.fact("removed") or 0) + self._base.execute("DELETE FROM doomed").rowcount
             self._base.execute("DELETE FROM owed")
-            self._base.execute("DELETE FROM doomed")
+            for name, value in (("generation", generation), ("removed", removed)):
+                self._base.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, orjson.dumps(value).decode()))
 
     def owe(self, ids: Sequence[str]) -> None:
         """The vector store turned out to lack these."""

@@ -20,6 +20,8 @@ from recipes.errors import RunError
 
 MOST = 5_000
 """Rows in one call; Chroma takes 5,461."""
+SECONDS = 60.0
+"""That an answer of a server is waited for."""
 _MOST_NAMES = 500
 _CONFIGURATION: Any = {"hnsw": {"space": "cosine"}}
 
@@ -41,7 +43,10 @@ class VectorStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        sessions = _sessions(self._client)
         self._client.close()
+        for session in sessions:
+            session.close()
 
     def __len__(self) -> int:
         with self._plainly():
@@ -101,6 +106,12 @@ class VectorStore:
             raise RunError(f"{self._where}: {sentence}") from None
 
 
+def _sessions(client: Any) -> list[Any]:
+    """The connections of a client of a server, which it neither ends nor gives a time-out (chromadb 1.5.9)."""
+    servers = (getattr(one, "_server", None) for one in (client, getattr(client, "_admin_client", None)))
+    return [session for server in servers if (session := getattr(server, "_session", None)) is not None]
+
+
 def open_vectors(folder: Path, server: str | None, name: str) -> VectorStore:
     """The collection `name` in the directory `folder`, or on a server; made where there is none. Raises RunError."""
     import chromadb
@@ -118,7 +129,7 @@ def open_vectors(folder: Path, server: str | None, name: str) -> VectorStore:
             return VectorStore(chromadb.PersistentClient(str(folder), settings=settings), name, str(folder))
         except (ValueError, chromadb.errors.ChromaError) as error:
             sentence = str(error).strip().split("\n", 1)[0]
-            raise RunError(f"{folder} cannot be opened ({sentence}): delete {folder.parent} and index again") from None
+            raise RunError(f"{folder} cannot be opened ({sentence})") from None
     address = urlsplit(server)
     secure = address.scheme == "https"
     said = f"the Chroma server {server}"
@@ -126,6 +137,8 @@ def open_vectors(folder: Path, server: str | None, name: str) -> VectorStore:
         client = chromadb.HttpClient(
             host=address.hostname or "", port=address.port or (443 if secure else 80), ssl=secure, settings=settings
         )
+        for session in _sessions(client):
+            session.timeout = SECONDS
         return VectorStore(client, name, said)
     except (ValueError, chromadb.errors.ChromaError) as error:
         sentence = str(error).strip().split("\n", 1)[0]

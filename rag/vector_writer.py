@@ -1,0 +1,120 @@
+"""Vectors are written: what the ledger says is to be done is done in Chroma, in a new generation of its directory,
+which takes the old one's place when it is whole. On a server there are no generations; it looks after its own files.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rag.index_folder import IndexFolder
+from rag.ledger import Ledger
+from rag.vectors import MOST, VectorStore, open_vectors
+from recipes.console import say
+from recipes.errors import RunError, TutelageError
+
+CHECKPOINT = 5_000
+"""Rows after which a generation is closed: a stop costs no more than to write these again, two seconds."""
+_SHARE = 8
+"""Of a large index: no sooner than after one row in so many, so that copying stays little work."""
+
+
+def agrees(ledger: Ledger, store: VectorStore) -> bool:
+    """Whether a store holds what the ledger does: nothing is left to do, and the numbers are equal."""
+    return not ledger.in_debt() and len(store) == ledger.counts()[1]
+
+
+class VectorWriter:
+    """Use as a context manager: on entering, the stores are brought to agree; on leaving, the new generation takes the
+    old one's place, unless an error ended the block.
+    """
+
+    def __init__(self, folder: IndexFolder, ledger: Ledger) -> None:
+        self._folder, self._ledger = folder, ledger
+        self._server: str | None = ledger.fact("server")
+        self._collection: str = ledger.fact("collection")
+
+    def __enter__(self) -> VectorWriter:
+        self._begin()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None or issubclass(kind, (KeyboardInterrupt, TutelageError)):
+            self._end()
+        else:
+            self._store.__exit__(kind, error, at)
+
+    def tell(self) -> None:
+        """Do what has been written down since. What was there for long enough takes the old generation's place."""
+        self._do()
+        if self._server is None and self._done >= max(CHECKPOINT, len(self._store) // _SHARE):
+            self._end()
+            self._begin()
+
+    @property
+    def store(self) -> VectorStore:
+        """What is being written to; another one after `tell`."""
+        return self._store
+
+    def _begin(self) -> None:
+        self._done, self._told, self._generation = 0, (0, 0), 0
+        try:
+            self._open(afresh=(self._ledger.fact("removed") or 0) > self._ledger.counts()[1])
+        except RunError as error:
+            if self._server is not None:
+                raise
+            say(f"index: {error}: it is made anew from {self._folder.ledger.name}, and nothing is embedded again")
+            self._generation += 1  # in one process Chroma never opens a directory again that it failed to open
+            self._open(afresh=True)
+
+    def _open(self, afresh: bool) -> None:
+        """Open the store and bring it to agree with the ledger."""
+        place = self._folder.path
+        if self._server is None:
+            old = self._ledger.fact("generation")
+            self._generation = max(self._generation, (old or 0) + 1)
+            place = self._folder.begin(None if afresh else old, self._generation)
+            if afresh:
+                self._ledger.set_fact("removed", 0)
+        self._store = open_vectors(place, self._server, self._collection)
+        try:
+            self._do()
+            if len(self._store) != self._ledger.counts()[1]:
+                self._compare()
+        except BaseException:
+            self._store.__exit__(None, None, None)
+            raise
+
+    def _end(self) -> None:
+        """Close what was written, and let it be what is read from now on."""
+        with self._store:
+            self._do()
+        if self._server is None:
+            self._folder.sync(self._generation)
+            self._ledger.settle(self._generation)
+            self._folder.sweep(self._generation)
+
+    def _do(self) -> None:
+        """Do in the store what the ledger says, as far as it has not been done."""
+        owed, doomed = self._told
+        while portion := self._ledger.doomed(doomed, MOST):
+            self._store.remove([name for _, name in portion])
+            doomed = portion[-1][0]
+            self._done += len(portion)
+        while (found := self._ledger.owed(owed, MOST)) is not None:
+            ids, vectors, owed = found
+            self._store.add(ids, vectors)
+            self._done += len(ids)
+        self._told = (owed, doomed)
+        if self._server is not None and self._ledger.in_debt():
+            self._ledger.settle(None)
+            self._told = (0, 0)
+
+    def _compare(self) -> None:
+        """Mend a store that is not what the ledger says: it lost rows, or somebody else wrote there."""
+        kept, known = set(self._store.ids()), set(self._ledger.places()[0])
+        strange, missing = sorted(kept - known), sorted(known - kept)
+        self._store.remove(strange)
+        self._ledger.owe(missing)
+        self._told = (0, self._told[1])
+        self._do()
+        say(f"index: mended: {len(missing):,} vectors put back, {len(strange):,} of no document taken out")
