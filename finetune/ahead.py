@@ -41,16 +41,19 @@ def check_machine(recipe: Recipe, names: Iterable[str]) -> None:
 
 def check_rows(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
     """Refuse a format that has one question for rows that are longer conversations, naming the first."""
-    paths = [run.rows / f"{split}.jsonl" for split in ("train", "validation")] if recipe.task == "chat" else []
+    students = [(name, recipe.causal(name)) for name in names] if recipe.task == "chat" else []
+    short = [(name, student) for name, student in students if student.format != "chat" and student.rows == "task"]
+    if not short:
+        return
+    paths = [run.rows / f"{split}.jsonl" for split in ("train", "validation")]
     rows = (row for path in paths if path.exists() for row in read_rows(path, ResponseRow))
     long = next((row.id for row in rows if any(turn.role != "system" for turn in row.history)), None)
-    for name in names if long is not None else ():
-        student = recipe.causal(name)
-        if student.format != "chat" and student.rows == "task":
-            raise TrainingError(
-                f"students.{name}: format: {student.format} has one question and its answer, and the row {long} is a "
-                "longer conversation: use format: chat"
-            )
+    if long is not None:
+        name, student = short[0]
+        raise TrainingError(
+            f"students.{name}: format: {student.format} has one question and its answer, and the row {long} is a "
+            "longer conversation: use format: chat"
+        )
 
 
 def check_bases(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
