@@ -78,12 +78,14 @@ def _changes(model: Architecture, wanted: Settings) -> list[Change]:
         changes.append(Change("gradient_checkpointing to auto", lambda settings: replace(settings, checkpointing=None)))
     if wanted.optimizer == "adamw":
         changes.append(Change("optimizer to adamw_8bit", lambda settings: replace(settings, optimizer="adamw_8bit")))
+    if wanted.dtype == "fp32" and wanted.gpu:
+        changes.append(Change("precision to auto", lambda settings: replace(settings, dtype="fp16")))
     if wanted.rank is not None and not wanted.quantised:
         changes.append(Change("quantization to nf4", lambda settings: replace(settings, quantised=True)))
     if wanted.rank is None and model.name != "scratch":  # a model from scratch has nothing to adapt yet
         said = "lora to {rank: 16} with quantization: nf4"
         changes.append(Change(said, lambda settings: replace(settings, rank=16, quantised=True)))
-    if wanted.backend == "plain" and wanted.gpu:
+    if wanted.backend == "plain" and wanted.gpu and wanted.rank is not None and not wanted.plain_only:
         changes.append(Change("backend to unsloth", lambda settings: replace(settings, backend="unsloth")))
     return changes
 

@@ -28,7 +28,8 @@ class Settings:
     checkpointing: recompute activations, None: where needed to fit. dtype: what is computed in; adapters, and the
     weights of a training without adapters, are held in `trained`.
     masked: rows are padded, so that attention needs a mask; packed rows need none. repeated: attention wants as many
-    keys and values as queries. Both are no matter to unsloth. gpu: False leaves out what CUDA takes.
+    keys and values as queries. Both are no matter to unsloth. plain_only: unsloth cannot train it, whatever else is
+    changed. gpu: False leaves out what CUDA takes.
     """
 
     max_length: int
@@ -46,6 +47,7 @@ class Settings:
     loss_chunk: int = LOSS_CHUNK
     masked: bool = False
     repeated: bool = False
+    plain_only: bool = False
     gpu: bool = True
 
     def __post_init__(self) -> None:
@@ -73,5 +75,5 @@ def settings_of(student: CausalStudent, device: Device, unsloth: bool) -> Settin
         checkpointing={"auto": None, "on": True, "off": False}[student.gradient_checkpointing], dtype=dtype,
         masked=student.packing == "grouped",
         repeated=device.gpu and (not device.bf16 or dtype == "fp32"),  # Flash attention wants Ampere and 16 bits
-        gpu=device.gpu,
+        plain_only=without_unsloth(student) is not None and student.lora is not None, gpu=device.gpu,
     )  # fmt: skip

@@ -116,6 +116,7 @@ def apply(advice: str, wanted: Settings) -> Settings:
     changes = {
         r"micro_batch to (\d+)": lambda said: {"micro_batch": int(said)},
         r"(gradient_checkpointing to auto)": lambda said: {"checkpointing": None},
+        r"(precision to auto)": lambda said: {"dtype": "fp16"},
         r"(optimizer to adamw_8bit)": lambda said: {"optimizer": "adamw_8bit"},
         r"(quantization to nf4)": lambda said: {"quantised": True},
         r"(lora to \{rank: 16\})": lambda said: {"rank": 16, "quantised": True},
@@ -137,6 +138,7 @@ def apply(advice: str, wanted: Settings) -> Settings:
         rank=st.sampled_from([8, 16, 64, 200]), quantised=st.booleans(),
         optimizer=st.sampled_from(["adamw", "adamw_8bit"]),
         backend=st.sampled_from(["unsloth", "plain"]), checkpointing=st.sampled_from([None, True, False]),
+        dtype=st.sampled_from(["bf16", "fp32"]), plain_only=st.booleans(),
     ),
     st.floats(5, 30),
 )  # fmt: skip
@@ -232,6 +234,17 @@ def test_rows_that_are_padded_need_a_mask_and_cards_before_ampere_repeat_keys():
 )
 def test_what_unsloth_cannot_train_is_planned_without_it(words):
     assert settings_of(student(**words), RTX, unsloth=True).backend == "plain"
+
+
+def test_advice_is_what_the_trainer_can_do():
+    long = {"max_length": 32_768, "lora": {"rank": 8}}
+    for words in ({"precision": "fp32"}, {"packing": "packed"}):
+        refusal = fit(LLAMA_3_8B, settings_of(student(**words, **long), RTX, unsloth=True), RTX).refusal
+        assert refusal is not None and "unsloth" not in refusal
+    fp32 = fit(LLAMA_3_8B, settings_of(student(precision="fp32", max_length=1024), RTX, unsloth=True), RTX)
+    assert fp32.refusal is not None and "; set precision to auto" in fp32.refusal
+    whole = fit(LLAMA_3_8B, settings_of(student(lora=None, quantization="none"), RTX, unsloth=True), RTX)
+    assert whole.refusal is not None and "set lora to {rank: 16} with quantization: nf4 and" in whole.refusal
 
 
 def test_a_recipes_own_precision_is_the_one_that_is_told():
