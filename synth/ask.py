@@ -35,7 +35,7 @@ def ask_teacher(
     price, inputs = recipe.teacher.price, rows_inputs(recipe)
     spend = None if price is None else lambda: price.cost(journal.usage)
     drawn = examples.counts()["drawn"]
-    trial = Trial(drawn, held=not run.why_stale(TRIAL, inputs))
+    trial = Trial(drawn, not run.why_stale(TRIAL, inputs), recipe.teacher.is_paid())
     if trial.held:
         say("rows: the first rows of this recipe were nearly all rejected; it was started again, so it goes on")
     screen.begin()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from synth.faults import Fault
 
-HEAD_START = 0.25
-"""Seconds that the first row is alone until something comes back: a wrong key is refused once, not at every place."""
+HEAD_START = 0.1
+"""Seconds that the first row is alone until something comes back, so that a wrong key or model is refused once."""
 NEVER_THERE = 2.0
 """Seconds of refused connections after which a server that never answered is not running."""
 NEVER_WELL = 15.0

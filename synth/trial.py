@@ -44,9 +44,10 @@ class Trial:
     rejects: reason -> rows, with the first of each.
     """
 
-    def __init__(self, total: int, held: bool = False) -> None:
-        """`total`: rows of the run; where there are so few, asking for all of them tells more."""
+    def __init__(self, total: int, held: bool = False, paid: bool = True) -> None:
+        """`total`: rows of the run; where there are few, asking for all of them tells more. `paid`: a call may cost."""
         self.held = held
+        self.paid = paid
         self.over = held or total < 2 * PER_KEPT
         self.kept = 0
         self.rejects: Counter[str] = Counter()
@@ -58,8 +59,8 @@ class Trial:
         return self.kept + self.rejects.total()
 
     def most_open(self) -> float:
-        """Requests that may be on their way: not more than the rows it takes to tell."""
-        return math.inf if self.over else PER_KEPT * (self.kept + 1) - self.judged
+        """Requests that may be on their way: of a paid teacher not more than the rows it takes to tell."""
+        return math.inf if self.over or not self.paid else PER_KEPT * (self.kept + 1) - self.judged
 
     def fails(self, row: Settled) -> bool:
         """Take in the next row, filters and all; whether asking should stop now.

@@ -98,7 +98,7 @@ def test_descriptions_are_streamed_out_of_amazon_titles(tmp_path):
 
 def _nothing_raw(card):
     """No word of Python's in a text for people."""
-    assert not re.search(r"None|\{|\[|'", card.split("---")[2].replace("source's", "")), card
+    assert not re.search(r"None|\{|\[|'", card.split("---", 2)[2].replace("source's", "")), card
 
 
 def test_a_task_without_a_teacher_opens_no_journal(tmp_path, monkeypatch, capsys):

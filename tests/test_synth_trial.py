@@ -25,8 +25,8 @@ name: small
 task: classify
 labels: [bad, good]
 source: {path: rows.jsonl, text: text, id: id, test: 0, validation: 0}
-teacher: {provider: endpoint, base_url: "http://127.0.0.1:9/v1", model: m, concurrency: 8}
-synthesis: {prompt: ./prompt.yaml, reask: 1}
+teacher: {provider: endpoint, base_url: "http://127.0.0.1:9/v1", model: m, price: {input: 1, output: 1}}
+synthesis: {prompt: ./prompt.yaml, reask: 1, budget_usd: 9}
 students: {s: {kind: classifier, base: minilm}}
 """
 WORD = 'version: 1\nsystem: Is it good or bad?\nuser: "{text}"\nanswer: {kind: word}\n'
@@ -34,8 +34,8 @@ REASONING = """\
 name: small
 task: reasoning
 source: {path: rows.jsonl, fields: {text: text}, id: id, test: 0, validation: 0}
-teacher: {provider: endpoint, base_url: "http://127.0.0.1:9/v1", model: m, concurrency: 8}
-synthesis: {prompt: ./prompt.yaml}
+teacher: {provider: endpoint, base_url: "http://127.0.0.1:9/v1", model: m, price: {input: 1, output: 1}}
+synthesis: {prompt: ./prompt.yaml, budget_usd: 9}
 students: {s: {kind: causal, base: scratch, format: alpaca, lora: null, quantization: none}}
 """
 JSON = 'version: 1\nsystem: Question, Complex_CoT and Response as JSON\nuser: "{text}"\nanswer: {kind: reasoning}\n'
@@ -111,6 +111,7 @@ def test_no_more_is_on_its_way_than_it_takes_to_tell():
     assert trial.most_open() == 2 * PER_KEPT - 2
     trial.fails(KEPT)
     assert trial.most_open() == float("inf")
+    assert Trial(1000, paid=False).most_open() == float("inf"), "a teacher of one's own costs time alone"
 
 
 @pytest.mark.parametrize(
@@ -218,8 +219,11 @@ def test_a_finished_run_is_written_again_with_nobody_to_ask(tmp_path, said, monk
     (tmp_path / "run" / "manifests" / "rows.json").unlink()
     monkeypatch.setattr(synth.ask, "ask_teacher", lambda *_: pytest.fail("somebody was asked"))
     assert build(path) == facts
-    with (tmp_path / "run" / "journal.jsonl").open("r+b") as journal:
-        journal.truncate(journal.seek(0, 2) - 20)
+    journal = tmp_path / "run" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    last = [line for line in lines if b'"kind":"reply"' in line][-1]
+    lines[lines.index(last)] = next(line for line in lines if b'"kind":"reply"' in line)  # as many replies, not all
+    journal.write_bytes(b"".join(lines))
     (tmp_path / "run" / "manifests" / "rows.json").unlink()
     kept = list(read_rows(tmp_path / "run" / "rows" / "rejects.jsonl", Reject))
     with pytest.raises(pytest.fail.Exception, match="somebody was asked"):
