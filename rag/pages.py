@@ -1,4 +1,4 @@
-"""The chat page's files: three, read when the server starts, and what a browser may do with them."""
+"""The chat page's files, read when the server starts, and what a browser may do with them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 PAGES = {
     "/": ("index.html", "text/html"),
     "/app.js": ("app.js", "text/javascript"),
+    "/view.js": ("view.js", "text/javascript"),
     "/style.css": ("style.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -1,6 +1,6 @@
 """The HTTP face of an assistant: OpenAI's chat API, a page to talk on, health, metrics and feedback.
 
-    GET  /                      the chat page, with app.js and style.css
+    GET  /                      the chat page, with its scripts and style
     POST /v1/chat/completions   replies.py
     GET  /v1/models             the one model there is
     POST /v1/feedback           {id, rating: up | down | null, comment}

@@ -1,1 +1,373 @@
-"use strict";
+// The conversation: what is asked, what comes back, what is kept of it, and who presses what.
+
+import { blank, draw, jump, unfold } from "./view.js";
+
+const MOST_CHARS = 100_000; // of one answer; a model that does not end would fill the memory
+const MOST_SENT = 60_000; // characters of earlier exchanges that go along with a question
+const MOST_TURNS = 40;
+
+const at = (id) => document.getElementById(id);
+const input = at("question");
+const talk = []; // exchanges, the oldest first
+const roots = new Map(); // exchange -> its element
+let running = null; // {exchange, abort} of the answer that is coming
+
+/** Something that went wrong, as a sentence for the reader. edit: asking the same again would not help. */
+class Problem extends Error {
+  constructor(sentence, edit = false) {
+    super(sentence);
+    this.edit = edit;
+  }
+}
+
+// ---- the server ---------------------------------------------------------------------------------------------------
+
+const store = {
+  read(name) {
+    try {
+      return sessionStorage.getItem(name);
+    } catch {
+      return null; // storage may be forbidden: the page works without
+    }
+  },
+  write(name, value) {
+    try {
+      if (value === null) sessionStorage.removeItem(name);
+      else sessionStorage.setItem(name, value);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+};
+let key = store.read("key");
+
+/** A request with the key, which is asked for where the server wants one. Raises Problem. */
+async function call(path, body, signal) {
+  for (;;) {
+    const sent = key;
+    const headers = { ...(sent && { authorization: `Bearer ${sent}` }), ...(body && { "content-type": "application/json" }) };
+    let response;
+    try {
+      response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+    } catch (error) {
+      throw error.name === "AbortError" ? error : new Problem("The server cannot be reached.");
+    }
+    if (response.ok) return response;
+    if (response.status !== 401) throw await refusal(response);
+    if (key === sent && !(await enter(sent))) throw new Problem("The assistant answers only with a key.");
+  }
+}
+
+async function refusal(response) {
+  const said = await response.json().catch(() => null);
+  const seconds = Number(response.headers.get("retry-after"));
+  if (response.status === 429) {
+    return new Problem(`The assistant is busy: try again${seconds ? ` in ${seconds} seconds` : " in a moment"}.`);
+  }
+  return new Problem(sentence(said?.error?.message ?? `the server answered ${response.status}`), [400, 413].includes(response.status));
+}
+
+function sentence(words) {
+  const text = String(words).trim();
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
+let entering = null; // one dialog for all requests that wait for a key
+function enter(refused) {
+  entering ??= new Promise((resolve) => {
+    const dialog = at("entry");
+    at("entry-why").textContent = refused ? "That key was not accepted." : "This assistant answers only those who have its key.";
+    at("key").value = "";
+    dialog.returnValue = "";
+    dialog.addEventListener("close", () => {
+      const given = at("key").value.trim();
+      const usable = dialog.returnValue === "given" && /^[\x21-\x7e]+$/.test(given);
+      at("key").value = "";
+      entering = null;
+      if (usable) store.write("key", (key = given));
+      resolve(usable);
+    }, { once: true });
+    dialog.showModal();
+  });
+  return entering;
+}
+
+/** The events of a stream, parsed, until [DONE]. Raises Problem where it ends without. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) throw new Problem("The answer broke off before its end.");
+      const parts = (held + value).split("\n\n");
+      held = parts.pop();
+      for (const part of parts) {
+        const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
+        if (data === "[DONE]") return;
+        if (data) yield JSON.parse(data);
+      }
+    }
+  } catch (error) {
+    if (error.name === "AbortError" || error instanceof Problem) throw error;
+    throw new Problem("The answer broke off before its end.");
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+// ---- asking -------------------------------------------------------------------------------------------------------
+
+const fresh = () => ({
+  state: "answering", id: null, text: "", thought: "", sources: [], query: "", abstained: false, ungrounded: [],
+  finish: null, problem: "", edit: false, rating: null, comment: "", commenting: false, receipt: "",
+});
+
+/** What the server is told: the latest exchanges that were answered, and the question. */
+function messages(exchange) {
+  const turns = [{ role: "user", content: exchange.question }];
+  let size = 0;
+  for (const earlier of talk.slice(0, talk.indexOf(exchange)).reverse()) {
+    if (!earlier.text.trim()) continue;
+    size += earlier.question.length + earlier.text.length;
+    if (size > MOST_SENT || turns.length + 2 > MOST_TURNS) break;
+    turns.unshift({ role: "user", content: earlier.question }, { role: "assistant", content: earlier.text });
+  }
+  return turns;
+}
+
+function ask(question) {
+  const exchange = { question, ...fresh() };
+  talk.push(exchange);
+  show(exchange);
+  answer(exchange);
+  roots.get(exchange).scrollIntoView({ block: "start" });
+}
+
+/** Answers an exchange, anew where it was answered before. */
+async function answer(exchange, seed) {
+  const abort = new AbortController();
+  Object.assign(exchange, fresh());
+  running = { exchange, abort };
+  delete roots.get(exchange).querySelector(".sources").dataset.shown;
+  roots.get(exchange).querySelector(".sources").open = false;
+  turn();
+  announce("Searching the catalogue");
+  save();
+  try {
+    const body = { messages: messages(exchange), stream: true, ...(seed !== undefined && { seed }) };
+    const response = await call("v1/chat/completions", body, abort.signal);
+    for await (const event of events(response.body)) take(exchange, event);
+    exchange.state = "done";
+  } catch (error) {
+    if (abort.signal.aborted) exchange.state = "stopped";
+    else fail(exchange, error);
+  }
+  if (running?.exchange === exchange) running = null;
+  turn();
+  if (!talk.includes(exchange)) return; // a new conversation was begun meanwhile
+  save();
+  announce(exchange.problem || (exchange.state === "stopped" ? "Stopped." : exchange.text.replace(/ ?\[\d+\]/g, "")));
+}
+
+function take(exchange, event) {
+  if (event.error) throw new Problem(sentence(event.error.message ?? "the answer broke off"));
+  exchange.id = event.id ?? exchange.id;
+  const choice = event.choices?.[0];
+  if (!choice) return;
+  const delta = choice.delta ?? {};
+  exchange.text += delta.content ?? "";
+  exchange.thought += delta.reasoning_content ?? "";
+  exchange.finish = choice.finish_reason ?? exchange.finish;
+  for (const name of ["sources", "query", "abstained", "ungrounded"]) exchange[name] = delta[name] ?? exchange[name];
+  if (exchange.text.length + exchange.thought.length > MOST_CHARS) throw new Problem("The answer did not come to an end.");
+  redraw(exchange);
+}
+
+function fail(exchange, error) {
+  const known = error instanceof Problem;
+  if (!known) console.error(error);
+  Object.assign(exchange, { state: "failed", problem: known ? error.message : "Something went wrong on this page.", edit: known && error.edit });
+}
+
+async function rate(exchange, rating, comment) {
+  const before = { rating: exchange.rating, comment: exchange.comment };
+  const said = comment !== undefined;
+  Object.assign(exchange, { rating, comment: comment ?? "", commenting: Boolean(rating) && !said, receipt: "" });
+  show(exchange);
+  try {
+    await call("v1/feedback", { id: exchange.id, rating, ...(comment && { comment }) });
+    exchange.receipt = said ? "Thank you: your comment is kept." : rating ? "Thank you." : "Taken back.";
+  } catch (error) {
+    Object.assign(exchange, before, { commenting: said && Boolean(before.rating), receipt: error.message });
+  }
+  show(exchange);
+  announce(exchange.receipt);
+  save();
+}
+
+// ---- what is shown and kept ---------------------------------------------------------------------------------------
+
+function show(exchange) {
+  if (!roots.has(exchange)) {
+    roots.set(exchange, blank());
+    at("conversation").append(roots.get(exchange));
+  }
+  draw(roots.get(exchange), exchange);
+  at("welcome").hidden = talk.length > 0;
+  at("new").hidden = talk.length === 0;
+}
+
+let due = null;
+function redraw(exchange) {
+  due ??= requestAnimationFrame(() => {
+    due = null;
+    if (talk.includes(exchange)) show(exchange);
+  });
+}
+
+/** Shows whether an answer is coming: the button sends or stops. */
+function turn() {
+  for (const exchange of talk) show(exchange);
+  const label = running ? "Stop" : "Send";
+  at("send").classList.toggle("stopping", Boolean(running));
+  at("send").setAttribute("aria-label", label);
+  at("send").title = label;
+  if (!document.activeElement || document.activeElement === document.body) at("send").focus();
+}
+
+function announce(words) {
+  at("status").textContent = words;
+}
+
+/** Keeps the conversation for a reload, without its oldest exchanges where it is too large to keep. */
+function save() {
+  for (let first = 0; first <= talk.length; first++) {
+    if (store.write("talk", first < talk.length ? JSON.stringify(talk.slice(first)) : null)) return;
+  }
+}
+
+function restore() {
+  let kept = [];
+  try {
+    kept = JSON.parse(store.read("talk") ?? "[]");
+  } catch {
+    store.write("talk", null);
+  }
+  for (const exchange of kept) {
+    const whole = { ...fresh(), ...exchange, commenting: false, receipt: "" };
+    if (whole.state === "answering") whole.state = "stopped";
+    talk.push(whole);
+    show(whole);
+  }
+  at("welcome").hidden = talk.length > 0;
+  roots.get(talk.at(-1))?.scrollIntoView({ block: "start" });
+}
+
+function begin() {
+  running?.abort.abort();
+  running = null;
+  talk.length = 0;
+  roots.clear();
+  at("conversation").replaceChildren();
+  at("welcome").hidden = false;
+  at("new").hidden = true;
+  save();
+  turn();
+  announce("A new conversation.");
+  input.focus();
+}
+
+// ---- who presses what ---------------------------------------------------------------------------------------------
+
+function send() {
+  const question = input.value.trim();
+  if (!question || running) return input.focus();
+  input.value = "";
+  fit();
+  ask(question);
+}
+
+const fit = () => { // browsers without field-sizing
+  if (CSS.supports("field-sizing", "content")) return;
+  input.style.height = "auto";
+  input.style.height = `${input.scrollHeight}px`;
+};
+
+function press(event) {
+  const button = event.target.closest("button");
+  const root = event.target.closest(".exchange");
+  const exchange = talk.find((one) => roots.get(one) === root);
+  if (!button || !exchange) return;
+  const is = (name) => button.classList.contains(name);
+  if (is("cite")) jump(root, button.dataset.number);
+  else if (is("more")) unfold(button);
+  else if (is("up") || is("down")) {
+    const rating = is("up") ? "up" : "down";
+    rate(exchange, exchange.rating === rating ? null : rating);
+  } else if (is("copy")) {
+    navigator.clipboard.writeText(exchange.text).then(() => "Copied.", () => "It could not be copied.").then((words) => {
+      exchange.receipt = words;
+      show(exchange);
+      announce(words);
+    });
+  } else if (is("skip")) {
+    exchange.commenting = false;
+    show(exchange);
+    root.querySelector(`.${exchange.rating}`)?.focus();
+  } else if (running) return;
+  else if (is("redo") || (is("again") && !exchange.edit)) answer(exchange, Math.floor(Math.random() * 2 ** 31));
+  else if (is("again")) change(exchange);
+}
+
+/** Takes a question that could not be answered back into the box. */
+function change(exchange) {
+  talk.splice(talk.indexOf(exchange), 1);
+  roots.get(exchange).remove();
+  roots.delete(exchange);
+  input.value = exchange.question;
+  at("welcome").hidden = talk.length > 0;
+  at("new").hidden = talk.length === 0;
+  save();
+  fit();
+  input.focus();
+}
+
+at("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (running) running.abort.abort();
+  else send();
+});
+input.addEventListener("input", fit);
+input.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!running) send();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing || at("entry").open) return;
+  if (running) running.abort.abort();
+  else event.target.closest?.(".comment")?.querySelector(".skip").click();
+});
+at("conversation").addEventListener("click", press);
+at("conversation").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const exchange = talk.find((one) => roots.get(one) === event.target.closest(".exchange"));
+  rate(exchange, exchange.rating, event.target.querySelector("textarea").value.trim());
+});
+at("examples").addEventListener("click", (event) => {
+  if (event.target.matches("button") && !running) ask(event.target.textContent);
+});
+at("new").addEventListener("click", begin);
+at("entry").addEventListener("submit", (event) => {
+  event.preventDefault();
+  at("entry").close("given");
+});
+at("entry-cancel").addEventListener("click", () => at("entry").close());
+addEventListener("pagehide", save);
+
+restore();
+call("v1/models").then((response) => response.json()).then(({ data: [{ name }] }) => {
+  at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
+}).catch(() => {}); // the next question says what is wrong
