@@ -255,7 +255,7 @@ function restore() {
   } catch {
     store.write("talk", null);
   }
-  for (const exchange of kept) {
+  for (const exchange of Array.isArray(kept) ? kept : []) {
     const whole = { ...fresh(), ...exchange, commenting: false, receipt: "" };
     if (whole.state === "answering") whole.state = "stopped";
     talk.push(whole);
@@ -365,6 +365,7 @@ at("entry").addEventListener("submit", (event) => {
   at("entry").close("given");
 });
 at("entry-cancel").addEventListener("click", () => at("entry").close());
+addEventListener("beforeunload", () => running?.abort.abort()); // else its stream fails, which looks like the server's fault
 addEventListener("pagehide", save);
 
 restore();

@@ -168,7 +168,7 @@ function drawActions(root, { state, id, text, rating, receipt, commenting, comme
   const form = part(".comment");
   if (form.hidden && commenting) form.querySelector("textarea").value = comment;
   form.hidden = !commenting;
-  form.querySelector("label").textContent = rating === "up" ? "What was good? (optional)" : "What was wrong? (optional)";
+  form.querySelector("label span").textContent = rating === "up" ? "What was good? (optional)" : "What was wrong? (optional)";
 }
 
 function drawSources(details, { sources, question, query, text, abstained, state }, under) {
