@@ -7,7 +7,6 @@ bit.
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,9 @@ from finetune.mishaps import check_weights, said_plainly
 from finetune.resuming import train_to_end
 from finetune.scratch import make_model
 from finetune.silence import quiet
+from finetune.trackers import check_trackers, tracked
 from finetune.unsloth_backend import load_unsloth
 from recipes.errors import TrainingError
-
-TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",), "trackio": ("trackio",)}
-"""Name in report_to -> packages that can write for it."""
 
 
 def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving) -> CausalSeed:
@@ -41,7 +38,7 @@ def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving)
     a base that cannot be loaded or used, a loss that is not finite, a tracker that is not installed, and too little
     memory.
     """
-    _check_trackers(course)
+    check_trackers(course)
     memory = (
         f"on the {course.machine.device}: set micro_batch: 1 and gradient_checkpointing: on in the recipe, then lower "
         "max_length, lora.rank or batch_size"
@@ -52,7 +49,8 @@ def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving)
         batching = make_batching(course, model, plan)
         checkpoints = Checkpoints(work, course.fingerprint)
         trainer = CausalTrainer(course, model, batching, plan, work)
-        seconds = train_to_end(trainer, course.title, checkpoints, saving, partial(_is_over, course))
+        with tracked(trainer, course, work.parent.parent / "logs"):
+            seconds = train_to_end(trainer, course.title, checkpoints, saving, partial(_is_over, course))
         history = trainer.state.log_history
         best = best_step({"best_global_step": trainer.state.best_global_step}) or trainer.state.global_step
         if best != trainer.state.global_step:
@@ -93,15 +91,6 @@ def make_batching(course: CausalCourse, model: Any, plan: Plan) -> Batching:
 
 def _is_over(course: CausalCourse, state: dict[str, Any]) -> bool:
     return is_enough(state, course.student.patience)
-
-
-def _check_trackers(course: CausalCourse) -> None:
-    for tracker in course.student.report_to:
-        if not any(find_spec(package) for package in TRACKERS[tracker]):
-            raise TrainingError(
-                f"{course.title}: report_to names {tracker}, which is not installed: pip install {tracker}, or leave "
-                "it out"
-            )
 
 
 def _record(

@@ -19,7 +19,6 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback
-from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import SCALER_NAME
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -68,9 +67,6 @@ class CausalTrainer(SFTTrainer):
             callbacks=[self.narrator, self.marks],
         )
         self.remove_callback(PrinterCallback)
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
-                callback.logging_dir = str(work.parent.parent / "logs" / work.name)  # the checkpoints are removed
         for weight in self.model.parameters():
             if weight.requires_grad:  # TRL casts adapters on a 4-bit base to bf16: a T4's grad scaler would refuse them
                 weight.data = weight.data.float()

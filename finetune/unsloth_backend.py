@@ -6,10 +6,11 @@ the way that is tested.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import redirect_stdout
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from finetune import processes
 from recipes.backends import without_unsloth
@@ -73,13 +74,32 @@ def load_unsloth(course: CausalCourse, checkpointing: bool) -> Any:
     assert lora is not None
     check_positions(course.base, load_pretrained(AutoConfig, course.base), student.max_length)  # it would stretch them
     longest = padded_width(student.max_length)  # batches are padded to this, and it cuts what is longer
-    model, _ = FastLanguageModel.from_pretrained(
-        model_name=course.base.place, revision=course.base.revision, token=read_key("HF_TOKEN"),
-        max_seq_length=longest, dtype=course.machine.dtype, load_in_4bit=student.quantization == "nf4",
-        trust_remote_code=False, use_exact_model_name=True,  # else it takes another upload of the same model
-    )  # fmt: skip
+    kept: Literal["unsloth", False] = "unsloth" if checkpointing else False
+    with _known_token() as token:
+        model, _ = FastLanguageModel.from_pretrained(
+            model_name=course.base.place, revision=course.base.revision, token=token,
+            max_seq_length=longest, dtype=course.machine.dtype, load_in_4bit=student.quantization == "nf4",
+            trust_remote_code=False, use_exact_model_name=True,  # else it takes another upload of the same model
+            use_gradient_checkpointing=kept,
+        )  # fmt: skip
     return FastLanguageModel.get_peft_model(
         model, r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets),
         use_rslora=lora.rslora, bias="none", random_state=course.seed, max_seq_length=longest,
-        use_gradient_checkpointing="unsloth" if checkpointing else False,
+        use_gradient_checkpointing=kept,
     )  # fmt: skip
+
+
+@contextmanager
+def _known_token() -> Iterator[str | None]:
+    """The Hub's token, in the environment while the block runs: with one that is not there, unsloth logs in, and that
+    writes it to the disk.
+    """
+    token = read_key("HF_TOKEN")
+    if token is None or "HF_TOKEN" in os.environ:
+        yield token
+        return
+    os.environ["HF_TOKEN"] = token
+    try:
+        yield token
+    finally:
+        del os.environ["HF_TOKEN"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import tiny_causal
 import torch
 from safetensors.torch import load_file, save_file
 
-from finetune import causal, train
+from finetune import causal, trackers, train
 from finetune.adapters import adapter_effect, load_base, load_model
 from finetune.causal_record import CausalRecord, read_any_record, read_causal_record
 from finetune.causal_trainer import CausalTrainer
@@ -263,6 +264,28 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_rows(tmp_path: Path) ->
     assert run.manifest("student-a") is None
 
 
+@pytest.mark.parametrize("packing", ["packed", "grouped"])
+def test_a_validation_loss_that_is_no_number_names_the_step_and_the_rows(
+    packing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = CausalTrainer.evaluate
+
+    def spoilt(self: CausalTrainer, *options: Any, **named: Any) -> Any:
+        with torch.no_grad():
+            self.model.model.norm.weight.fill_(float("nan"))
+        return real(self, *options, **named)
+
+    monkeypatch.setattr(CausalTrainer, "evaluate", spoilt)
+    run = tiny_causal.make_run(tmp_path, train=16, validation=3)
+    with pytest.raises(
+        TrainingError, match=r"^student a: the validation loss is nan after step 2 \(rows validation-"
+    ) as e:
+        train_student(tiny_causal.make_recipe(a={"packing": packing, "rows": "description"}), "a", run)
+    assert str(e.value).endswith("lower learning_rate (0.005) or set precision: fp32")
+    assert {f"validation-{number}" for number in range(3)} >= set(re.findall(r"validation-\d", str(e.value)))
+    assert run.manifest("student-a") is None
+
+
 def test_out_of_memory_is_a_sentence_that_names_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -289,7 +312,7 @@ def test_mistakes_are_one_sentence(
     student: dict[str, Any], sentence: str, trained: tuple[Recipe, RunFolder], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(causal, "find_spec", lambda name: None)
+    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
     run = RunFolder(tmp_path / "run")
     shutil.copytree(trained[1].path, run.path)
     with pytest.raises(TrainingError, match=sentence):

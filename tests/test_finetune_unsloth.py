@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from recipes.students import CausalStudent
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1, "rslora": True, "targets": ["q_proj", "v_proj"]}
 UNSLOTH = """
+import os
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
@@ -37,6 +39,7 @@ class FastLanguageModel:
     @staticmethod
     def from_pretrained(**options):
         CALLS.append(options)
+        assert os.environ.get("HF_TOKEN") == options["token"]  # else the real one logs in, and writes it to the disk
         return AutoModelForCausalLM.from_pretrained(options["model_name"], dtype=torch.float32), None
 
     @staticmethod
@@ -115,10 +118,12 @@ def test_it_is_imported_before_what_it_changes_and_greets_on_stderr(
 
 
 def test_it_is_told_what_the_recipe_says(unsloth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("HF_TOKEN=hf_secret", encoding="utf-8")
     folder = make_llama(tmp_path / "base")
     base, none = Base("me/base", str(folder), "me/base", "abc123"), CausalLesson([], [], [])
-    for checkpointing in (True, False):
+    for checkpointing, kept in ((True, "unsloth"), (False, False)):
         taught = student(max_length=100)
         course = CausalCourse("a", taught, 7, base, None, none, none, Machine("cuda", "bf16", ""), "", "a")  # type: ignore[arg-type]
         model = load_unsloth(course, checkpointing)
@@ -126,15 +131,17 @@ def test_it_is_told_what_the_recipe_says(unsloth: Path, tmp_path: Path, monkeypa
         assert loading == {
             "model_name": str(folder), "revision": "abc123", "token": "hf_secret", "max_seq_length": 104,
             "dtype": torch.bfloat16, "load_in_4bit": True, "trust_remote_code": False, "use_exact_model_name": True,
+            "use_gradient_checkpointing": kept,
         }  # fmt: skip
         assert adapting == {
             "r": 4, "lora_alpha": 8, "lora_dropout": 0.1, "target_modules": ["q_proj", "v_proj"], "use_rslora": True,
             "bias": "none", "random_state": 7, "max_seq_length": 104,
-            "use_gradient_checkpointing": "unsloth" if checkpointing else False,
+            "use_gradient_checkpointing": kept,
         }  # fmt: skip
         assert {name.split(".")[-4] for name, weight in model.named_parameters() if weight.requires_grad} == {
             "q_proj", "v_proj"
         }  # fmt: skip
+        assert "HF_TOKEN" not in os.environ
 
 
 def test_rows_beyond_the_bases_positions_are_refused_not_stretched(unsloth: Path, tmp_path: Path) -> None:
