@@ -53,7 +53,7 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
 def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexReport) -> None:
     assert recipe.retrieval is not None
     _begin(recipe, folder, ledger)
-    with VectorWriter(folder, ledger) as writer:
+    with VectorWriter(folder, ledger, tidy=True) as writer:
         passing = Pass(recipe, ledger, writer, report)
         try:
             passing.run()

@@ -25,11 +25,11 @@ def agrees(ledger: Ledger, store: VectorStore) -> bool:
 
 class VectorWriter:
     """Use as a context manager: on entering, the stores are brought to agree; on leaving, the new generation takes the
-    old one's place, unless an error ended the block.
+    old one's place, unless an error ended the block. tidy: make a store anew that is mostly removed vectors.
     """
 
-    def __init__(self, folder: IndexFolder, ledger: Ledger) -> None:
-        self._folder, self._ledger = folder, ledger
+    def __init__(self, folder: IndexFolder, ledger: Ledger, tidy: bool = False) -> None:
+        self._folder, self._ledger, self._tidy = folder, ledger, tidy
         self._server: str | None = ledger.fact("server")
         self._collection: str = ledger.fact("collection")
 
@@ -58,7 +58,7 @@ class VectorWriter:
     def _begin(self) -> None:
         self._done, self._told, self._generation = 0, (0, 0), 0
         try:
-            self._open(afresh=(self._ledger.fact("removed") or 0) > self._ledger.counts()[1])
+            self._open(afresh=self._tidy and (self._ledger.fact("removed") or 0) > self._ledger.counts()[1])
         except RunError as error:
             if self._server is not None:
                 raise
@@ -79,7 +79,7 @@ class VectorWriter:
         try:
             self._do()
             if len(self._store) != self._ledger.counts()[1]:
-                self._compare()
+                self._compare(quietly=afresh)
         except BaseException:
             self._store.__exit__(None, None, None)
             raise
@@ -109,7 +109,7 @@ class VectorWriter:
             self._ledger.settle(None)
             self._told = (0, 0)
 
-    def _compare(self) -> None:
+    def _compare(self, quietly: bool) -> None:
         """Mend a store that is not what the ledger says: it lost rows, or somebody else wrote there."""
         kept, known = set(self._store.ids()), set(self._ledger.places()[0])
         strange, missing = sorted(kept - known), sorted(known - kept)
@@ -117,4 +117,5 @@ class VectorWriter:
         self._ledger.owe(missing)
         self._told = (0, self._told[1])
         self._do()
-        say(f"index: mended: {len(missing):,} vectors put back, {len(strange):,} of no document taken out")
+        if not quietly:
+            say(f"index: mended: {len(missing):,} vectors put back, {len(strange):,} of no document taken out")

@@ -303,13 +303,14 @@ def test_long_indexing_closes_a_generation_now_and_then(
 
 
 def test_a_store_of_mostly_removed_vectors_is_made_afresh(
-    tmp_path: Path, run: RunFolder, opened: list[WordEmbedder]
+    tmp_path: Path, run: RunFolder, opened: list[WordEmbedder], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for edition in range(4):
         recipe = shop(tmp_path, [product(n, description=f"edition {edition}") for n in range(4)])
         build_index(recipe, run)
     with open_ledger(IndexFolder(run).ledger) as ledger:
         assert ledger.fact("removed") <= 8
+    assert "mended" not in capsys.readouterr().err
     ledger_ids, store_ids = stores(recipe, run)
     assert ledger_ids == store_ids
     assert len(store_ids) == 4
