@@ -151,10 +151,10 @@ def _check_room(name: str, student: CausalStudent, needed: int) -> None:
 def _check_trackers(title: str, student: CausalStudent) -> None:
     if not student.report_to:
         return
-    from finetune.causal import TRACKERS  # transformers and trl: seconds
+    from finetune.trackers import PACKAGES  # transformers: seconds
 
     for tracker in student.report_to:
-        if not any(find_spec(package) for package in TRACKERS[tracker]):
+        if not any(find_spec(package) for package in PACKAGES[tracker]):
             raise TrainingError(
                 f"{title}: report_to names {tracker}, which is not installed: pip install {tracker}, or leave it out"
             )
