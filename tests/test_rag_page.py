@@ -395,6 +395,7 @@ class TestTrouble:
             key.fill("a-key-of-sixteen-letters")
             page.keyboard.press("Enter")
             expect(page.locator(".exchange .text")).to_contain_text("The kettle")
+            expect(page.locator("h1")).to_have_text("Product assistant")
             page.reload()
             expect(page.locator("h1")).to_have_text("Product assistant")
             asked(page, "a teapot?")

@@ -22,25 +22,15 @@ class Problem extends Error {
 
 // ---- the server ---------------------------------------------------------------------------------------------------
 
-const store = {
-  read(name) {
-    try {
-      return sessionStorage.getItem(name);
-    } catch {
-      return null; // storage may be forbidden: the page works without
-    }
-  },
-  write(name, value) {
-    try {
-      if (value === null) sessionStorage.removeItem(name);
-      else sessionStorage.setItem(name, value);
-      return true;
-    } catch {
-      return false;
-    }
-  },
-};
-let key = store.read("key");
+/** What act(sessionStorage) gives; undefined where storage is forbidden or full: the page works without. */
+function stored(act) {
+  try {
+    return act(sessionStorage);
+  } catch {
+    return undefined;
+  }
+}
+let key = stored((kept) => kept.getItem("key"));
 
 /** A request with the key, which is asked for where the server wants one. Raises Problem. */
 async function call(path, body, signal) {
@@ -85,7 +75,10 @@ function enter(refused) {
       const usable = dialog.returnValue === "given" && /^[\x21-\x7e]+$/.test(given);
       at("key").value = "";
       entering = null;
-      if (usable) store.write("key", (key = given));
+      if (usable) {
+        key = given;
+        stored((kept) => kept.setItem("key", key));
+      }
       resolve(usable);
     }, { once: true });
     dialog.showModal();
@@ -150,9 +143,8 @@ async function answer(exchange, seed) {
   const abort = new AbortController();
   Object.assign(exchange, fresh());
   running = { exchange, abort };
-  delete roots.get(exchange).querySelector(".sources").dataset.shown;
-  roots.get(exchange).querySelector(".sources").open = false;
-  turn();
+  show(exchange);
+  frame();
   announce("Searching the catalogue");
   save();
   try {
@@ -165,9 +157,11 @@ async function answer(exchange, seed) {
     else fail(exchange, error);
   }
   if (running?.exchange === exchange) running = null;
-  turn();
+  frame();
   if (!talk.includes(exchange)) return; // a new conversation was begun meanwhile
+  show(exchange);
   save();
+  if (!named && exchange.state === "done") introduce().catch(() => {});
   announce(exchange.problem || (exchange.state === "stopped" ? "Stopped." : exchange.text.replace(/ ?\[\d+\]/g, "")));
 }
 
@@ -191,17 +185,23 @@ function fail(exchange, error) {
   Object.assign(exchange, { state: "failed", problem: known ? error.message : "Something went wrong on this page.", edit: known && error.edit });
 }
 
+const voting = new Set(); // exchanges whose rating is on its way: a second one could arrive before it
 async function rate(exchange, rating, comment) {
+  if (voting.has(exchange)) return;
+  voting.add(exchange);
   const before = { rating: exchange.rating, comment: exchange.comment };
   const said = comment !== undefined;
   Object.assign(exchange, { rating, comment: comment ?? "", commenting: Boolean(rating) && !said, receipt: "" });
   show(exchange);
+  if (exchange.commenting) roots.get(exchange).querySelector(".comment").scrollIntoView({ block: "nearest" });
   try {
     await call("v1/feedback", { id: exchange.id, rating, ...(comment && { comment }) });
     exchange.receipt = said ? "Thank you: your comment is kept." : rating ? "Thank you." : "Taken back.";
   } catch (error) {
     Object.assign(exchange, before, { commenting: said && Boolean(before.rating), receipt: error.message });
   }
+  voting.delete(exchange);
+  if (!talk.includes(exchange)) return;
   show(exchange);
   announce(exchange.receipt);
   save();
@@ -215,8 +215,6 @@ function show(exchange) {
     at("conversation").append(roots.get(exchange));
   }
   draw(roots.get(exchange), exchange);
-  at("welcome").hidden = talk.length > 0;
-  at("new").hidden = talk.length === 0;
 }
 
 let due = null;
@@ -227,14 +225,15 @@ function redraw(exchange) {
   });
 }
 
-/** Shows whether an answer is coming: the button sends or stops. */
-function turn() {
-  for (const exchange of talk) show(exchange);
+/** Shows what there is around the exchanges; the button sends, or stops the answer that is coming. */
+function frame() {
+  at("welcome").hidden = talk.length > 0;
+  at("new").hidden = talk.length === 0;
   const label = running ? "Stop" : "Send";
   at("send").classList.toggle("stopping", Boolean(running));
   at("send").setAttribute("aria-label", label);
   at("send").title = label;
-  if (!document.activeElement || document.activeElement === document.body) at("send").focus();
+  if (running && document.activeElement === document.body) at("send").focus(); // what was pressed is gone
 }
 
 function announce(words) {
@@ -243,40 +242,48 @@ function announce(words) {
 
 /** Keeps the conversation for a reload, without its oldest exchanges where it is too large to keep. */
 function save() {
-  for (let first = 0; first <= talk.length; first++) {
-    if (store.write("talk", first < talk.length ? JSON.stringify(talk.slice(first)) : null)) return;
+  stored((kept) => kept.removeItem("talk"));
+  for (let first = 0; first < talk.length; first++) {
+    if (stored((kept) => kept.setItem("talk", JSON.stringify(talk.slice(first))) ?? true)) return;
   }
 }
 
 function restore() {
-  let kept = [];
-  try {
-    kept = JSON.parse(store.read("talk") ?? "[]");
-  } catch {
-    store.write("talk", null);
-  }
+  const kept = stored((storage) => JSON.parse(storage.getItem("talk")));
   for (const exchange of Array.isArray(kept) ? kept : []) {
     const whole = { ...fresh(), ...exchange, commenting: false, receipt: "" };
     if (whole.state === "answering") whole.state = "stopped";
     talk.push(whole);
     show(whole);
   }
-  at("welcome").hidden = talk.length > 0;
+  frame();
   roots.get(talk.at(-1))?.scrollIntoView({ block: "start" });
+}
+
+/** Takes exchanges out of the conversation. */
+function forget(exchanges) {
+  for (const exchange of exchanges) {
+    talk.splice(talk.indexOf(exchange), 1);
+    roots.get(exchange).remove();
+    roots.delete(exchange);
+  }
+  save();
+  frame();
+  input.focus();
 }
 
 function begin() {
   running?.abort.abort();
   running = null;
-  talk.length = 0;
-  roots.clear();
-  at("conversation").replaceChildren();
-  at("welcome").hidden = false;
-  at("new").hidden = true;
-  save();
-  turn();
+  forget([...talk]);
   announce("A new conversation.");
-  input.focus();
+}
+
+let named = false;
+async function introduce() {
+  const { data: [{ name }] } = await (await call("v1/models")).json();
+  at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
+  named = true;
 }
 
 // ---- who presses what ---------------------------------------------------------------------------------------------
@@ -285,15 +292,8 @@ function send() {
   const question = input.value.trim();
   if (!question || running) return input.focus();
   input.value = "";
-  fit();
   ask(question);
 }
-
-const fit = () => { // browsers without field-sizing
-  if (CSS.supports("field-sizing", "content")) return;
-  input.style.height = "auto";
-  input.style.height = `${input.scrollHeight}px`;
-};
 
 function press(event) {
   const button = event.target.closest("button");
@@ -306,32 +306,16 @@ function press(event) {
   else if (is("up") || is("down")) {
     const rating = is("up") ? "up" : "down";
     rate(exchange, exchange.rating === rating ? null : rating);
-  } else if (is("copy")) {
-    navigator.clipboard.writeText(exchange.text).then(() => "Copied.", () => "It could not be copied.").then((words) => {
-      exchange.receipt = words;
-      show(exchange);
-      announce(words);
-    });
   } else if (is("skip")) {
     exchange.commenting = false;
     show(exchange);
     root.querySelector(`.${exchange.rating}`)?.focus();
   } else if (running) return;
   else if (is("redo") || (is("again") && !exchange.edit)) answer(exchange, Math.floor(Math.random() * 2 ** 31));
-  else if (is("again")) change(exchange);
-}
-
-/** Takes a question that could not be answered back into the box. */
-function change(exchange) {
-  talk.splice(talk.indexOf(exchange), 1);
-  roots.get(exchange).remove();
-  roots.delete(exchange);
-  input.value = exchange.question;
-  at("welcome").hidden = talk.length > 0;
-  at("new").hidden = talk.length === 0;
-  save();
-  fit();
-  input.focus();
+  else if (is("again")) {
+    input.value = exchange.question;
+    forget([exchange]);
+  }
 }
 
 at("composer").addEventListener("submit", (event) => {
@@ -339,7 +323,6 @@ at("composer").addEventListener("submit", (event) => {
   if (running) running.abort.abort();
   else send();
 });
-input.addEventListener("input", fit);
 input.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
@@ -369,6 +352,4 @@ addEventListener("beforeunload", () => running?.abort.abort()); // else its stre
 addEventListener("pagehide", save);
 
 restore();
-call("v1/models").then((response) => response.json()).then(({ data: [{ name }] }) => {
-  at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
-}).catch(() => {}); // the next question says what is wrong
+introduce().catch(() => {}); // the next question says what is wrong

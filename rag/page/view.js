@@ -156,10 +156,9 @@ function drawUnborne(details, sentences) {
   details.querySelector("ul").replaceChildren(...sentences.map((sentence) => element("li", sentence)));
 }
 
-function drawActions(root, { state, id, text, rating, receipt, commenting, comment }, under) {
+function drawActions(root, { state, id, rating, receipt, commenting, comment }, under) {
   const part = (name) => root.querySelector(name);
   part(".actions").hidden = under || state === "failed";
-  part(".copy").hidden = !text || !navigator.clipboard;
   for (const name of ["up", "down"]) {
     part(`.${name}`).hidden = state !== "done" || !id;
     part(`.${name}`).setAttribute("aria-pressed", rating === name);
@@ -171,7 +170,7 @@ function drawActions(root, { state, id, text, rating, receipt, commenting, comme
   form.querySelector("label span").textContent = rating === "up" ? "What was good? (optional)" : "What was wrong? (optional)";
 }
 
-function drawSources(details, { sources, question, query, text, abstained, state }, under) {
+function drawSources(details, { sources, question, query, text, abstained }, under) {
   details.hidden = !sources.length;
   if (!sources.length) return;
   const cited = new Set([...text.matchAll(/\[(\d{1,4})\]/g)].map((found) => Number(found[1])));
@@ -184,10 +183,9 @@ function drawSources(details, { sources, question, query, text, abstained, state
   const wanted = JSON.stringify(sources.map((source) => [source.number, source.title]));
   if (drawn.get(list) !== wanted) list.replaceChildren(...sources.map(card)), drawn.set(list, wanted);
   for (const item of list.children) item.classList.toggle("cited", cited.has(Number(item.dataset.number)));
-  if (!under && details.dataset.shown !== state) {
-    details.open = true; // at the end, so that cards do not push the text about while it comes
-    details.dataset.shown = state;
-  }
+  const phase = under ? "coming" : "there";
+  if (drawn.get(details) !== phase) details.open = !under; // while it comes the cards would push the text about
+  drawn.set(details, phase);
 }
 
 function card(source) {
