@@ -9,7 +9,6 @@ from recipes.console import say
 from recipes.rows import Example, Reject
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
-from recipes.stages import rows_inputs
 from synth.budget import Budget
 from synth.examples import Examples
 from synth.journal import Journal
@@ -25,14 +24,20 @@ TRIAL = "trial"
 
 
 def ask_teacher(
-    recipe: Recipe, run: RunFolder, task: Task, screen: Screen, examples: Examples, journal: Journal
+    recipe: Recipe,
+    run: RunFolder,
+    inputs: dict[str, str],
+    task: Task,
+    screen: Screen,
+    examples: Examples,
+    journal: Journal,
 ) -> None:
-    """Send the requests that the journal does not answer yet, and show how it goes.
+    """Send the requests that the journal does not answer yet, and show how it goes. inputs: those of the rows stage.
 
     Rows are filtered as they come, for the count and for the trial; what is kept is said by the pass that writes them.
     Raises what `ask_all` raises.
     """
-    price, inputs = recipe.teacher.price, rows_inputs(recipe)
+    price = recipe.teacher.price
     spend = None if price is None else lambda: price.cost(journal.usage)
     drawn = examples.counts()["drawn"]
     trial = Trial(drawn, not run.why_stale(TRIAL, inputs), recipe.teacher.is_paid())

@@ -62,12 +62,18 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
             _write(run, lambda example: given_row(recipe.task, example), screen, examples, funnel)
         else:
             journal = opened.enter_context(_journal(recipe, run))
-            funnel = _ask_and_write(recipe, run, prompt, screen, examples, journal)
+            funnel = _ask_and_write(recipe, run, inputs, prompt, screen, examples, journal)
     return _finish(recipe, run, prompt, funnel, inputs)
 
 
 def _ask_and_write(
-    recipe: Recipe, run: RunFolder, prompt: Prompt, screen: Screen, examples: Examples, journal: Journal
+    recipe: Recipe,
+    run: RunFolder,
+    inputs: dict[str, str],
+    prompt: Prompt,
+    screen: Screen,
+    examples: Examples,
+    journal: Journal,
 ) -> Funnel:
     """Write the rows that the journal makes, when it has a reply to all that is to be asked."""
     task: Task = LabelTask(recipe, prompt) if recipe.task == "classify" else ReasoningTask(recipe, prompt)
@@ -96,7 +102,7 @@ def _ask_and_write(
             pass
     from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
 
-    ask_teacher(recipe, run, task, screen, examples, journal)
+    ask_teacher(recipe, run, inputs, task, screen, examples, journal)
     return write(whole=False)
 
 

@@ -319,6 +319,29 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
         assert calls < rows
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_ctrl_c_drops_the_calls_that_a_stopped_asking_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(sentence: str) -> None:
+        assert "Ctrl-C drops them" in sentence
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    def missing(row: object, lookup: Lookup) -> list[ChatRequest]:
+        if lookup(question(where, row)) is not None:
+            raise pump.Enough("enough of it")
+        return [question(where, row)]
+
+    monkeypatch.setattr(breaker, "HEAD_START", 0.01)
+    monkeypatch.setattr(pump, "say", say)
+    with TeacherStub(script=["ok", "silent"], latency=0.3) as stub:
+        where = teacher(stub.url, concurrency=2, timeout=20.0, retries=0)
+        with pytest.raises(pump.Enough, match="enough of it"):
+            ask(where, tmp_path / "j.jsonl", range(2), missing=missing)
+    with Journal.open(tmp_path / "j.jsonl") as journal:
+        assert (journal.replies, journal.failures) == (1, 0)
+
+
 def test_ctrl_c_is_left_alone_outside_the_main_thread(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     done: list[object] = []
