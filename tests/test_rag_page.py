@@ -308,6 +308,11 @@ class TestAReload:
         expect(page.locator(".exchange .text")).to_contain_text("and so on")
         at.until(lambda: talker.under_way == 0)
 
+    def test_a_page_that_is_put_away_in_the_middle_is_kept(self, page: Page) -> None:
+        expect(ask(page, "slow").locator(".text")).to_contain_text("and so on")
+        kept = page.evaluate("(dispatchEvent(new Event('pagehide')), sessionStorage.getItem('talk'))")
+        assert "and so on" in kept
+
     def test_a_new_conversation_forgets_it_even_in_the_middle(self, page: Page, talker: Shop, at: At) -> None:
         asked(page, "a kettle?")
         expect(ask(page, "slow").locator(".text")).to_contain_text("and so on")
