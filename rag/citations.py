@@ -39,8 +39,8 @@ _MAY_FENCE = re.compile(r" {0,3}(?:`{0,64}|~{0,64})\Z")
 _FENCE = re.compile(r" {0,3}(`{3,64}|~{3,64})([^\n]{0,100})(\n?)")
 _INDEX = re.compile(r"\[[^\[\]]+\]")
 _TICKS = re.compile(r"`{1,64}")
-_ENDS = ("", *" \n\t.,;:!?)…。，、")
-"""What may follow where an invented citation stood, and needs no space before it."""
+_ENDS = frozenset(" \n\t.,;:!?)…。，、")
+"""What needs no space before it."""
 
 
 class Citations(Lexer):
@@ -56,10 +56,15 @@ class Citations(Lexer):
         self._numbers = None if numbers is None else frozenset(numbers)
         self._last = "\n"
         self._fence = ""
+        self._gap: str | None = None  # what stood before citations that were taken out, until it is known what follows
 
     def _next(self, text: str, at: int) -> tuple[str, int]:
         shown, end = self._token(text, at)
         self._last = text[end - 1]
+        if shown and self._gap is not None:
+            joins = self._gap == "" and shown[0].isalnum()
+            shown = ("" if shown[0] in _ENDS else " " if joins else self._gap) + shown
+            self._gap = None
         return shown, end
 
     def _token(self, text: str, at: int) -> tuple[str, int]:
@@ -75,7 +80,7 @@ class Citations(Lexer):
             self._more()
         group = self._group(text, start)
         if group is not None:
-            return self._checked(group, text[at:start], text[group.end() : group.end() + 1]), group.end()
+            return self._cited(group, text[at:start]), group.end()
         if spaces is not None:
             return spaces[0], start
         plain = _PLAIN.match(text, at)
@@ -86,19 +91,23 @@ class Citations(Lexer):
 
     def _group(self, text: str, at: int) -> re.Match[str] | None:
         group = _GROUP.match(text, at, at + MOST_CHARS)
-        end = at if group is None else group.end()
-        if end == len(text) or (group is None and len(text) < at + MOST_CHARS and _MAY_BE.match(text, at)):
+        if group is None and len(text) < at + MOST_CHARS and _MAY_BE.match(text, at):
             self._more()
         return group
 
-    def _checked(self, group: re.Match[str], before: str, after: str) -> str:
-        """The citations of a group that are real, with the spaces before it; where none is, what joins no words."""
-        kept = [number for item in _ITEMS.finditer(group[0].partition("†")[0]) for number in self._kept(item)]
-        if kept:
-            return before + "".join(f"{CITE}{number}{CITED}" for number in kept)
-        if after in _ENDS:
-            return ""
-        return before or (" " if self._last.isalnum() and after.isalnum() else "")
+    def _cited(self, group: re.Match[str], before: str) -> str:
+        """A group with the spaces before it; where all of it is invented these wait for what follows."""
+        shown = self._checked(group)
+        if shown:
+            return before + shown
+        if self._gap is None:
+            self._gap = before or ("" if self._last.isalnum() else None)
+        return ""
+
+    def _checked(self, group: re.Match[str]) -> str:
+        """The citations of a group that are real."""
+        items = _ITEMS.finditer(group[0].partition("†")[0])
+        return "".join(f"{CITE}{number}{CITED}" for item in items for number in self._kept(item))
 
     def _kept(self, item: re.Match[str]) -> list[int]:
         first = _number(item[1])
@@ -159,7 +168,7 @@ class Citations(Lexer):
             follows = before.isalnum() or before in ("_", ")") or (before == "]" and (index or group.start() > at))
             index = follows and _INDEX.fullmatch(group[0]) is not None
             parts.append(code[at : group.start()])
-            parts.append(f"{CODE}{group[0][1:-1]}{CODED}" if index else self._checked(group, "", ""))
+            parts.append(f"{CODE}{group[0][1:-1]}{CODED}" if index else self._checked(group))
             at = group.end()
         return "".join(parts) + code[at:]
 

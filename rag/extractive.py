@@ -15,7 +15,8 @@ _PASSAGES, _SENTENCES = 3, 2
 """Passages quoted at most, and sentences of each."""
 _MOST_CHARS, _MOST_TITLE = 300, 90
 _LEAST = 0.5
-"""Share of the best passage's score that another must have to be quoted too."""
+"""Share of the best score that another passage, or another line of the same, must have to be quoted too."""
+_NAMED = 0.2
 
 
 class _Line(NamedTuple):
@@ -29,7 +30,7 @@ def extract(question: str, passages: Sequence[Passage]) -> str:
     asked = telling_words(question)
     lines = [_lines(passage) for passage in passages]
     weights = _weights(asked, [line for one in lines for line in one])
-    chosen = [_chosen(one, weights) for one in lines]
+    chosen = [_chosen(one, _beside(weights, passage)) for one, passage in zip(lines, passages, strict=True)]
     scores = [
         _score(weights, " ".join([passage.title, *(line.text for line in best)])) / (1 + 0.1 * rank)
         for rank, (passage, best) in enumerate(zip(passages, chosen, strict=True))
@@ -50,6 +51,12 @@ def _weights(asked: Sequence[str], lines: Sequence[str]) -> dict[str, float]:
     """The question's words, those that few lines have counting for more."""
     having = Counter(word for line in lines for word in telling_words(line))
     return {word: math.log(1 + (len(lines) + 1) / (having[word] + 0.5)) for word in asked}
+
+
+def _beside(weights: dict[str, float], passage: Passage) -> dict[str, float]:
+    """The same for the lines of one passage: its title names the product already, they are to say more."""
+    named = set(telling_words(passage.title))
+    return {word: weight * (_NAMED if word in named else 1.0) for word, weight in weights.items()}
 
 
 def _score(weights: dict[str, float], text: str) -> float:

@@ -180,7 +180,9 @@ class Links(Lexer):
         if _ADDRESS.match(folded(inside)) and not re.search(r"\s", inside):
             return self._apart(self._shown(inside, REMOVED), text, end), end
         self.stripped += not _BARE_TAG.fullmatch(tag[0] + ">")
-        return ("\n" if self._said != "\n" else "") if _BREAKING.match(tag[0]) else self._apart("", text, end), end
+        if _BREAKING.match(tag[0]):
+            return "\n" if self._said != "\n" else "", end
+        return self._apart("", text, end), end + (self._said.isspace() and text[end : end + 1] == " ")
 
     def _stays(self, address: str) -> bool:
         plain = re.sub(r"^https?://", "", address)

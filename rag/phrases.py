@@ -23,11 +23,11 @@ _COURTESIES = [
     (re.compile(r"(?:good ?)?bye(?: bye)?|see you(?: later)?|have a (?:nice|good) (?:day|evening)"), "Goodbye."),
 ]
 _CATALOGUE = r"(?:catalog(?:ue)?|passages?|sources?|documents?|information|context|descriptions?|results?|products?)"
-_NOT = r"(?:(?:do|does|did|is|are|was|were|has|have|could|can)(?: ?not|n['’]t)|cannot)"
+_NOT = r"(?:(?:do|does|did|is|are|was|were|has|have|could|can)(?: ?not|n?['’]t))"
 _NOTHING = re.compile(
     rf"\b{_CATALOGUE}\b[^.!?]{{0,60}}\b{_NOT}\b[^.!?]{{0,40}}\b(?:say|mention|contain|include|list|specif|state|cover|"
     r"provide|give|answer|tell|have|know|hold|indicate|available|there)|"
-    r"\b(?:could|can) ?(?:not|n['’]t) (?:be found|find|answer|say|tell)|\b(?:am|was|were) (?:unable|not able) to "
+    r"\b(?:could|can)(?: ?not|n?['’]t) (?:be found|find|answer|say|tell)|\b(?:am|was|were) (?:unable|not able) to "
     r"(?:find|answer|say|tell)|"
     rf"\b(?:not|nothing|none)\b[^.!?]{{0,30}}\bin (?:the|our|this|these) (?:given |provided |supplied )?{_CATALOGUE}|"
     rf"\bno (?:such )?(?:{_CATALOGUE}|mention)\b|\bnot enough information\b|"

@@ -92,9 +92,7 @@ def fit(talk: Talk, passages: Sequence[Passage], count: Count, room: int) -> Pro
         tokens = count(messages)
         if tokens <= room:
             return Prompt(messages, kept)
-    raise AskError(
-        f"the question takes {tokens:,} tokens with what goes with it, of {room:,} that there are: shorten it"
-    )
+    raise AskError(f"the question takes {tokens:,} tokens with what goes with it, and there are {room:,}: shorten it")
 
 
 def shares(context: int, asked: int) -> tuple[int, int]:

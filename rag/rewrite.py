@@ -23,11 +23,12 @@ _OWN_WORDS = 0.7
 
 _REFERS = re.compile(
     r"\b(?:it|its|it['’]s|these|those|they|them|their|theirs|he|she|him|her|former|latter|another|both|either|neither|"
-    r"instead|ones|likewise)\b|"
+    r"instead|ones|others|likewise)\b|"
     r"\b(?:this|that)(?: one)?(?=\s*[?.!,]|\s*$|\s+(?:is|was|has|does|can|will|come|cost|work|fit|last|one)\b)|"
-    r"\b(?:of|about|for|with|than|like|to|from|between|is|does|has|can|was|will) (?:this|that)\b|"
+    r"\b(?:of|about|for|with|than|like|to|from|between|is|does|has|can|was|will|have|get|buy|order|want) "
+    r"(?:this|that)\b|"
     r"\b(?:the|any|every|each|another|a) (?:\w+ )?one\b|\bone(?=\s*[?.!]|\s*$)|"
-    r"\bthe (?:first|second|third|fourth|last|other|others|same|cheap\w+|small\w+|big\w+|large\w+)\b",
+    r"\bthe (?:other|same)\b|\bthe (?:first|second|third|fourth|last|\w+(?:er|est))(?=\s*[?.!,]|\s*$)",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
@@ -38,11 +39,12 @@ _GOES_ON = re.compile(
 _ASPECT = re.compile(
     r"\W*(?:(?:what|which|is|are|how|in|the|a|any|does|do|there|about|much|many|what['’]s)\W+)*(?:price|cost|costs|size|sizes|"
     r"colou?rs?|weight|warranty|brand|material|dimensions?|capacity|delivery|stock|available|cheaper|bigger|smaller|larger|"
-    r"lighter|heavier|better|heavy|big|long|tall|wide|large|much|many|old|expensive|made of)\W*(?:is|are|does|do)?\W*",
+    r"lighter|heavier|better|heavy|big|long|tall|wide|large|much|many|old|expensive|made of)"
+    r"(?:\W+(?:is|are|does|do|there|have))*\W*",
     re.IGNORECASE,
 )
 """Nothing but what is asked of a thing, and no thing."""
-_NAME = re.compile(r"\b[A-Z][\w-]*(?:[ -](?:[A-Z\d][\w-]*))*|\b\w*\d[\w-]*[A-Za-z][\w-]*")
+_NAME = re.compile(r"\b[A-Z][\w-]*(?: [A-Z\d][\w-]*)*|\b(?=[\w-]{0,30}\d)(?=[\w-]{0,30}[A-Za-z])[\w-]{2,40}")
 _QUOTES = "\"'“”‘’`*_ "
 _LABEL = re.compile(r"^(?:rewritten |standalone |last )?(?:question|query)\s*:\s*", re.IGNORECASE)
 
@@ -100,6 +102,9 @@ def _names(text: str) -> list[str]:
     found = []
     for match in _NAME.finditer(text):
         begins = text[: match.start()].rstrip(" \"'“*")[-1:] in ("", *".!?:\n")
-        if telling_words(match[0]) and (" " in match[0] or not begins or any(map(str.isdigit, match[0]))):
-            found.append(match[0])
+        name = match[0].split(" ")
+        while name and not telling_words(name[0]):
+            name = name[1:]
+        if name and (len(name) > 1 or not begins or any(map(str.isdigit, name[0]))):
+            found.append(" ".join(name))
     return list(dict.fromkeys(found))

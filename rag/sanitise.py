@@ -31,7 +31,7 @@ _OPENING = re.compile(r"[<＜﹤](?=[^\s\d=]|0x)|[＜﹤]")
 """What may begin a tag or a token such as <|im_end|>, </s>, <think>, <0x0A>; `a < b`, `<3` and `<= 5` stay."""
 _TAG = re.compile(r"‹([^<>‹›\n]{1,80})>")
 _BRACKETS = str.maketrans("[]［］【】〔〕", "()()()()")
-_HEADER = re.compile(r"#{2,}(?=\s*(?:instruction|input|response|question|system|user|assistant)\b)", re.IGNORECASE)
+_HEADER = re.compile(r"#{2,}\s*(?=(?:instruction|input|response|question|system|user|assistant)\b)", re.IGNORECASE)
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ENTITY_BEGINS = re.compile(r"&[#\w]{0,33}\Z")
@@ -56,7 +56,7 @@ def escaped(text: str) -> str:
 
 def data(text: str) -> str:
     """`escaped` on one line: no turn, header or delimiter can begin inside."""
-    return " ".join(escaped(text).split())
+    return escaped(" ".join(visible(text).split()))
 
 
 def folded(text: str) -> str:

@@ -25,10 +25,10 @@ def sentences(text: str) -> list[str]:
 def _pieces(text: str) -> Iterator[str]:
     begin = 0
     for end in _END.finditer(text):
-        said = text[begin : end.end()]
-        if end[0][:1] == "." and (_SHORTENED.search(said[-12:]) or _GOES_ON.match(text, end.end())):
+        shortened = _SHORTENED.search(text[max(begin, end.end() - 12) : end.end()])
+        if end[0][:1] == "." and (shortened or _GOES_ON.match(text, end.end())):
             continue
-        yield said.strip()
+        yield text[begin : end.end()].strip()
         begin = end.end()
 
 
