@@ -63,7 +63,7 @@ two
 
 
 class Shop(Talker):
-    """Talker, which says what is asked for after `say:`, and ends an answer at `abstain` without one."""
+    """Talker, which says what is asked for after `say:`; `say:none` is no answer."""
 
     async def _events(self, question: str) -> AsyncGenerator[Sources | Piece | Done, None]:
         if not question.startswith("say:"):
@@ -77,7 +77,7 @@ class Shop(Talker):
         yield Sources(Found("kettles of steel", (first, PASSAGES[1]), 0.9, True), question)
         for place in range(0, len(said), 5):
             yield Piece(said[place : place + 5])
-        yield replace(self._done(question, said), ungrounded=())
+        yield replace(self._done(question, said), ungrounded=(), abstained=said == "none")
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,9 @@ class TestAConversation:
 
     def test_what_is_not_in_the_catalogue_and_what_was_cut_short_is_said(self, page: Page) -> None:
         expect(asked(page, "nothing").locator(".text")).to_have_text("I could not find that.")
+        near = asked(page, "say:none")
+        expect(near.get_by_text("Nearest in the catalogue: 2")).to_be_visible()
+        expect(near.locator(".card").first).to_be_hidden()
         expect(asked(page, "cut").get_by_text("The answer ended at its length limit.")).to_be_visible()
 
     def test_a_search_in_other_words_is_shown(self, page: Page) -> None:

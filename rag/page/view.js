@@ -184,7 +184,8 @@ function drawSources(details, { sources, question, query, text, abstained }, und
   if (drawn.get(list) !== wanted) list.replaceChildren(...sources.map(card)), drawn.set(list, wanted);
   for (const item of list.children) item.classList.toggle("cited", cited.has(Number(item.dataset.number)));
   const phase = under ? "coming" : "there";
-  if (drawn.get(details) !== phase) details.open = !under; // while it comes the cards would push the text about
+  // While the answer comes the cards would push its text about; where it is none, they are of little use.
+  if (drawn.get(details) !== phase) details.open = !under && !abstained;
   drawn.set(details, phase);
 }
 
@@ -195,7 +196,7 @@ function card(source) {
   item.querySelector(".number").textContent = source.number;
   const title = item.querySelector("h3");
   title.append(source.link && /^https?:\/\//i.test(source.link) ? link(source.link, source.title) : source.title);
-  item.querySelector(".passage").textContent = source.text;
+  tell(item.querySelector(".passage"), source.text.trim() === source.title.trim() ? "" : source.text);
   item.querySelector(".more").hidden = source.text.length <= LONG_PASSAGE;
   item.classList.toggle("long", source.text.length > LONG_PASSAGE);
   for (const [name, value] of Object.entries(source.metadata ?? {})) {
