@@ -47,8 +47,7 @@ def load_causal(base: Base, machine: Machine, nf4: bool, whole: bool = False) ->
         raise TrainingError(f"the base model {base.name} is a {config.model_type}, which writes no text: name another")
     model, found = load_pretrained(
         AutoModelForCausalLM, base, dtype=torch.float32 if whole else machine.dtype, device_map={"": place(machine)},
-        use_safetensors=True, output_loading_info=True,
-        quantization_config=_quantization(config, base, machine, nf4),
+        use_safetensors=True, output_loading_info=True, **_quantization(config, base, machine, nf4),
     )  # fmt: skip
     missing = sorted(found["missing_keys"])
     if missing:
@@ -66,8 +65,10 @@ def place(machine: Machine) -> str:
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if machine.device == "cuda" else machine.device
 
 
-def _quantization(config: Any, base: Base, machine: Machine, nf4: bool) -> Any:
-    """What transformers is to quantise with; None where nothing is, or where the base is stored in 4 bits already."""
+def _quantization(config: Any, base: Base, machine: Machine, nf4: bool) -> dict[str, Any]:
+    """What transformers is told to quantise with: nothing where nothing is to be, or the base is stored in 4 bits (a
+    quantization_config of None would make it forget that).
+    """
     from transformers import BitsAndBytesConfig
 
     make: Any = BitsAndBytesConfig
@@ -75,17 +76,18 @@ def _quantization(config: Any, base: Base, machine: Machine, nf4: bool) -> Any:
     stored = getattr(config, "quantization_config", None)
     if stored is None:
         if not nf4:
-            return None
-        return make(
+            return {}
+        how = make(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=machine.dtype,
         )  # fmt: skip
+        return {"quantization_config": how}
     told = stored if isinstance(stored, dict) else stored.to_dict()
     if not told.get("load_in_4bit"):
         raise TrainingError(f"the base model {base.name} is stored quantised, and not in bitsandbytes' 4 bits")
     if not nf4:
         raise TrainingError(f"the base model {base.name} is stored in 4 bits: write quantization: nf4, or name another")
-    return None
+    return {}
 
 
 def _compute_in(model: Any, dtype: torch.dtype) -> None:
