@@ -45,7 +45,7 @@ def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving)
     )
     with quiet(), said_plainly(course.title, work, memory):
         plan = plan_training(course)
-        model = _model(course, plan)
+        model = model_to_train(course, plan)
         batching = make_batching(course, model, plan)
         checkpoints = Checkpoints(work, course.fingerprint)
         trainer = CausalTrainer(course, model, batching, plan, work)
@@ -61,7 +61,7 @@ def train_causal(course: CausalCourse, folder: Path, work: Path, saving: Saving)
     return _record(course, trainer, plan, history, best, seconds)
 
 
-def _model(course: CausalCourse, plan: Plan) -> Any:
+def model_to_train(course: CausalCourse, plan: Plan) -> Any:
     """The model that is trained: the base with an adapter, or the base itself, or a new one."""
     student = course.student
     set_seed(course.seed)  # what is new is drawn now
