@@ -6,6 +6,8 @@ from synth.faults import Fault
 
 HEAD_START = 0.1
 """Seconds that the first row is alone until something comes back, so that a wrong key or model is refused once."""
+FAR_HEAD_START = 1.0
+"""The same for a provider on the other side of a network: what takes a fraction of one answer there."""
 NEVER_THERE = 2.0
 """Seconds of refused connections after which a server that never answered is not running."""
 NEVER_WELL = 15.0
@@ -28,7 +30,9 @@ class Breaker:
     heard: whether anything came back so far. failing: calls that went wrong since the last answer.
     """
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, far: bool = False) -> None:
+        """`far`: the teacher is a provider's, not a server nearby."""
+        self.head_start = FAR_HEAD_START if far else HEAD_START
         self.most = max(4, concurrency)
         self.answered_ever = False
         self.heard = False
@@ -72,7 +76,7 @@ class Breaker:
     def until_probe(self, now: float) -> float | None:
         """Seconds until a new row may be tried where none may be now; None where it is not for time to tell."""
         if not self.heard:
-            alone = self._begun + HEAD_START - now
+            alone = self._begun + self.head_start - now
             return max(0.001, alone) if alone > 0 else None
         return max(0.01, self._probed + PROBE - now, self._quiet_until - now) if self.failing else None
 
@@ -81,7 +85,7 @@ class Breaker:
         if not self.heard:
             if idle:
                 self._begun = now
-            return idle or now - self._begun >= HEAD_START
+            return idle or now - self._begun >= self.head_start
         if self.failing < self.most:
             return True
         if idle and now - self._probed >= PROBE and now >= self._quiet_until:

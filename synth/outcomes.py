@@ -35,7 +35,7 @@ class Outcomes(Generic[Item]):
         self.journal = journal
         self.teacher = teacher
         self.account = account
-        self.breaker = Breaker(teacher.concurrency)
+        self.breaker = Breaker(teacher.concurrency, far=teacher.is_paid())
         self.held: list[tuple[Call[Item], Failure]] = []
         self.written = asyncio.Event()
 

@@ -199,10 +199,14 @@ def test_the_first_row_is_alone_until_something_comes_back() -> None:
     assert breaker.lets_new_rows(True, 6.0), "nothing was to be asked about the first rows"
     assert not breaker.lets_new_rows(False, 6.0)
     assert breaker.until_probe(6.0) == pytest.approx(HEAD_START)
-    assert breaker.lets_new_rows(False, 6.0 + HEAD_START)
-    assert breaker.until_probe(6.0 + HEAD_START) is None, "nothing more is to be waited for"
+    assert breaker.lets_new_rows(False, 6.001 + HEAD_START)
+    assert breaker.until_probe(6.001 + HEAD_START) is None, "nothing more is to be waited for"
     breaker.failed(Fault("timeout", "late"), 6.1)
     assert breaker.lets_new_rows(False, 6.1)
+    far = Breaker(4, far=True)
+    assert far.lets_new_rows(True, 6.0)
+    assert not far.lets_new_rows(False, 6.9)
+    assert far.lets_new_rows(False, 7.0)
 
 
 def test_new_rows_only_probe_while_everything_fails() -> None:
