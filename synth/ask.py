@@ -51,7 +51,7 @@ def ask_teacher(
         facts = {"judged": trial.judged, "kept": trial.kept, "reasons": dict(trial.rejects)}
         run.finish(TRIAL, inputs, [], facts)
         again = "the same command, with nothing changed, goes on regardless"
-        raise Enough(f"{stop}. The replies paid for are in {journal.path}; {again}") from None
+        raise Enough(f"{stop}. All replies are in {journal.path}; {again}") from None
 
 
 async def _ask(

@@ -161,7 +161,7 @@ class Pump(Generic[Item]):
         if self.error is None:
             self.error = error
             if isinstance(error, Enough) and self.limiter.in_flight:
-                say("stopping: calls on their way are waited for, since they are paid; Ctrl-C drops them")
+                say("stopping: calls on their way are waited for, so that their replies are kept; Ctrl-C drops them")
         self.changed.set()
 
     def _interrupted(self) -> None:
