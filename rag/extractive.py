@@ -29,16 +29,15 @@ def extract(question: str, passages: Sequence[Passage]) -> str:
     """The answer, a line for each passage that is quoted; empty where there are none."""
     asked = telling_words(question)
     lines = [_lines(passage) for passage in passages]
-    weights = _weights(asked, [line for one in lines for line in one])
+    weights = _weights(asked, [" ".join([one.title, *said]) for one, said in zip(passages, lines, strict=True)])
     chosen = [_chosen(one, _beside(weights, passage)) for one, passage in zip(lines, passages, strict=True)]
     scores = [
-        _score(weights, " ".join([passage.title, *(line.text for line in best)])) / (1 + 0.1 * rank)
-        for rank, (passage, best) in enumerate(zip(passages, chosen, strict=True))
+        _score(weights, " ".join([passage.title, *(line.text for line in best)]))
+        for passage, best in zip(passages, chosen, strict=True)
     ]
-    ranked = sorted(range(len(passages)), key=lambda place: -scores[place])[:_PASSAGES]
-    least = _LEAST * scores[ranked[0]] if ranked else 0.0
-    quoted = [place for place in ranked if scores[place] >= least and scores[place] > 0] or ranked[:1]
-    return "\n".join(_quoted(passages[place], chosen[place]) for place in quoted)
+    least = _LEAST * max(scores, default=0.0)
+    quoted = [place for place, score in enumerate(scores) if score >= least and score > 0] or [*range(len(scores))][:1]
+    return "\n".join(_quoted(passages[place], chosen[place]) for place in quoted[:_PASSAGES])
 
 
 def _lines(passage: Passage) -> list[str]:
@@ -47,10 +46,10 @@ def _lines(passage: Passage) -> list[str]:
     return [_cut(data(one), _MOST_CHARS) for one in sentences(passage.text)] + facts
 
 
-def _weights(asked: Sequence[str], lines: Sequence[str]) -> dict[str, float]:
-    """The question's words, those that few lines have counting for more."""
-    having = Counter(word for line in lines for word in telling_words(line))
-    return {word: math.log(1 + (len(lines) + 1) / (having[word] + 0.5)) for word in asked}
+def _weights(asked: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    """The question's words, those that few passages have counting for more."""
+    having = Counter(word for text in texts for word in telling_words(text))
+    return {word: math.log(1 + (len(texts) + 1) / (having[word] + 0.5)) for word in asked}
 
 
 def _beside(weights: dict[str, float], passage: Passage) -> dict[str, float]:

@@ -23,14 +23,16 @@ _WORD = re.compile(rf"[^\s{_STOPS}]{{1,{_MOST_WORD}}}")
 _SPACE = re.compile(r"\s+")
 _HINT = re.compile(r"[:.@/]|[^\x00-\x7f]")
 _CLOSERS = ".,;:?)'*_~"
-_TOP = "com|net|org|info|biz|io|gov|edu|app|dev|xyz|onion|ai|example|test|invalid|ru|cn|uk|de|fr|eu"
+_WORDLIKE = "info|io|app|dev|ai|example|test|invalid|ru|cn|uk|de|fr|eu"
+_TOP = f"com|net|org|biz|gov|edu|xyz|onion|(?-i:{_WORDLIKE}|{_WORDLIKE.upper()})"
+"""Ends of names that stand for an address with no path too; `steel.De luxe` only lacks a space."""
 _FILE = "(?:jsx?|tsx?|py|md|txt|pdf|exe|zip|mp[34]|wav|jpe?g|png)"
 _ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]{1,40}:[/\\]|data:[^\s]*[,;/]|"
     r"(?:https?|ftp|wss?|javascript|vbscript|blob|mailto|tel|sms|file|intent|magnet):(?=\S)|"
     r"/(?=/[\w\[])|www\d{0,3}\.(?=[\w-])|[\w.+-]{1,64}@[\w-]+\.[\w-]|"
     rf"(?:[\w-]{{1,63}}\.){{1,8}}(?:{_TOP})(?![\w-]|\.\w)|"
-    rf"(?:[\w-]{{1,63}}\.){{1,8}}(?!{_FILE}[^\w])[a-z]{{2,24}}(?:/\w|:\d+/|\?\w+=)|"
+    rf"(?:[\w-]{{1,63}}\.){{1,8}}(?!{_FILE}[^\w])(?-i:[a-z]{{2,24}}|[A-Z]{{2,24}})(?:/\w|:\d+/|\?\w+=)|"
     r"\d{1,3}(?:\.\d{1,3}){3}(?=[/:]\S)",
     re.IGNORECASE,
 )
