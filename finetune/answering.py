@@ -58,9 +58,12 @@ class GenerativeStudent:
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, student: CausalStudent) -> None:
+        from finetune.step_attention import attend_in_steps
+
         self.renderer = Renderer(student, tokenizer)
         self.answering = student.answering
         self._model: Any = cast(Any, model).eval()
+        attend_in_steps(model)
         self._tokens = len(tokenizer)
         config = getattr(model, "generation_config", None)
         self.stops = set(self.renderer.stops_with(getattr(config, "eos_token_id", None)))
@@ -116,7 +119,7 @@ class GenerativeStudent:
 
     def begin(self, prompt: list[int], answering: Answering, seed: int) -> Decoding:
         """A batch of one prompt; where `joins` it may join another of this student, whatever their settings."""
-        return Decoding(self._model, [prompt], answering, self._tokens, seed, self.joins)
+        return Decoding(self._model, [prompt], answering, self._tokens, seed)
 
     def losses(self, rows: Sequence[ResponseRow]) -> list[tuple[float, int]]:
         """For each row the summed negative log-likelihood (nats) of its response and the end token, given its question

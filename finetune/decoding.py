@@ -35,27 +35,25 @@ class Decoding:
     another batch. Raises TrainingError for a model whose logits are no numbers.
 
     prompts: token ids of each, none empty. tokens: how many ids there are; a model may have weights for more.
-    joins: whether `join` will be asked for; all keys are kept then, those beyond a sliding window too.
+    Where rows can join, all of their keys are kept, those beyond a sliding window too.
     With the same `seed` a prompt gets the same draws, whatever stands beside it. (Its logits may still differ in the
     last bits: padding changes the order of sums.)
     """
 
     def __init__(
-        self,
-        model: PreTrainedModel,
-        prompts: Sequence[list[int]],
-        answering: Answering,
-        tokens: int,
-        seed: int,
-        joins: bool = False,
+        self, model: PreTrainedModel, prompts: Sequence[list[int]], answering: Answering, tokens: int, seed: int
     ) -> None:
-        from transformers import DynamicCache
+        from transformers import Cache, DynamicCache
+
+        from finetune.growing import GrowingLayer
 
         self._model: Any = model
-        self._tokens, self._joins = tokens, joins
+        self._tokens, self._joins = tokens, can_join(model)
         self._ids, self._mask = pad_left(prompts, model.device)
         self._positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
-        self._cache: Any = DynamicCache() if joins else DynamicCache(config=model.config)
+        self._cache: Any = (
+            Cache(layer_class_to_replicate=GrowingLayer) if self._joins else DynamicCache(config=model.config)
+        )
         self._rows = [Row(answering, draws(ids, answering, seed), 0) for ids in prompts]
         self._taken = 0
 

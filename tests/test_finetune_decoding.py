@@ -9,14 +9,19 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    Cache,
+    DynamicCache,
     Gemma3TextConfig,
     Lfm2Config,
     LlamaConfig,
     MistralConfig,
     PretrainedConfig,
 )
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from finetune.decoding import Decoding, can_join
+from finetune.growing import ROOM, GrowingLayer
+from finetune.step_attention import attend_in_steps, step_attention
 from recipes.students import Answering
 
 TOKENS = 60
@@ -68,7 +73,7 @@ def test_rows_join_and_leave_and_have_the_tokens_they_have_alone(name: str) -> N
     while coming or here:
         if coming and draw.random() < 0.5:
             number = coming.pop(0)
-            new = Decoding(model, [prompt(number)], settings[number], TOKENS, seed=number, joins=True)
+            new = Decoding(model, [prompt(number)], settings[number], TOKENS, seed=number)
             while new.read(4):
                 pass
             assert new.unread == 1
@@ -93,8 +98,8 @@ def test_rows_join_and_leave_and_have_the_tokens_they_have_alone(name: str) -> N
 
 def test_padding_goes_with_the_row_that_needed_it() -> None:
     model = MODELS["llama"]
-    batch = Decoding(model, [[1] * 40], GREEDY, TOKENS, 0, joins=True)
-    short = Decoding(model, [[2, 3]], GREEDY, TOKENS, 0, joins=True)
+    batch = Decoding(model, [[1] * 40], GREEDY, TOKENS, 0)
+    short = Decoding(model, [[2, 3]], GREEDY, TOKENS, 0)
     batch.step(), short.step()
     batch.join(short)
     batch.step()
@@ -106,7 +111,7 @@ def test_padding_goes_with_the_row_that_needed_it() -> None:
 def test_what_a_long_prompt_says_does_not_depend_on_how_it_is_read() -> None:
     long = [7, *range(50), 3]
     for chunk in (1, 5, 60):
-        batch = Decoding(MODELS["sliding window"], [long], GREEDY, TOKENS, 0, joins=True)
+        batch = Decoding(MODELS["sliding window"], [long], GREEDY, TOKENS, 0)
         counts = []
         while count := batch.read(chunk):
             counts.append(count)
@@ -114,6 +119,53 @@ def test_what_a_long_prompt_says_does_not_depend_on_how_it_is_read() -> None:
         assert max(counts) <= chunk
         whole = Decoding(MODELS["sliding window"], [long], GREEDY, TOKENS, 0)
         assert [batch.step() for _ in range(12)] == [whole.step() for _ in range(12)]
+
+
+def test_heads_that_share_keys_are_asked_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = make_model(LlamaConfig(**SMALL)), [prompt(number) for number in range(6)]
+
+    def answers() -> list[list[int]]:
+        batch = Decoding(model, prompts, GREEDY, TOKENS, 0)
+        return [batch.step() for _ in range(20)]
+
+    expected, news = answers(), []
+
+    def watched(module: Any, query: Any, *rest: Any, **options: Any) -> Any:
+        news.append(query.shape[2])
+        return sdpa_attention_forward(module, query, *rest, **options)
+
+    attend_in_steps(model)
+    monkeypatch.setattr("finetune.step_attention.sdpa_attention_forward", watched)
+    assert answers() == expected
+    assert news == [max(map(len, prompts))] * 2  # the prompts, in two layers; no step
+
+    per_head = torch.zeros(3, 4, 1, 9, dtype=torch.float64).normal_()  # a mask for each head is not for sharing
+    query, key = torch.randn(3, 4, 1, 8, dtype=torch.float64), torch.randn(3, 2, 9, 8, dtype=torch.float64)
+    layer = model.model.layers[0].self_attn
+    assert torch.equal(
+        step_attention(layer, query, key, key, per_head)[0], sdpa_attention_forward(layer, query, key, key, per_head)[0]
+    )
+
+
+def test_a_cache_that_grows_holds_what_one_that_is_copied_does() -> None:
+    grown, copied = Cache(layer_class_to_replicate=GrowingLayer), DynamicCache()
+    draw, rows = random.Random(1), 5
+    for turn in range(120):
+        if turn in (40, 90):
+            kept = torch.tensor(sorted(draw.sample(range(rows), rows - 2)))
+            rows -= 2
+            grown.batch_select_indices(kept), copied.batch_select_indices(kept)
+        keys = torch.randn(rows, 2, draw.choice([1, 1, 1, 70]), 4)
+        new = keys, keys * 2
+        for mine, theirs in zip(grown.update(*new, 0), copied.update(*new, 0), strict=True):
+            assert torch.equal(mine, theirs)
+        assert grown.get_seq_length() == copied.get_seq_length()
+
+
+def test_a_step_copies_no_keys_but_its_own() -> None:
+    cache = Cache(layer_class_to_replicate=GrowingLayer)
+    places = [cache.update(*[torch.randn(2, 2, 1, 4)] * 2, 0)[0].data_ptr() for _ in range(200)]
+    assert len(set(places)) <= 200 // ROOM + 1
 
 
 def test_a_model_with_a_state_of_another_kind_cannot_join() -> None:
