@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from recipes.rows import Turn
+
+if TYPE_CHECKING:
+    from recipes.runs import RunFolder
+    from recipes.schema import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +57,24 @@ class Speaker(Protocol):
         ...
 
     def say(self, ask: Ask) -> AsyncGenerator[Piece | Ending, None]:
-        """The answer as it comes, an Ending last. Closing the generator frees its slot."""
+        """The answer as it comes, an Ending last. Closing the generator frees its slot.
+
+        Raises, at its first step or later, AskError for a question that cannot be answered as it was asked, and
+        TeacherError or TrainingError where an endpoint or a student fails.
+        """
         ...
+
+
+def open_speaker(recipe: Recipe, run: RunFolder) -> AbstractAsyncContextManager[Speaker]:
+    """Who `assistant.model` names; it must be a model (extractive is none). On entering raises TrainingError where the
+    student is not trained, TeacherError where an endpoint's key is missing or its address cannot be used.
+    """
+    assert recipe.assistant is not None, "the recipe has no section assistant"
+    if recipe.assistant.model.startswith("students."):
+        from rag.local import open_local  # torch: seconds that who only shows --help need not wait
+
+        return open_local(recipe.assistant, run)
+    assert recipe.assistant.model != "extractive", "nobody speaks where the best sentences of passages are the answer"
+    from rag.remote import open_remote
+
+    return open_remote(recipe)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from types import TracebackType
-from typing import NoReturn
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -28,7 +27,7 @@ from synth.rates import Allowance
 
 MOST_BODY_BYTES = 32_000_000
 """A larger body is no chat completion."""
-_CONNECT_SECONDS = 20.0
+CONNECT_SECONDS = 20.0
 
 
 class Endpoint:
@@ -42,21 +41,12 @@ class Endpoint:
         self._url = URL(f"{address}/chat/completions")
         self._timeout = timeout
         self._concurrency = concurrency
-        self._headers = {"content-type": "application/json", "accept": "application/json"}
-        if key:
-            self._headers["authorization"] = f"Bearer {key}"
+        self._key = key
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Endpoint:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._concurrency, ttl_dns_cache=300, keepalive_timeout=30, resolver=_GuardedResolver()
-            ),
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(str(self._url)),
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(_CONNECT_SECONDS, self._timeout)),
-        )
+        limits = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(CONNECT_SECONDS, self._timeout))
+        self._session = open_session(self._url, self._key, limits, self._concurrency)
         return self
 
     async def __aexit__(
@@ -72,20 +62,37 @@ class Endpoint:
             async with self._session.post(
                 self._url, data=orjson.dumps(request.body()), allow_redirects=False
             ) as response:
-                body = await _bounded(response)
+                body = await whole_body(response)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            _raise_fault(error, self._timeout)
+            raise network_fault(error, self._timeout) from None
         headers = response.headers
         allowance = read_allowance(headers)
         if allowance is not None:
             self.allowance = allowance
         if response.status == 200:
             return read_completion(body, headers.get("content-type", ""))
-        said = error_message(body)
-        kind = kind_of_status(response.status, body[:4096].decode("utf-8", "replace"))
-        if kind == "redirected":
-            said = f"to {_host(headers.get('location', ''))}"
-        raise Fault(kind, said, response.status, retry_after(headers))
+        raise refusal(response, body)
+
+
+def open_session(url: URL, key: str | None, timeout: aiohttp.ClientTimeout, connections: int) -> aiohttp.ClientSession:
+    """A session for calls to `url`: no cookies, guarded addresses, the proxy that the environment names."""
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=connections, ttl_dns_cache=300, keepalive_timeout=30, resolver=_GuardedResolver()
+        ),
+        headers=headers, cookie_jar=aiohttp.DummyCookieJar(), proxy=_proxy(str(url)), timeout=timeout,
+    )  # fmt: skip
+
+
+def refusal(response: aiohttp.ClientResponse, body: bytes) -> Fault:
+    """An answer whose status is not 200."""
+    said, kind = error_message(body), kind_of_status(response.status, body[:4096].decode("utf-8", "replace"))
+    if kind == "redirected":
+        said = f"to {_host(response.headers.get('location', ''))}"
+    return Fault(kind, said, response.status, retry_after(response.headers))
 
 
 class _GuardedResolver(ThreadedResolver):
@@ -116,7 +123,7 @@ def _proxy(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def whole_body(response: aiohttp.ClientResponse) -> bytes:
     """The whole body, unless it is larger than any completion."""
     blocks: list[bytes] = []
     size = 0
@@ -128,11 +135,11 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
-def _raise_fault(error: Exception, timeout: float) -> NoReturn:
+def network_fault(error: Exception, timeout: float) -> Fault:
     """A network error as a Fault: before the request was sent or after it, when it may be billed."""
     said = str(error) or type(error).__name__
     if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)):
-        raise Fault("connection", said) from None
+        return Fault("connection", said)
     if isinstance(error, asyncio.TimeoutError):
-        raise Fault("timeout", f"no answer within {timeout:g} s") from None
-    raise Fault("broken", said) from None
+        return Fault("timeout", f"no answer within {timeout:g} s")
+    return Fault("broken", said)
