@@ -113,6 +113,11 @@ def open_embedder(recipe: Recipe) -> Embedder:
         model = _load(place, settings, machine)
     if not getattr(model.tokenizer, "is_fast", False):
         raise RunError(f"retrieval.embedding.model: {settings.model} has no fast tokenizer (tokenizer.json)")
+    if settings.backend == "openvino":
+        from rag.openvino import run_by_openvino
+
+        with quiet():
+            run_by_openvino(model)
     return Embedder(model, settings, embedding_fingerprint(recipe), machine)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,18 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     recipe = shop(tmp_path, [product(1)], "retrieval.embedding.model=./empty")
     with pytest.raises(RunError, match=r"retrieval.embedding.model: ./empty cannot be loaded"):
         open_embedder(recipe)
+
+
+def test_openvino_where_it_is_missing_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    recipe = shop(tmp_path, [product(1)], "retrieval.embedding.backend=openvino")
+    with pytest.raises(RunError, match=r"backend: openvino needs its package: pip install 'tutelage\[openvino\]'"):
+        open_embedder(recipe)
+
+
+def test_openvino_makes_the_same_vectors(tmp_path: Path, embedder: Embedder) -> None:
+    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    quick = open_embedder(shop(tmp_path, [product(1)], "retrieval.embedding.backend=openvino"))
+    assert (embedder.documents(TEXTS) * quick.documents(TEXTS)).sum(axis=1).min() > 1 - 2e-3
+    assert quick.fingerprint == embedder.fingerprint
+    assert "openvino_telemetry" not in sys.modules or sys.modules["openvino_telemetry"] is None
