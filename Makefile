@@ -24,7 +24,7 @@ bench:            ## every measurement, one after the other; results in bench/re
 
 cli-docs:         ## docs/cli.md from --help, docs/recipe.md from the schema
 	@$(BIN)/python -m recipes keys > docs/recipe.md
-	@(echo "# Commands"; for layer in recipes synth finetune 'finetune preview' 'finetune ask' 'finetune merge' 'finetune export' eval; do \
+	@(echo "# Commands"; for layer in recipes synth finetune 'finetune preview' 'finetune ask' 'finetune merge' 'finetune export' rag 'rag index' 'rag search' 'rag chat' 'rag serve' eval; do \
 	  printf '\n## python -m %s\n\n```\n' "$$layer"; COLUMNS=100 $(BIN)/python -m $$layer --help; echo '```'; done) > docs/cli.md
 
 clean:

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,19 +81,21 @@ def write_version(folder: Path, version: int, rows: int) -> None:
 
 
 def child(folder: Path) -> None:
-    """One life: index, and say of every document that it is written once it is."""
+    """One life: index, and say of documents that they are about to be written, and once they are."""
     from rag import indexing, indexing_pass
     from rag.ledger import Entry, Ledger
 
     write, remove = Ledger.write, Ledger.remove
 
     def written(self: Ledger, entries: Sequence[Entry]) -> None:
+        print(json.dumps({entry.document.id: entry.digest for entry in entries}), flush=True)
         write(self, entries)
-        print(json.dumps([[entry.document.id, entry.digest] for entry in entries]), flush=True)
+        print("done", flush=True)
 
     def removed(self: Ledger, ids: Sequence[str]) -> None:
+        print(json.dumps(dict.fromkeys(ids)), flush=True)
         remove(self, ids)
-        print(json.dumps([[name, None] for name in ids]), flush=True)
+        print("done", flush=True)
 
     Ledger.write, Ledger.remove = written, removed  # type: ignore[method-assign]
     indexing_pass.open_embedder = lambda recipe: HashEmbedder()  # type: ignore[assignment, return-value]
@@ -114,6 +116,28 @@ def run_of(folder: Path) -> Any:
     return RunFolder(folder / "run")
 
 
+Digests = dict[str, "str | None"]
+
+
+class Said(NamedTuple):
+    """What a life said was written, and what it was about to write when it ended: either may have happened."""
+
+    done: Digests
+    open: Digests
+
+
+def heard(lines: Sequence[str]) -> Said:
+    """Lines of a child: what is written, each followed by `done`."""
+    done: Digests = {}
+    about: Digests = {}
+    for line in lines:
+        if line == "done":
+            done, about = done | about, {}
+        else:
+            about = json.loads(line)
+    return Said(done, about)
+
+
 class Life:
     """A child that is killed: what it had said by then."""
 
@@ -130,12 +154,14 @@ class Life:
             if self.killed:
                 process.kill()
             self.error = process.communicate()[1].decode()
-        lines = said.read_text(encoding="utf-8").split("\n")[:-1]  # the last may be cut
-        self.said = {name: digest for line in lines for name, digest in json.loads(line)}
+        self.said = heard(said.read_text(encoding="utf-8").split("\n")[:-1])  # the last may be cut
 
 
-def look(work: Path, expected: dict[str, str | None]) -> dict[str, Any]:
-    """Open the index after a kill: seconds, what was lost, whether the stores agree, whether what is there is found."""
+def look(work: Path, expected: Digests, said: Said) -> dict[str, Any]:
+    """Open the index after a kill: seconds, what was lost, whether the stores agree, whether all is found.
+
+    expected: what must be there, brought up to date.
+    """
     from rag.index import open_index
     from rag.index_folder import IndexFolder
     from rag.ledger import open_ledger
@@ -154,13 +180,18 @@ def look(work: Path, expected: dict[str, str | None]) -> dict[str, Any]:
     with open_ledger(folder.ledger) as ledger:
         current = folder.generation(ledger.fact("generation"))
     with open_ledger(folder.ledger) as ledger, open_vectors(current, None, ledger.fact("collection")) as store:
-        known = {name: digest for name, (digest, _) in ledger.state(list(expected)).items()}
+        expected |= said.done
+        names = [*expected, *said.open]
+        known = {name: digest for name, (digest, _) in ledger.state(names).items()}
+        for name, digest in said.open.items():
+            if known.get(name) == digest:
+                expected[name] = digest  # it was written, but there was no time to say so
         lost = sum(known.get(name) != digest for name, digest in expected.items())
         agree = set(store.ids()) == set(ledger.places()[0])
         return {"seconds": seconds, "lost": lost, "agree": agree, "not_found": not_found, "rows": ledger.counts()[0]}
 
 
-def second_writer(folder: Path) -> tuple[float, str, dict[str, str | None]]:
+def second_writer(folder: Path) -> tuple[float, str, Said]:
     """Start `python -m rag index` beside one that runs: its seconds, what it says, and what the first wrote."""
     first = subprocess.Popen([sys.executable, __file__, "--child", str(folder)], stdout=subprocess.PIPE)
     assert first.stdout is not None
@@ -171,8 +202,8 @@ def second_writer(folder: Path) -> tuple[float, str, dict[str, str | None]]:
     seconds = time.monotonic() - begin
     lines += first.stdout.readlines()
     first.wait()
-    written = {name: digest for line in lines for name, digest in json.loads(line)}
-    return seconds, f"{second.returncode}: {second.stderr.strip()}", written
+    said = heard([line.decode().rstrip("\n") for line in lines])
+    return seconds, f"{second.returncode}: {second.stderr.strip()}", said
 
 
 def main() -> int:
@@ -187,7 +218,7 @@ def main() -> int:
         return 0
     draw = random.Random(given.seed)
     looks: list[dict[str, Any]] = []
-    expected: dict[str, str | None] = {}
+    expected: Digests = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_version(folder, 0, given.rows)
@@ -196,19 +227,16 @@ def main() -> int:
         while killed < given.kills and len(looks) < given.kills * 2:
             life = Life(folder, draw.uniform(0, 2.0))
             killed += life.killed
-            expected |= life.said
-            looks.append(look(folder, expected))
+            looks.append(look(folder, expected, life.said))
             print(len(looks), version, looks[-1], flush=True)
             if looks[-1]["rows"] > 0.95 * given.rows:  # else the first version is still coming in
                 version += 1
                 write_version(folder, version, given.rows)
         version += 10  # every row is another one
         write_version(folder, version, given.rows)
-        refused_after, refusal, written = second_writer(folder)
-        expected |= written
-        last = Life(folder, None)
-        expected |= last.said
-        final = look(folder, expected)
+        refused_after, refusal, said = second_writer(folder)
+        look(folder, expected, said)
+        final = look(folder, expected, Life(folder, None).said)
         wanted = sum(1 for number in range(given.rows) if (number + version) % 100)
     full = [one["seconds"] for one in looks if one["rows"] > 0.9 * given.rows]
     found: dict[str, Any] = {

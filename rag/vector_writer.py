@@ -12,8 +12,8 @@ from rag.vectors import MOST, VectorStore, open_vectors
 from recipes.console import say
 from recipes.errors import RunError, TutelageError
 
-CHECKPOINT = 5_000
-"""Rows after which a generation is closed: a stop costs no more than to write these again, two seconds."""
+CHECKPOINT = 2_500
+"""Rows after which a generation is closed: a stop costs no more than to write these again, a second."""
 _SHARE = 8
 """Of a large index: no sooner than after one row in so many, so that copying stays little work."""
 

@@ -65,6 +65,8 @@ COMMANDS = [
     "finetune",
     "eval",
     *(f"finetune {name}" for name in ("preview", "ask", "merge", "export")),
+    "rag",
+    *(f"rag {name}" for name in ("index", "search", "chat", "serve")),
 ]
 
 
