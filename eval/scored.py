@@ -63,9 +63,7 @@ def read_scored(recipe: Recipe, run: RunFolder) -> ScoredRows:
 def no_test_row(recipe: Recipe, run: RunFolder) -> RunError:
     """What to say where there is nothing to compare on."""
     if recipe.source.test == 0:
-        return RunError(
-            "there is nothing to compare on: source.test is 0; raise it to keep rows for the comparison"
-        )
+        return RunError("there is nothing to compare on: source.test is 0; raise it to keep rows for the comparison")
     return RunError(f"{run.rows} has no test row: give the recipe's source a test_path, a test_split or more rows")
 
 

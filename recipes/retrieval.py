@@ -102,9 +102,7 @@ class Retrieval(Section):
     @model_validator(mode="after")
     def _agrees(self) -> Retrieval:
         if self.chunk_overlap * 2 > self.chunk_tokens:
-            raise ValueError(
-                f"chunk_overlap {self.chunk_overlap} is over half of chunk_tokens {self.chunk_tokens}"
-            )
+            raise ValueError(f"chunk_overlap {self.chunk_overlap} is over half of chunk_tokens {self.chunk_tokens}")
         if self.candidates < self.top_k:
             raise ValueError(f"candidates {self.candidates} must be at least top_k {self.top_k}")
         return self
