@@ -166,7 +166,7 @@ def open_index(recipe: Recipe, run: RunFolder) -> Iterator[Index]:
 @contextmanager
 def _reading(folder: IndexFolder, ledger: Ledger) -> Iterator[VectorStore]:
     """The vectors to read, once the stores agree; or as they are, while another process sees to it that they do."""
-    for mended in (False, True, True):
+    for mended in (False, True):
         with ExitStack() as opened:
             opened.callback(ledger.release)
             store = _open_current(folder, ledger, opened)
@@ -179,13 +179,17 @@ def _reading(folder: IndexFolder, ledger: Ledger) -> Iterator[VectorStore]:
 
 def _open_current(folder: IndexFolder, ledger: Ledger, opened: ExitStack) -> VectorStore | None:
     """The store that the ledger names, None where there is none or it cannot be opened. A server must answer."""
-    generation = ledger.fact("generation")
-    opened.enter_context(folder.using(generation))
-    ledger.hold()
+    while True:
+        generation = ledger.fact("generation")
+        opened.enter_context(folder.using(generation))
+        ledger.hold()
+        if ledger.fact("generation") == generation:
+            break
+        ledger.release()  # a new one came between, and this one may be swept away
     server, collection = ledger.fact("server"), ledger.fact("collection")
     if server is not None:
         return opened.enter_context(open_vectors(folder.path, server, collection))
-    if generation is None or ledger.fact("generation") != generation:  # a new one came between: look again
+    if generation is None:
         return None
     try:
         return opened.enter_context(open_vectors(folder.generation(generation), None, collection))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from rag.lexical import open_lexical
 from rag.vector_writer import VectorWriter
 from rag.vectors import open_vectors
 from recipes.console import say
+from recipes.errors import RunError
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
 from recipes.stages import index_inputs
@@ -42,7 +44,10 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
     report, start = IndexReport(), time.monotonic()
     with folder.writing(), open_ledger(folder.ledger) as ledger:
         run.begin(STAGE)
-        _write(recipe, folder, ledger, report)
+        try:
+            _write(recipe, folder, ledger, report)
+        except sqlite3.Error as error:  # the disk is full, or a file is damaged
+            raise RunError(f"{folder.ledger}: {error}; what was written before is kept") from None
     report.seconds = round(time.monotonic() - start, 2)
     say(f"index: {report.sentence()}")
     write_atomic(folder.report, orjson.dumps(report.facts(), option=orjson.OPT_INDENT_2))

@@ -20,7 +20,12 @@ _SHARE = 8
 
 def agrees(ledger: Ledger, store: VectorStore) -> bool:
     """Whether a store holds what the ledger does: nothing is left to do, and the numbers are equal."""
-    return not ledger.in_debt() and len(store) == ledger.counts()[1]
+    if ledger.in_debt():
+        return False
+    try:
+        return len(store) == ledger.counts()[1]
+    except RunError:
+        return False  # it is damaged, which shows when it is first asked
 
 
 class VectorWriter:

@@ -272,6 +272,46 @@ def test_a_stop_between_the_stores_is_made_good(
     assert ledger == store
 
 
+def test_a_store_that_fails_when_it_is_asked_is_made_anew(
+    tmp_path: Path,
+    run: RunFolder,
+    opened: list[WordEmbedder],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = shop(tmp_path, [product(n) for n in range(6)])
+    build_index(recipe, run)
+    count = VectorStore.__len__
+
+    def failing(self: VectorStore) -> int:
+        if "chroma-1" in self._where or "chroma-2" in self._where:
+            raise RunError(f"{self._where}: Failed to apply logs to the hnsw segment writer")
+        return count(self)
+
+    monkeypatch.setattr(VectorStore, "__len__", failing)
+    with open_index(recipe, run) as index:
+        assert len(index.dense(WordEmbedder(recipe).queries(["lamp"]), 9)[0]) == 6
+    said = capsys.readouterr().err
+    assert "Failed to apply logs to the hnsw segment writer: it is made anew from catalogue.sqlite, and nothing" in said
+
+
+def test_a_full_disk_is_a_sentence(
+    tmp_path: Path, run: RunFolder, opened: list[WordEmbedder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shop(tmp_path, [product(n) for n in range(6)])
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.ledger.Ledger.write", full)
+        with pytest.raises(
+            RunError, match=r"catalogue.sqlite: database or disk is full; what was written before is kept"
+        ):
+            build_index(recipe, run)
+    assert build_index(recipe, run).added == 6
+
+
 def test_what_a_killed_writer_left_is_never_opened(
     tmp_path: Path, run: RunFolder, opened: list[WordEmbedder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
