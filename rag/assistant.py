@@ -98,7 +98,7 @@ class Assistant:
         if not outlet.response and ending.reason != "cancelled":  # all of it was thought, or of no use
             for shown in _all_of(quoted, self._quoted(asked)):
                 yield shown
-        yield _done(asked, ending, outlet, quoted)
+        yield self._done(asked, ending, outlet, quoted)
 
     async def _asked(self, messages: Sequence[Turn], options: Options) -> _Asked:
         talk = read_talk(messages, self._settings.instruction, self._settings.history_turns)
@@ -160,6 +160,21 @@ class Assistant:
         """What the passages say themselves."""
         return Piece(extract(asked.sources.question, asked.prompt.passages) or self._settings.refusal)
 
+    def _done(self, asked: _Asked, ending: Ending, outlet: Outlet, quoted: Outlet) -> Done:
+        """quoted: what was said in place of an answer, if anything."""
+        response, cited = outlet.response or quoted.response, outlet.cited or quoted.cited
+        passages = asked.prompt.passages
+        return Done(
+            ending=ending,
+            citations=cited,
+            invented=outlet.invented,
+            stripped=outlet.stripped,
+            abstained=response == self._settings.refusal or finds_nothing(response, bool(cited)),
+            response=response,
+            prompt=asked.prompt.messages,
+            ungrounded=unsupported(response, passages, asked.sources.question) if passages else (),
+        )
+
     def _count(self, messages: Sequence[Turn]) -> int:
         """Tokens of a prompt; a guess where there is no model to count them."""
         if self._speaker is not None:
@@ -202,22 +217,6 @@ def _addresses(passages: Sequence[Passage]) -> frozenset[str]:
 
 def _all_of(outlet: Outlet, piece: Piece) -> list[Piece]:
     return [*outlet.feed(piece), *outlet.close()]
-
-
-def _done(asked: _Asked, ending: Ending, outlet: Outlet, quoted: Outlet) -> Done:
-    """quoted: what was said in place of an answer, if anything."""
-    response, cited = outlet.response or quoted.response, outlet.cited or quoted.cited
-    passages = asked.prompt.passages
-    return Done(
-        ending=ending,
-        citations=cited,
-        invented=outlet.invented,
-        stripped=outlet.stripped,
-        abstained=finds_nothing(response, bool(cited)),
-        response=response,
-        prompt=asked.prompt.messages,
-        ungrounded=unsupported(response, passages, asked.sources.question) if passages else (),
-    )
 
 
 def _together(ending: Ending, spent: Ending) -> Ending:

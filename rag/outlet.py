@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from rag.citations import Citations
+from rag.citations import Citations, find_citations
 from rag.links import Links
 from rag.sanitise import Characters
 from rag.seal import Seal
@@ -46,8 +46,8 @@ class Outlet:
 
     @property
     def cited(self) -> tuple[int, ...]:
-        """Numbers that the answer cites, in order, each once."""
-        return tuple(self._answer.citations.cited)
+        """Numbers that the answer cites so far, in order, each once."""
+        return find_citations(self.response)
 
     @property
     def invented(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rag.sanitise import visible
+from rag.sanitise import escaped, visible
 from rag.sentences import telling_words
 from recipes.rows import Turn
 
@@ -62,9 +62,9 @@ def rewriting(question: str, history: Sequence[Turn]) -> tuple[Turn, ...]:
     who = {"user": "Customer", "assistant": "Assistant"}
     said = "\n".join(f"{who[turn.role]}: {' '.join(turn.content.split())[:1000]}" for turn in history)
     asked = (
-        f"A conversation:\n{said}\n\nThe customer goes on: {question}\n\nWrite what the customer asks now as one "
-        "question that can be understood without the conversation: put the names in place of words like it or that "
-        "one. Add nothing else. Write the question alone."
+        f"A conversation:\n{said}\n\nThe customer goes on: {escaped(question)}\n\nWrite what the customer asks now as "
+        "one question that can be understood without the conversation: put the names in place of words like it or "
+        "that one. Add nothing else. Write the question alone."
     )
     return (Turn(role="user", content=asked),)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rag_runs import WordEmbedder, product, shop, without_model
 
 from rag.assistant import Assistant, Done, Options, Sources, open_assistant
+from rag.citations import find_citations
 from rag.passages import Found, Passage
 from rag.speakers import Ask, Ending, Piece
 from recipes.assistant import Assistant as Settings
@@ -143,6 +144,10 @@ def test_what_is_not_in_the_catalogue_is_refused_unasked() -> None:
 
 def test_a_models_own_refusal_is_seen() -> None:
     assert answer(Voice("The catalogue does not say."), "How heavy is the mug?")[2].abstained
+    assert answer(Voice("Das führen wir nicht."), "How heavy is the mug?", refusal="Das führen wir nicht.")[2].abstained
+    assert (
+        answer(Voice("It holds <b [1]>two</b> litres."), "How heavy is the mug?")[2].citations == ()
+    )  # taken out with it
 
 
 def test_what_a_model_makes_up_does_not_come_out() -> None:
@@ -264,7 +269,7 @@ def test_whatever_a_model_writes_is_an_answer(script: list[str], thought: bool) 
     voice = Voice(*[Piece(text, thought and place % 2 == 0) for place, text in enumerate(script)])
     _, pieces, done = answer(voice, "Is the kettle of steel?")
     assert done.response
-    assert set(done.citations) <= {1, 2, 3}
+    assert done.citations == find_citations(done.response) and set(done.citations) <= {1, 2, 3}
     for text in (done.response, "".join(one.text for one in pieces if one.thought)):
         assert not harm(text, (1, 2, 3), (LINK,))
 
