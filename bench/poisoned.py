@@ -69,6 +69,7 @@ students: {s: {kind: causal, base: scratch, lora: null, quantization: none, form
 retrieval:
   catalogue: {path: catalogue.jsonl, id: id, fields: {title: title, description: description}}
   embedding: {model: minilm}
+  top_k: 10
 """
 WARES = ["travel kettle", "desk lamp", "garden hose", "wool blanket", "chess set", "bread knife", "bicycle pump",
          "photo frame", "alarm clock", "picnic basket", "wall mirror", "hiking pole", "coffee grinder", "yoga mat",

@@ -39,9 +39,7 @@ def run_by_openvino(model: SentenceTransformer) -> None:
             compiled = core.compile_model(convert(_Hidden(transformer), example_input=example), "CPU")
     except Exception as error:
         sentence = str(error).strip().split("\n", 1)[0]
-        raise RunError(
-            f"retrieval.embedding.backend: openvino cannot take the model ({sentence}): use torch"
-        ) from None
+        raise RunError(f"retrieval.embedding.backend: openvino cannot take the model ({sentence}): use torch") from None
     transformer.forward = _Forward(compiled, names)
     quick = model.encode(_TRIED, normalize_embeddings=True, show_progress_bar=False)
     drift = float((1 - (plain * quick).sum(axis=1)).max())

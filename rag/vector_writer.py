@@ -4,6 +4,7 @@ which takes the old one's place when it is whole. On a server there are no gener
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 
 from rag.index_folder import IndexFolder
@@ -29,8 +30,10 @@ def agrees(ledger: Ledger, store: VectorStore) -> bool:
 
 
 class VectorWriter:
-    """Use as a context manager: on entering, the stores are brought to agree; on leaving, the new generation takes the
-    old one's place, unless an error ended the block. tidy: make a store anew that is mostly removed vectors.
+    """Use as a context manager: on entering, the stores are brought to agree; on leaving, a new generation takes the
+    old one's place, unless an error ended the block. Where there is nothing to write there is no new generation.
+
+    tidy: make a store anew that is mostly removed vectors.
     """
 
     def __init__(self, folder: IndexFolder, ledger: Ledger, tidy: bool = False) -> None:
@@ -39,6 +42,16 @@ class VectorWriter:
         self._collection: str = ledger.fact("collection")
 
     def __enter__(self) -> VectorWriter:
+        current = self._ledger.fact("generation")
+        if self._server is None and current is not None and not self._is_untidy():
+            with suppress(RunError):  # damaged: it is made anew
+                self._store, self._writes = (
+                    open_vectors(self._folder.generation(current), None, self._collection),
+                    False,
+                )
+                if agrees(self._ledger, self._store):
+                    return self
+                self._store.close()
         self._begin()
         return self
 
@@ -46,10 +59,16 @@ class VectorWriter:
         if kind is None or issubclass(kind, (KeyboardInterrupt, TutelageError)):
             self._end()
         else:
-            self._store.__exit__(kind, error, at)
+            self._store.close()
 
     def tell(self) -> None:
         """Do what has been written down since. What was there for long enough takes the old generation's place."""
+        if not self._ledger.in_debt():
+            return
+        if not self._writes:
+            self._store.close()
+            self._begin()
+            return
         self._do()
         if self._server is None and self._done >= max(CHECKPOINT, len(self._store) // _SHARE):
             self._end()
@@ -61,9 +80,9 @@ class VectorWriter:
         return self._store
 
     def _begin(self) -> None:
-        self._done, self._told, self._generation = 0, (0, 0), 0
+        self._done, self._told, self._generation, self._writes = 0, (0, 0), 0, True
         try:
-            self._open(afresh=self._tidy and (self._ledger.fact("removed") or 0) > self._ledger.counts()[1])
+            self._open(afresh=self._is_untidy())
         except RunError as error:
             if self._server is not None:
                 raise
@@ -86,17 +105,22 @@ class VectorWriter:
             if len(self._store) != self._ledger.counts()[1]:
                 self._compare(quietly=afresh)
         except BaseException:
-            self._store.__exit__(None, None, None)
+            self._store.close()
             raise
 
     def _end(self) -> None:
         """Close what was written, and let it be what is read from now on."""
         with self._store:
-            self._do()
-        if self._server is None:
+            if self._writes:
+                self._do()
+        if self._server is None and self._writes:
             self._folder.sync(self._generation)
             self._ledger.settle(self._generation)
             self._folder.sweep(self._generation)
+
+    def _is_untidy(self) -> bool:
+        """Whether to make the store anew, since more was removed from it than is in it."""
+        return self._tidy and (self._ledger.fact("removed") or 0) > self._ledger.counts()[1]
 
     def _do(self) -> None:
         """Do in the store what the ledger says, as far as it has not been done."""

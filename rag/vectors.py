@@ -43,6 +43,10 @@ class VectorStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, or leave the directory."""
         sessions = _sessions(self._client)
         self._client.close()
         for session in sessions:

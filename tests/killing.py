@@ -12,6 +12,7 @@ from pathlib import Path
 BEGINNING = '''
 import gc, json, os, signal, sys
 sys.path[:0] = sys.argv[1:3]
+sys.modules["triton"] = None  # nothing on a CPU may need it, and here it cannot be imported
 from pathlib import Path
 import torch
 from finetune import train

@@ -98,6 +98,8 @@ def test_what_is_unchanged_costs_nothing(
     report = build_index(recipe, run)
     assert (report.unchanged, report.added, report.changed, report.removed, report.embedded) == (6, 0, 0, 0, 0)
     assert len(opened) == 1, "a pass without news loads no model"
+    with open_ledger(IndexFolder(run).ledger) as ledger:
+        assert ledger.fact("generation") == 1, "and copies no vectors"
 
 
 def test_changed_documents_are_replaced_and_removed_ones_deleted(
