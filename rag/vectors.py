@@ -131,7 +131,8 @@ def open_vectors(folder: Path, server: str | None, name: str) -> VectorStore:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             return VectorStore(chromadb.PersistentClient(str(folder), settings=settings), name, str(folder))
-        except (ValueError, chromadb.errors.ChromaError) as error:
+        except (ValueError, AttributeError, chromadb.errors.ChromaError) as error:
+            # AttributeError: Chroma's own, where the same process has failed to open this directory before
             sentence = str(error).strip().split("\n", 1)[0]
             raise RunError(f"{folder} cannot be opened ({sentence})") from None
     address = urlsplit(server)
