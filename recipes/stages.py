@@ -14,7 +14,7 @@ from recipes.prompts import prompt_path
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
 
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 2
 REPORT_VERSION = 3
