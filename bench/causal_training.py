@@ -28,7 +28,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -38,6 +37,7 @@ if "trl" in sys.argv:
     import torch  # noqa: F401 - before finetune says how threads are to wait
 
 import numpy as np
+from clock import seconds_of
 
 from finetune.bases import Base
 from finetune.causal_lessons import CausalLesson, encode_rows
@@ -80,25 +80,6 @@ def student(nf4: bool) -> CausalStudent:
     )  # fmt: skip
 
 
-def timed(trainer: Any, tokens: int) -> float:
-    """Train, and return tokens/s."""
-    from transformers import TrainerCallback
-
-    class Clock(TrainerCallback):
-        first = last = 0.0
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.first = self.first or time.perf_counter()
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.last = time.perf_counter()
-
-    clock = Clock()
-    trainer.add_callback(clock)
-    trainer.train()
-    return tokens / (clock.last - clock.first)
-
-
 def load(course: CausalCourse) -> Any:
     """The model that both ways train, before any adapter."""
     from finetune.causal_model import load_causal
@@ -136,7 +117,7 @@ def train_trl(course: CausalCourse, rows: list[ResponseRow], work: Path) -> floa
         model=load(course), args=arguments, train_dataset=data, processing_class=course.tokenizer, peft_config=config
     )
     trainer.remove_callback(PrinterCallback)
-    return timed(trainer, sum(len(row["input_ids"]) for row in trainer.train_dataset))
+    return sum(len(row["input_ids"]) for row in trainer.train_dataset) / seconds_of(trainer)
 
 
 def train_ours(course: CausalCourse, rows: list[ResponseRow], work: Path) -> float:
@@ -152,7 +133,7 @@ def train_ours(course: CausalCourse, rows: list[ResponseRow], work: Path) -> flo
     trainer = CausalTrainer(course, model, make_batching(course, model, plan), plan, work)
     trainer.marks.steps = frozenset()  # no checkpoints: the other way writes none
     trainer.args.save_strategy = "no"
-    return timed(trainer, sum(len(row.input_ids) for row in course.training.rows))
+    return sum(len(row.input_ids) for row in course.training.rows) / seconds_of(trainer)
 
 
 KINDS = ("all_weights", "nf4_lora")

@@ -28,6 +28,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from clock import seconds_of
 
 from finetune.bases import Base, load_classifier, load_tokenizer, minilm_folder
 from finetune.course import Course
@@ -62,25 +63,6 @@ def lesson(texts: list[str]) -> Lesson:
     return Lesson([str(n) for n in range(len(texts))], texts, np.eye(len(LABELS), dtype=np.float32)[labels], {})
 
 
-def timed(trainer: Any, rows: int) -> float:
-    """Train, and return rows/s."""
-    from transformers import TrainerCallback
-
-    class Clock(TrainerCallback):
-        first = last = 0.0
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.first = self.first or time.perf_counter()
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.last = time.perf_counter()
-
-    clock = Clock()
-    trainer.add_callback(clock)
-    trainer.train()
-    return rows / (clock.last - clock.first)
-
-
 def train_plainly(base: Base, taught: Lesson, work: Path) -> float:
     """rows/s of the Trainer as its documentation's first example has it."""
     from transformers import PrinterCallback, Trainer, TrainingArguments
@@ -98,7 +80,7 @@ def train_plainly(base: Base, taught: Lesson, work: Path) -> float:
     )  # fmt: skip
     trainer = Trainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
     trainer.remove_callback(PrinterCallback)
-    return timed(trainer, len(rows))
+    return len(rows) / seconds_of(trainer)
 
 
 def train_ours(base: Base, taught: Lesson, work: Path, machine: Machine, folder: Path) -> float:
@@ -111,7 +93,7 @@ def train_ours(base: Base, taught: Lesson, work: Path, machine: Machine, folder:
     tokenizer, model = load_tokenizer(base), load_classifier(base, LABELS)
     trainer = ClassifierTrainer(course, model, tokenizer, examples(tokenizer, taught, MAX_LENGTH)[0], [], work)
     trainer.args.save_strategy = "no"
-    rate = timed(trainer, len(taught))
+    rate = len(taught) / seconds_of(trainer)
     model.to("cpu").save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return rate

@@ -25,11 +25,12 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from clock import seconds_of
 
 from finetune.bases import Base
 from finetune.causal_lessons import CausalLesson
@@ -172,30 +173,12 @@ def _trained(course: CausalCourse, plan: Any, work: Path, limit: float | None) -
         trainer = CausalTrainer(course, model, make_batching(course, model, plan), plan, work)
         trainer.marks.steps = frozenset()  # no checkpoints
         trainer.args.save_strategy = "no"
-        seconds = _timed(trainer)
+        seconds = seconds_of(trainer, WARM_UP)
     except torch.OutOfMemoryError as error:
         return {"fits": False, "said": str(error).splitlines()[0]}
     tokens = (len(trainer.steps) - WARM_UP) * course.student.batch_size * course.student.max_length
     told: dict[str, Any] = {"packed": trainer.batching.capacity is not None, "losses": _ends(trainer)}
     return told | {"tokens_per_second": round(tokens / seconds, 1)} | (_peak() if gpu else {})
-
-
-def _timed(trainer: Any) -> float:
-    """Train, and return the seconds of all steps but those of the warm-up."""
-    from transformers import TrainerCallback
-
-    class Clock(TrainerCallback):
-        first = last = 0.0
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.last = time.perf_counter()  # logging each step's loss has waited for the GPU
-            if state.global_step == WARM_UP:
-                self.first = self.last
-
-    clock = Clock()
-    trainer.add_callback(clock)
-    trainer.train()
-    return clock.last - clock.first
 
 
 def _ends(trainer: Any) -> list[float]:
