@@ -9,7 +9,9 @@ What is measured is the real `python -m synth recipe.yaml`, a process of its own
 a loopback teacher that takes 200 ms an answer (../shared/tools/teacher_server.py); the peers send the same messages to
 the same server in the same run. Ideal is concurrency / latency. `share` is the ideal's share from the first request to
 the last answer, as the server saw it; `cpu` is all CPU seconds of the process per 1,000 rows; `cpu_asking` leaves out
-those of a start, imports and all, that has one row to ask for (`start`: a third of the whole at 2,000 rows).
+those of a start, imports and all, that has one row to ask for (`start`: a third of the whole at 2,000 rows). A CPU
+second is not the same from hour to hour on a shared machine (the same code took 0.31 and 0.51 per 1,000 rows), so the
+goal is a share of what the openai SDK takes in the same run: 0.4 where that takes 1.9, as it did when it was set.
 
 Prints one JSON object as its last line, and fails where a goal is missed.
 """
@@ -60,8 +62,7 @@ answer: {kind: json, label: label, rationale: reason}
 GOALS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "clean64.share": (lambda value: value >= 0.93, ">= 0.93 of ideal at 64"),
     "clean256.share": (lambda value: value >= 0.88, ">= 0.88 of ideal at 256"),
-    "clean64.cpu_asking": (lambda value: value <= 0.4, "<= 0.4 CPU s per 1,000 rows"),
-    "clean256.cpu": (lambda value: value <= 0.4, "<= 0.4 CPU s per 1,000 rows, start and all"),
+    "clean256.cpu_of_openai": (lambda value: value <= 0.21, "<= 0.21 of the openai SDK's CPU seconds, start and all"),
     "clean256.peak_mb": (lambda value: value <= 80, "<= 80 MB at 10,000 rows"),
     "memory.growth": (lambda value: value <= 1.1, "<= 10% more memory at 100,000 rows"),
     "faults.valid": (lambda value: value == 1.0, "all rows valid through the fault mix"),
@@ -256,6 +257,8 @@ def steps(bench: Bench, wanted: list[str], peers: bool, scale: float) -> dict[st
 
     def note(name: str, ours: dict[str, Any], others: dict[str, Any] | None = None) -> None:
         ours["cpu_asking"] = round(ours["cpu"] - started / ours["rows"] * 1000, 3)
+        if others and "cpu" in others["openai"]:
+            ours["cpu_of_openai"] = round(ours["cpu"] / others["openai"]["cpu"], 3)
         found[name] = {**ours, **({"peers": others} if others else {})}
         print(name, json.dumps(found[name]), flush=True)
 

@@ -54,7 +54,10 @@ class Source(Section):
     """Field of a row -> its column, e.g. {title: title, description: content}: what prompts may name and answers are
     checked against (generative tasks)."""
     messages: str | None = None
-    """Column with a conversation, a list of {role, content} (task: chat); its last assistant turn is the response."""
+    """Column with a conversation, a list of {role, content} (task: chat). The last turn of the assistant is the
+    response, the user's before it the question, all earlier turns are history: read, not learnt. Turns after the last
+    answer are left out, and counted. To have every answer learnt, store a row for each; the rows of one conversation
+    stay on one side of the split."""
     label: str | None = None
     """Column with the human label, where there is one."""
     label_names: dict[str, str] | None = None

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stubs import TeacherStub
 
 from recipes.chat import ChatRequest, Message, Price, Reply, Sampling, Usage
-from recipes.errors import BudgetError
+from recipes.errors import BudgetError, TeacherError
 from synth import pump, retries
 from synth.budget import Budget, add
 from synth.journal import Journal
@@ -62,6 +62,8 @@ def test_two_hundred_random_runs_never_pass_the_cap(tmp_path: Path, monkeypatch:
                     ask(where, path, range(rows), budget=capped(cap))
                 except BudgetError:
                     stopped += 1
+                except TeacherError:  # a machine that stands still for seconds sees a teacher that is gone
+                    pass
             billed = cost(stub.billed)
         with Journal.open(path) as journal:
             known = PRICE.cost(journal.usage)
