@@ -23,7 +23,7 @@ def index(argv: list[str]) -> int:
     )
     parser.add_argument("recipe", metavar="RECIPE", help="recipe file with a section retrieval")
     add_launch_options(parser)
-    _bring_index(open_launch(parser.parse_args(argv)))
+    _bring_index(open_launch(parser.parse_args(argv), alone=True))
     return 0
 
 
@@ -41,7 +41,7 @@ def search(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     if not args.query.strip():
         parser.error("the query is empty")
-    launch = open_launch(args)
+    launch = open_launch(args, alone=True)
     _needs_retrieval(launch)
     where = _where(args.where, launch)
     _bring_index(launch)
@@ -60,7 +60,7 @@ def chat(argv: list[str]) -> int:
     parser = stage_parser("rag chat", "Talk to the assistant; from a pipe each line is a question of its own.")
     parser.add_argument("--thinking", action="store_true", help="show the reasoning before the answer too")
     args = parser.parse_args(argv)
-    launch = open_launch(args)
+    launch = open_launch(args, alone=True)
     _bring_assistant(launch)
     from rag.terminal import chat as talk
 
@@ -73,7 +73,7 @@ def serve(argv: list[str]) -> int:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on; default assistant.host")
     parser.add_argument("--port", metavar="N", type=int, help="port to listen on; default assistant.port")
     args = parser.parse_args(argv)
-    launch = open_launch(args)
+    launch = open_launch(args, alone=True)
     _bring_assistant(launch)
     from rag.serving import serve as listen
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipes.cli import add_launch_options, add_overrides, open_run, run_main
 from recipes.console import say, show
 from recipes.errors import RecipeError
+
+if TYPE_CHECKING:
+    from recipes.schema import Recipe
 
 SHIPPED = Path(__file__).parent
 
@@ -93,16 +97,33 @@ def _list() -> int:
             say(str(error))
             code = error.code
             continue
-        students = ", ".join(f"{name} ({student.base})" for name, student in recipe.students.items())
         show(recipe.name)
-        task = f"{recipe.task}: {', '.join(recipe.labels)}" if recipe.labels else recipe.task
-        teacher = recipe.teacher
-        asked = "nobody is asked" if teacher.provider == "none" else f"{teacher.model} ({teacher.provider})"
-        rows = {"about": recipe.about, "file": str(path), "task": task, "teacher": asked, "students": students}
-        for title, text in rows.items():
+        for title, text in (
+            {"about": recipe.about, "file": str(path)} | _about_rows(recipe) | _about_answers(recipe)
+        ).items():
             if text:
                 show(f"    {title:<9} {text}")
     return code
+
+
+def _about_rows(recipe: Recipe) -> dict[str, str]:
+    if recipe.task == "none":
+        return {}
+    students = ", ".join(f"{name} ({student.base})" for name, student in recipe.students.items())
+    task = f"{recipe.task}: {', '.join(recipe.labels)}" if recipe.labels else recipe.task
+    teacher = recipe.teacher
+    asked = "nobody is asked" if teacher.provider == "none" else f"{teacher.model} ({teacher.provider})"
+    return {"task": task, "teacher": asked, "students": students}
+
+
+def _about_answers(recipe: Recipe) -> dict[str, str]:
+    from recipes.index_plan import answers_line
+
+    if recipe.retrieval is None:
+        return {}
+    catalogue = recipe.retrieval.catalogue
+    answers = answers_line(recipe, recipe.assistant) if recipe.assistant is not None else ""
+    return {"catalogue": catalogue.path or catalogue.hub or "", "assistant": answers}
 
 
 def _keys() -> int:

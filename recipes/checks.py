@@ -21,7 +21,7 @@ from recipes.section import beside
 from recipes.source_checks import source_mistakes
 from recipes.student_checks import student_mistakes
 from recipes.students import Student
-from recipes.task_checks import task_mistakes
+from recipes.task_checks import section_mistakes, task_mistakes
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -34,6 +34,8 @@ class Parts:
     """The sections of a recipe that could be read; None where one could not."""
 
     folder: Path
+    present: frozenset[str] = frozenset()
+    """Names of the sections that stand in the recipe, read or not; a task of none is not there."""
     name: str = ""
     task: str | None = None
     labels: tuple[str, ...] | None = None
@@ -48,8 +50,6 @@ class Parts:
     """Whether there is a section `filters`."""
     filters: Filters | None = None
     retrieval: Retrieval | None = None
-    retrieval_unread: bool = False
-    """Whether there is a section `retrieval` that could not be read."""
     assistant: Assistant | None = None
 
 
@@ -57,10 +57,11 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
     """All the parts of a recipe whose shape is good."""
     return Parts(
         folder,
+        frozenset(recipe.model_fields_set - ({"task"} if recipe.task == "none" else set())),
         recipe.name,
         recipe.task,
         recipe.labels,
-        recipe.source,
+        recipe.source if "source" in recipe.model_fields_set else None,
         recipe.teacher,
         recipe.synthesis,
         dict(recipe.students),
@@ -74,6 +75,7 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
 
 def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
     """Every disagreement, as (path, message). Mistakes inside a prompt file go to `elsewhere`, with its own lines."""
+    yield from section_mistakes(parts)
     yield from task_mistakes(parts)
     if parts.source is not None:
         yield from source_mistakes(parts.source, parts.folder, parts.labels or None, parts.task)

@@ -57,11 +57,17 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def open_launch(args: argparse.Namespace) -> Launch:
-    """Load the recipe that the arguments name. Raises RecipeError with all its mistakes."""
+def open_launch(args: argparse.Namespace, alone: bool = False) -> Launch:
+    """Load the recipe that the arguments name. alone: that of an assistant alone will do.
+
+    Raises RecipeError with all its mistakes, RunError for an assistant alone where rows and students are needed.
+    """
+    from recipes.alone import refuse_alone
     from recipes.load import load_recipe
 
     recipe = load_recipe(args.recipe, args.overrides)
+    if not alone:
+        refuse_alone(recipe)
     run = open_run(recipe, args)
     yes = bool(getattr(args, "yes", False))
     arguments = [args.recipe, *(part for override in args.overrides for part in ("--set", override))]

@@ -39,7 +39,8 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     parts = _parts(document, folder, mistakes) if recipe is None else parts_of(recipe, folder)
     known = {mistake.path for mistake in mistakes if mistake.path}
     elsewhere: list[str] = []
-    for where, message in file_mistakes(parts, elsewhere):
+    sections = document.value is None or isinstance(document.value, dict)
+    for where, message in file_mistakes(parts, elsewhere) if sections else ():
         if not related(where, known):
             mistakes.append(document.mistake(where, message))
     if mistakes or elsewhere or recipe is None:
@@ -110,13 +111,13 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     teacher = section(Teacher, "teacher") if "teacher" in value else None
-    retrieval = section(Retrieval, "retrieval") if value.get("retrieval") is not None else None
     return Parts(
         folder=folder,
+        present=_present(document, value),
         name=str(value.get("name", "")),
         task=value.get("task") if isinstance(value.get("task"), str) else None,
         labels=tuple(labels or ()) if good or "labels" not in value else None,
-        source=section(Source, "source"),
+        source=section(Source, "source") if "source" in value else None,
         teacher=teacher,
         teacher_unread="teacher" in value and teacher is None,
         has_filters="filters" in value,
@@ -124,14 +125,16 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
         students={name: student(name) for name in students} if isinstance(students, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),
-        retrieval=retrieval,
-        retrieval_unread=retrieval is None and _has(document, "retrieval"),
+        retrieval=section(Retrieval, "retrieval") if value.get("retrieval") is not None else None,
         assistant=section(Assistant, "assistant") if value.get("assistant") is not None else None,
     )
 
 
-def _has(document: Document, section: str) -> bool:
-    return isinstance(document.value, dict) and document.value.get(section) is not None
+def _present(document: Document, mended: dict[str, Any]) -> frozenset[str]:
+    """The sections that stand in the file, also those that cannot be read or are misspelt."""
+    written = document.value if isinstance(document.value, dict) else {}
+    named = mended | written
+    return frozenset(name for name in named if named[name] is not None and (name, named[name]) != ("task", "none"))
 
 
 def _mended(value: Any, mistakes: list[Mistake]) -> dict[str, Any]:

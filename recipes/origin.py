@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recipes.alone import is_alone
 from recipes.errors import RunError
 from recipes.runs import ORIGIN, Origin, RunFolder, digest
 from recipes.schema import Recipe
@@ -18,6 +19,10 @@ def origin_of(recipe: Recipe, file: Path) -> Origin:
         "task and labels": digest([recipe.task, recipe.labels]),
         "source": digest([recipe.source.model_dump(), paths]),
     }
+    if is_alone(recipe) and recipe.retrieval is not None:
+        catalogue = recipe.retrieval.catalogue
+        path = None if catalogue.path is None else str(recipe.resolve(catalogue.path))
+        about["catalogue"] = digest([catalogue.model_dump(exclude={"path"}), path])
     return Origin(str(file.resolve()), about)
 
 

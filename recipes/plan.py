@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from recipes import keys
+from recipes.alone import is_alone
 from recipes.console import is_terminal, may_spend, say
 from recipes.costs import Terms, asked_before, cap, cost_of
 from recipes.errors import TeacherError
 from recipes.estimate import call_size, count_asked, first_rows
+from recipes.index_plan import plan_index
 from recipes.judge_plan import plan_judge
 from recipes.pending import find_stages, training_plans
 from recipes.prompts import Prompt, load_prompt
@@ -22,17 +24,20 @@ from recipes.teachers import Teacher
 
 
 def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
-    """Look at the recipe, its source and its run folder; nothing is asked, downloaded or written.
+    """Look at the recipe, its source, its catalogue and its run folder; nothing is asked, downloaded or written.
 
-    Raises SourceError where the source cannot be read, RecipeError where the prompt cannot.
+    Raises SourceError where a table cannot be read, RecipeError where the prompt cannot.
     """
+    index = plan_index(recipe, run)
+    if is_alone(recipe):
+        return RunPlan(recipe, None, [], [], None, index=index, notes=_answer_notes(recipe))
     stages, rows = find_stages(recipe, run), count_asked(recipe)
     train, test = (None, None) if rows is None else (rows["train"], rows["test"])
     training = training_plans(recipe, run, train, stages.rows_done)
     judge = plan_judge(recipe, run, test, stages)
     manifest = run.manifest("rows") if stages.rows_done else None
     kept = None if manifest is None else manifest.facts.get("kept")
-    plan = RunPlan(recipe, rows, stages.plans, training, judge, kept)
+    plan = RunPlan(recipe, rows, stages.plans, training, judge, kept, index=index, notes=_answer_notes(recipe))
     if recipe.task not in TEACHERLESS:
         plan = _with_calls(plan, run, stages.rows_done)
     if stages.report is None:
@@ -63,6 +68,15 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     return plan
 
 
+def _answer_notes(recipe: Recipe) -> list[str]:
+    """The keys of the assistant that are not set yet: of its endpoint, and for its clients."""
+    assistant = recipe.assistant
+    if assistant is None:
+        return []
+    variables = [assistant.endpoint.key_env if assistant.endpoint is not None else None, assistant.key_env]
+    return [note for variable in variables for note in _unset(variable)]
+
+
 def _same_requests(recipe: Recipe, run: RunFolder) -> bool:
     """Whether the replies on disk answer what would be asked now, as far as the last finished rows stage shows."""
     manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
@@ -85,7 +99,10 @@ def _notes(plan: RunPlan, prompt: Prompt) -> list[str]:
 
 
 def _key_notes(teacher: Teacher) -> list[str]:
-    variable = teacher.key_variable()
+    return _unset(teacher.key_variable())
+
+
+def _unset(variable: str | None) -> list[str]:
     if variable is None or keys.read_key(variable) is not None:
         return []
     return [f"{variable} is not set: put it into the environment or a .env file"]

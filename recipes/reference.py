@@ -20,6 +20,7 @@ SECTIONS = {
     "Filters": "filters",
     "Evaluation": "evaluation",
     "Judge": "evaluation.judge",
+    "RetrievalEvaluation": "evaluation.retrieval",
     "Retrieval": "retrieval",
     "Catalogue": "retrieval.catalogue",
     "Embedding": "retrieval.embedding",
@@ -69,4 +70,4 @@ def _default(value: ast.expr | None) -> str:
     if value is None:
         return "required"
     text = ast.unparse(value)
-    return "not set" if text in ("None", "''") else f"default {text}"
+    return "not set" if text in ("None", "''", "NO_SOURCE", "{}") else f"default {text}"

@@ -42,10 +42,14 @@ def retrieval_mistakes(parts: Parts, retrieval: Retrieval) -> Found:
 
 def assistant_mistakes(parts: Parts, assistant: Assistant) -> Found:
     """Every mistake of the section `assistant` as (path, message)."""
-    if parts.retrieval is None and not parts.retrieval_unread:
+    if "retrieval" not in parts.present:
         yield ("assistant",), "an assistant answers from a catalogue: the recipe needs a section retrieval"
     if assistant.model == "teacher" and parts.teacher is not None and parts.teacher.provider in ("recorded", "none"):
-        yield ("assistant", "model"), f"a teacher with provider: {parts.teacher.provider} cannot answer new questions"
+        message = f"a teacher with provider: {parts.teacher.provider} cannot answer new questions"
+        yield (
+            ("assistant", "model"),
+            f"{message}; name somebody who can: model: endpoint, endpoint: {{base_url, model}}",
+        )
     if assistant.model.startswith("students."):
         yield from _student(parts, assistant.model.removeprefix("students."))
     if assistant.endpoint is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from recipes.alone import is_alone
 from recipes.costs import Cost, cost_line
 from recipes.estimate import CallSize
+from recipes.index_plan import IndexPlan, answers_line
 from recipes.judge_plan import JudgePlan
 from recipes.pending import StagePlan, TrainingPlan
 from recipes.rows import Split
@@ -21,7 +23,7 @@ class RunPlan:
     rows: per split, before duplicates are dropped; None for a Hub data set whose size is not known yet.
     calls: replies the rows need, one a vote. answered: those of them in the journal, of this teacher. left: still to be
     asked (re-asks not counted). size: None where nobody is asked. kept: rows of the dataset on disk, if that is up to
-    date.
+    date. index: None where nothing is retrieved.
     """
 
     recipe: Recipe
@@ -35,12 +37,24 @@ class RunPlan:
     left: int | None = 0
     size: CallSize | None = None
     cost: Cost = field(default_factory=Cost)
+    index: IndexPlan | None = None
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The plan in plain text, aligned."""
+        recipe = self.recipe
+        shown = [("recipe", f"{recipe.name}: an assistant alone")] if is_alone(recipe) else self._rows_lines()
+        shown += [("" if place else "stages", stage.line()) for place, stage in enumerate(self.stages)]
+        shown += [("" if place else "training", one.line()) for place, one in enumerate(self.training)]
+        shown += [("judge", self.judge.line())] if self.judge is not None else []
+        shown += [("index", self.index.line())] if self.index is not None else []
+        shown += [("assistant", answers_line(recipe, recipe.assistant))] if recipe.assistant is not None else []
+        shown += [("note", note) for note in self.notes]
+        return [f"{name:<9} {text}".rstrip() for name, text in shown]
+
+    def _rows_lines(self) -> list[tuple[str, str]]:
         recipe, teacher = self.recipe, self.recipe.teacher
-        shown = [
+        return [
             ("recipe", f"{recipe.name}: {', '.join((recipe.task, *recipe.labels))}"),
             ("teacher", f"{teacher.model} ({teacher.where()})" if self.size is not None else "none: nobody is asked"),
             ("rows", self._rows_line()),
@@ -48,11 +62,6 @@ class RunPlan:
             ("tokens", self._tokens_line()),
             ("cost", self._cost_line()),
         ]
-        shown += [("" if place else "stages", stage.line()) for place, stage in enumerate(self.stages)]
-        shown += [("" if place else "training", one.line()) for place, one in enumerate(self.training)]
-        shown += [("judge", self.judge.line())] if self.judge is not None else []
-        shown += [("note", note) for note in self.notes]
-        return [f"{name:<9} {text}".rstrip() for name, text in shown]
 
     def _rows_line(self) -> str:
         where = self.recipe.source.hub or self.recipe.source.path

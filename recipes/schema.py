@@ -26,6 +26,8 @@ FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 TEACHERLESS: frozenset[str] = frozenset({"description", "chat"})
 """Tasks whose rows come from the source alone: no teacher is asked."""
+ROW_SECTIONS = ("task", "labels", "source", "teacher", "synthesis", "filters", "students")
+"""What makes rows and students: an assistant alone has none of them."""
 BASELINES = ("majority", "vader", "tfidf", "tfidf_gold")
 
 
@@ -95,6 +97,10 @@ class Source(Section):
         return [(setting, column) for setting, column in named if column is not None]
 
 
+NO_SOURCE = Source.model_construct()
+"""Of an assistant alone."""
+
+
 class Synthesis(Section):
     """How the teacher is asked."""
 
@@ -150,12 +156,13 @@ class Recipe(Section):
     """Lower-case letters, digits, - and _; the run folder is runs/<name>."""
     about: str = ""
     """One line for lists, cards and reports."""
-    task: Literal["classify", "reasoning", "description", "chat"]
+    task: Literal["classify", "reasoning", "description", "chat", "none"] = "none"
     """What kind of rows: classify (a label and why), reasoning (Question, Complex_CoT, Response by a teacher),
-    description (title -> description, no teacher), chat (conversations of your own)."""
+    description (title -> description, no teacher), chat (conversations of your own). A recipe with a section retrieval
+    may do without task, source and students: an assistant alone."""
     labels: tuple[str, ...] = ()
     """Two or more, in the order of the student's outputs (task: classify)."""
-    source: Source
+    source: Source = NO_SOURCE
     """Where the texts come from."""
     teacher: Teacher = Teacher(provider="none")
     """Who labels them or answers; not named for a task that asks nobody."""
@@ -163,7 +170,7 @@ class Recipe(Section):
     """How the teacher is asked, and what it may cost."""
     filters: Filters = Filters()
     """Which generative rows are kept."""
-    students: dict[Name, Student] = Field(min_length=1)
+    students: dict[Name, Student] = Field(default={}, min_length=1)
     """Name -> student."""
     evaluation: Evaluation = Evaluation()
     """How they are compared."""

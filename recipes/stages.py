@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from recipes.alone import refuse_alone
 from recipes.judge_prompt import judge_prompt_path
 from recipes.prompts import prompt_path
 from recipes.runs import RunFolder, digest, file_digest
@@ -29,7 +30,8 @@ def keeps_ties(recipe: Recipe) -> bool:
 
 
 def rows_inputs(recipe: Recipe) -> dict[str, str]:
-    """What rows/ is made from."""
+    """What rows/ is made from. Raises RunError for an assistant alone."""
+    refuse_alone(recipe)
     inputs = {
         "task and labels": digest([recipe.task, recipe.labels]),
         "source": digest(recipe.source),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from recipes.documents import KeyPath
-from recipes.schema import TEACHERLESS, Source, Synthesis
+from recipes.schema import ROW_SECTIONS, TEACHERLESS, Source, Synthesis
 from recipes.students import CausalStudent
 
 if TYPE_CHECKING:
@@ -27,6 +27,17 @@ _COLUMNS_OF = {
     "chat": {"fields", "messages"},
 }
 _PRODUCT = {"title", "description"}
+
+
+def section_mistakes(parts: Parts) -> Found:
+    """The sections that are missing: an assistant alone needs none of those that make rows and students."""
+    made = [name for name in ROW_SECTIONS if name in parts.present]
+    if "retrieval" in parts.present and not made:
+        return
+    why = f": {', '.join(made)} cannot stand without it, and an assistant alone has none of these sections"
+    for name in ("task", "source", "students"):
+        if name not in parts.present:
+            yield (name,), f"is missing{why if 'retrieval' in parts.present else ''}"
 
 
 def task_mistakes(parts: Parts) -> Found:

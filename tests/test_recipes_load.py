@@ -50,7 +50,7 @@ ONE_MISTAKE = [
      "r.yaml:1: name: a name has lower-case letters, digits, - and _ only (it becomes a folder), got 'Small One'"),
     ("name: small", "name: con", "r.yaml:1: name: Windows keeps the name con for a device: choose another"),
     ("name: small", "name: on", "r.yaml:1: name: YAML reads on as true: write 'on' in quotes"),
-    ("task: classify", "task: clasify", "r.yaml:2: task: must be classify, reasoning, description or chat, got 'clasify'; did you mean classify?"),
+    ("task: classify", "task: clasify", "r.yaml:2: task: must be classify, reasoning, description, chat or none, got 'clasify'; did you mean classify?"),
     ("  text: text\n", "  text:\n", "r.yaml:6: source.text: is missing: task: classify needs the column that the student reads"),
     ("  path: texts.jsonl", "  path: text.jsonl",
      "r.yaml:5: source.path: there is no file DIR/text.jsonl; did you mean texts.jsonl?"),

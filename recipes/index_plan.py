@@ -1,0 +1,70 @@
+"""The plan of a recipe's catalogue: how many documents it has, what must be embedded, and who answers from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recipes.assistant import Assistant
+from recipes.pending import StagePlan
+from recipes.retrieval import Catalogue
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+from recipes.stages import index_inputs
+from recipes.tables import count_table
+
+_EMBEDDING = "embedding changed"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """stage: why it must run, if it must. held: documents and pieces of the index as it was last finished, None where
+    it never was. rows: of the catalogue, None where they are not known or need not be counted.
+    """
+
+    catalogue: Catalogue
+    model: str
+    stage: StagePlan
+    held: tuple[int, int] | None
+    rows: int | None
+
+    def line(self) -> str:
+        """The plan in a line."""
+        if self.held is not None and not self.stage.reasons:
+            return f"up to date: {_documents(self.held[0])} in {self.held[1]:,} pieces, embedded by {self.model}"
+        where = self.catalogue.path or self.catalogue.hub
+        count = f"the documents of {where}" if self.rows is None else f"up to {_documents(self.rows)} of {where}"
+        return f"to do: {'; '.join(self.stage.reasons)}; {count}, {self._embedded()}"
+
+    def _embedded(self) -> str:
+        if self.held is None:
+            return f"all embedded by {self.model}"
+        if _EMBEDDING in self.stage.reasons:
+            return f"all embedded anew by {self.model}"
+        return f"of which {self.model} embeds what is not among the {self.held[0]:,} in the index, or reads otherwise"
+
+
+def plan_index(recipe: Recipe, run: RunFolder) -> IndexPlan | None:
+    """What indexing will do; None where nothing is retrieved. Raises SourceError where the catalogue cannot be read."""
+    if recipe.retrieval is None:
+        return None
+    catalogue = recipe.retrieval.catalogue
+    stage = StagePlan("index", run.why_stale("index", index_inputs(recipe)))
+    manifest = run.manifest("index")
+    held = None if manifest is None else (int(manifest.facts["documents"]), int(manifest.facts["chunks"]))
+    rows = catalogue.limit
+    if catalogue.path is not None and stage.reasons:
+        rows = count_table(recipe.resolve(catalogue.path), catalogue.limit)
+    return IndexPlan(catalogue, recipe.retrieval.embedding.model, stage, held, rows)
+
+
+def answers_line(recipe: Recipe, assistant: Assistant) -> str:
+    """Who answers."""
+    if assistant.endpoint is not None:
+        return f"{assistant.endpoint.model} ({assistant.endpoint.base_url})"
+    if assistant.model == "teacher":
+        return f"{recipe.teacher.model} ({recipe.teacher.where()})"
+    return "extractive: sentences of the passages, no model" if assistant.model == "extractive" else assistant.model
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document{'' if count == 1 else 's'}"
