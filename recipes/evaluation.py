@@ -41,6 +41,28 @@ class Judge(Teacher):
         return provider
 
 
+class RetrievalEvaluation(Section):
+    """On which questions retrieval and the assistant are scored (recipes with a section retrieval)."""
+
+    path: str | None = None
+    """A query set of your own, relative to the recipe: JSON lines such as {"query": "kettle for two", "relevant":
+    ["B01", "B07"]}. relevant holds ids of documents, or a grade for each ({"B01": 2, "B07": 1}); an empty one says
+    that the catalogue does not answer. Where no file is named questions are made from the catalogue's own words."""
+    query: str = "query"
+    """Key of the question in that file."""
+    relevant: str = "relevant"
+    """Key of the documents that answer it."""
+    kind: str = "kind"
+    """Key of a word by which scores are grouped; lines may do without."""
+    questions: int = Field(default=200, ge=1)
+    """Questions that are made where no file is named, with a fifth as many that no catalogue answers."""
+    answers: int = Field(default=40, ge=0)
+    """Questions that the assistant answers, a seeded draw: with retrieval and, where a model answers, without. 0: none.
+    """
+    budget_usd: float | None = Field(default=None, gt=0)
+    """All that these answers may ever cost in this run folder, at the price of the endpoint or the teacher."""
+
+
 class Evaluation(Section):
     """Who is compared on the test rows, and what is shown."""
 
@@ -64,11 +86,14 @@ class Evaluation(Section):
     """Most test rows that answers are generated for, a seeded draw (generative tasks)."""
     judge: Judge | None = None
     """A model that compares the students' answers with the teacher's (generative tasks)."""
+    retrieval: RetrievalEvaluation = RetrievalEvaluation()
+    """On which questions retrieval and the assistant are scored (recipes with a section retrieval)."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Of the intervals and tests."""
     resamples: int = Field(default=2000, ge=100)
     """Bootstrap draws for the intervals."""
     seed: Seed = 42
-    """Of those draws, and of the questions drawn; a student's sampled answers take the seed it was trained with."""
+    """Of those draws, and of the questions drawn or made; a student's sampled answers take the seed it was trained
+    with."""
     machine_usd_per_hour: float | None = Field(default=None, ge=0)
     """What the machine that runs the student costs, for cost per 1,000; no figure is made up where it is not given."""

@@ -13,6 +13,7 @@ from recipes.errors import RecipeError
 from recipes.evaluation import CLASSIFY_METRICS, GENERATIVE_METRICS, Evaluation, Judge
 from recipes.judge_prompt import judge_prompt_path, read_judge_prompt
 from recipes.mistakes import did_you_mean
+from recipes.queries import queries_problem
 from recipes.schema import BASELINES, TEACHERLESS
 from recipes.section import beside
 from recipes.students import CausalStudent, Student
@@ -34,6 +35,7 @@ def evaluation_mistakes(parts: Parts, evaluation: Evaluation, elsewhere: list[st
         if problem:
             yield ("evaluation", "models", place), problem
     yield from _metrics(parts, evaluation)
+    yield from _retrieval(parts, evaluation)
     if evaluation.judge is not None:
         if parts.task == "classify":
             yield ("evaluation", "judge"), "a judge compares generated answers: it does not go with task: classify"
@@ -86,6 +88,15 @@ def _metrics(parts: Parts, evaluation: Evaluation) -> Found:
         if metric not in known:
             there = ", ".join(known)
             yield ("evaluation", "metrics", place), f"{metric} cannot be had for task: {parts.task}; there is {there}"
+
+
+def _retrieval(parts: Parts, evaluation: Evaluation) -> Found:
+    where, how = ("evaluation", "retrieval"), evaluation.retrieval
+    if "retrieval" in evaluation.model_fields_set and "retrieval" not in parts.present:
+        yield where, "there is nothing to search: the recipe has no section retrieval"
+    problem = None if how.path is None else queries_problem(beside(parts.folder, how.path))
+    if problem is not None:
+        yield (*where, "path"), problem
 
 
 def _judge(folder: Path, judge: Judge) -> Found:

@@ -20,7 +20,13 @@ ROWS_VERSION = 3
 TRAINING_VERSION = 2
 REPORT_VERSION = 3
 INDEX_VERSION = 1
+RETRIEVAL_VERSION = 1
 
+_SERVING = {
+    "name", "rewrite", "history_turns", "host", "port", "key_env", "hosts", "concurrency", "queue", "max_body_bytes",
+    "max_answer_tokens",
+}  # fmt: skip
+"""Of an assistant: what decides nothing about the answer to a first question."""
 _TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
 
 
@@ -119,7 +125,7 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
     """What report.html is made from."""
     inputs = {
         "about": digest(recipe.about),
-        "evaluation": digest(recipe.evaluation),
+        "evaluation": digest(recipe.evaluation.model_dump(mode="json", exclude={"retrieval"})),
         "teacher's price": digest(recipe.teacher.price),
         "tutelage's report code": digest(REPORT_VERSION),
     }
@@ -133,4 +139,39 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
     for name in recipe.students:
         inputs[f"students.{name}"] = digest(student_inputs(recipe, name, run))
         inputs[f"students.{name} as trained"] = file_digest(run.student(name) / "student.json")
+    return inputs
+
+
+def retrieval_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
+    """What retrieval.html is made from."""
+    assert recipe.retrieval is not None, "the recipe has no section retrieval"
+    how, searched = recipe.evaluation, recipe.retrieval
+    shown = how.model_dump(mode="json", include={"confidence", "resamples", "seed", "machine_usd_per_hour"})
+    inputs = {f"index: {name}": sha for name, sha in index_inputs(recipe).items()}
+    inputs |= {
+        "about": digest(recipe.about),
+        "retrieval": digest(searched),
+        "evaluation": digest([shown, how.retrieval.model_dump(mode="json", exclude={"budget_usd"})]),
+        "tutelage's scoring code": digest(RETRIEVAL_VERSION),
+    }
+    if searched.rerank is not None:
+        inputs["cross-encoder"] = digest(_model_identity(recipe, searched.rerank, searched.rerank_revision))
+    if how.retrieval.path is not None:
+        inputs["query set"] = file_digest(recipe.resolve(how.retrieval.path))
+    return inputs | (_assistant_inputs(recipe, run) if how.retrieval.answers else {})
+
+
+def _assistant_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
+    """What the assistant's answers are made from, beside what is retrieved."""
+    assistant = recipe.assistant
+    if assistant is None:
+        return {}
+    inputs = {"assistant": digest(assistant.model_dump(mode="json", exclude=_SERVING))}
+    if assistant.model == "teacher":
+        asked = recipe.teacher.model_dump(mode="json", include={"provider", "model", "base_url", "price"})
+        inputs["teacher"] = digest(asked)
+    if assistant.model.startswith("students."):
+        name = assistant.model.removeprefix("students.")
+        inputs[f"{assistant.model} as trained"] = file_digest(run.student(name) / "student.json")
+        inputs[f"{assistant.model}'s answering"] = digest(recipe.causal(name).answering)
     return inputs
