@@ -11,6 +11,7 @@ from starlette.responses import Response
 PAGES = {
     "/": ("index.html", "text/html"),
     "/app.js": ("app.js", "text/javascript"),
+    "/server.js": ("server.js", "text/javascript"),
     "/view.js": ("view.js", "text/javascript"),
     "/style.css": ("style.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),

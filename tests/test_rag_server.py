@@ -145,7 +145,7 @@ def test_langchain_talks_to_it(at: At) -> None:
 
 
 class TestRoutes:
-    @pytest.mark.parametrize("path", ["/", "/app.js", "/style.css", "/icon.svg"])
+    @pytest.mark.parametrize("path", ["/", "/app.js", "/server.js", "/view.js", "/style.css", "/icon.svg"])
     def test_the_page_is_served_with_a_strict_policy(self, at: At, path: str) -> None:
         answer = httpx.get(at.url + path)
         assert answer.status_code == 200
