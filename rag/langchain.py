@@ -18,7 +18,7 @@ class TutelageRetriever(BaseRetriever):
 
     A document's page_content is its title and the passage; metadata holds number, document, title, link, score and what
     the catalogue says of it. where, top_k: as in Retriever.search. answerable_only: nothing where the catalogue does
-    not answer the question.
+    not answer the question. Chains that run at once wait for each other: one search at a time.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

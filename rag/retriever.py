@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.chunks import searched
@@ -37,7 +38,10 @@ class Search(NamedTuple):
 
 
 class Retriever:
-    """An index that is open, and how it is searched. threshold: None where there is none; then nothing is refused."""
+    """An index that is open, and how it is searched. threshold: None where there is none; then nothing is refused.
+
+    May be asked by several threads; it searches for one at a time.
+    """
 
     def __init__(
         self, index: Index, embedder: Embedder, settings: Retrieval, threshold: Threshold | None = None,
@@ -46,6 +50,7 @@ class Retriever:
         self.settings = settings
         self._index, self._embedder, self._reranker = index, embedder, reranker
         self._threshold = threshold
+        self._searching = Lock()
 
     def search(self, query: str, where: Where | None = None, top_k: int | None = None) -> Found:
         """The passages for one question. Raises AskError for a filter or a number that cannot be."""
@@ -58,11 +63,12 @@ class Retriever:
             raise AskError(f"{limit} passages cannot be had: 1 to {self.settings.candidates} (retrieval.candidates)")
         condition = None if where is None else read_where(where, self._index.names)
         cleaned = [_clean(query) for query in queries]
-        vectors = self._embedder.queries(cleaned)
-        return [
-            self._found(query, self.look(query, vectors[place : place + 1], condition), limit)
-            for place, query in enumerate(cleaned)
-        ]
+        with self._searching:
+            vectors = self._embedder.queries(cleaned)
+            return [
+                self._found(query, self.look(query, vectors[place : place + 1], condition), limit)
+                for place, query in enumerate(cleaned)
+            ]
 
     def look(
         self, query: str, vector: Vectors, condition: Condition | None = None, without: Collection[str] = ()

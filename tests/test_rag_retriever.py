@@ -1,0 +1,161 @@
+"""A question -> passages: filters, bounds, what is no question, and when nothing counts as found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rag_runs import WordEmbedder, product, shop, without_model
+
+from rag.documents import Document
+from rag.index import Index, open_index
+from rag.indexing import build_index
+from rag.retriever import MOST_CHARACTERS, Retriever, open_retriever
+from rag.signals import Signals
+from rag.threshold import Threshold
+from recipes.errors import AskError, RunError
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+
+LAMPS = 20
+KETTLE = {"id": "k", "title": "Copper kettle", "description": "Boils a litre of water.", "price": 9.0, "brand": "Dawn"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, RunFolder]:
+    """Twenty lamps and a kettle, indexed."""
+    folder = tmp_path_factory.mktemp("retriever")
+    recipe = shop(folder, [*(product(number) for number in range(LAMPS)), product(99, **KETTLE)])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        without_model(monkeypatch)
+        build_index(recipe, RunFolder(folder / "run"))
+    return recipe, RunFolder(folder / "run")
+
+
+@pytest.fixture
+def index(made: tuple[Recipe, RunFolder]) -> Iterator[Index]:
+    with open_index(*made) as opened:
+        yield opened
+
+
+@pytest.fixture
+def retriever(made: tuple[Recipe, RunFolder], index: Index) -> Retriever:
+    recipe, _ = made
+    assert recipe.retrieval is not None
+    return Retriever(index, WordEmbedder(recipe), recipe.retrieval)  # type: ignore[arg-type]
+
+
+def threshold(least: float) -> Threshold:
+    """Confidence is 1/2 whatever is found."""
+    names = len(Signals.__dataclass_fields__)
+    return Threshold((0.0,) * names, (1.0,) * names, (0.0,) * names, 0.0, least, 0.0, 0.0)
+
+
+def test_passages_come_best_first_and_numbered(retriever: Retriever) -> None:
+    found = retriever.search("copper kettle for a litre of water")
+    assert found.query == "copper kettle for a litre of water"
+    assert [passage.number for passage in found.passages] == [1, 2, 3, 4]
+    best = found.passages[0]
+    assert (best.document, best.title, best.text) == ("k", "Copper kettle", "Boils a litre of water.")
+    assert best.metadata == {"price": 9.0, "brand": "Dawn", "stock": False}
+    assert best.link == "https://shop.example/99"
+    assert len({passage.document for passage in found.passages}) == 4
+    scores = [passage.score for passage in found.passages]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_only_what_a_filter_leaves_is_found(retriever: Retriever) -> None:
+    found = retriever.search(
+        "a red lamp for desks", {"price": {"$lt": 6}, "brand": {"$in": ["Acme", "Cole"]}}, top_k=20
+    )
+    assert sorted(passage.document for passage in found.passages) == ["p0", "p2", "p3", "p5"]
+    nothing = retriever.search("a red lamp", {"brand": "Nobody"})
+    assert (nothing.passages, nothing.answerable, nothing.confidence) == ((), False, 0.0)
+
+
+@pytest.mark.parametrize("where", [{"colour": "red"}, {"price": {"$near": 3}}, {"$or": []}])
+def test_a_filter_that_cannot_be_is_a_sentence(retriever: Retriever, where: dict[str, object]) -> None:
+    with pytest.raises(AskError) as caught:
+        retriever.search("lamp", where)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_as_many_as_are_asked_for(retriever: Retriever) -> None:
+    assert len(retriever.search("lamp", top_k=1).passages) == 1
+    assert len(retriever.search("lamp model watts desks", top_k=50).passages) == LAMPS + 1
+    for number in (0, -1, 51):
+        with pytest.raises(AskError, match=rf"{number} passages cannot be had: 1 to 50 \(retrieval.candidates\)"):
+            retriever.search("lamp", top_k=number)
+
+
+@pytest.mark.parametrize("question", ["", " \n\t ", "\x00\x1b", "\ud800"])
+def test_nothing_is_found_for_no_question(retriever: Retriever, question: str) -> None:
+    found = retriever.search(question)
+    assert (found.query, found.passages, found.answerable) == ("", (), False)
+
+
+def test_what_is_searched_for_is_plain_text_of_some_length(retriever: Retriever) -> None:
+    torn = retriever.search("copper \ud83d\x00 kettle\u202e\n now")
+    assert (torn.query, torn.passages[0].document) == ("copper kettle now", "k")
+    endless = retriever.search("kettle " + "\U0001f600" * 9_000)
+    assert len(endless.query) <= MOST_CHARACTERS
+    assert endless.passages[0].document == "k"
+
+
+def test_several_questions_are_answered_as_each_alone(retriever: Retriever) -> None:
+    questions = ["copper kettle", "", "Lamp model 7", "blue"]
+    assert retriever.search_many(questions) == [retriever.search(question) for question in questions]
+
+
+def test_a_threshold_decides_whether_that_is_an_answer(made: tuple[Recipe, RunFolder], index: Index) -> None:
+    recipe, _ = made
+    assert recipe.retrieval is not None
+    for least, answerable in ((0.4, True), (0.5, True), (0.6, False)):
+        strict = Retriever(index, WordEmbedder(recipe), recipe.retrieval, threshold(least))  # type: ignore[arg-type]
+        found = strict.search("lamp")
+        assert (found.confidence, found.answerable, len(found.passages)) == (0.5, answerable, 4)
+        assert not strict.search("").answerable
+
+
+def test_a_document_that_goes_between_search_and_show_is_left_out(
+    retriever: Retriever, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [passage.document for passage in retriever.search("lamp model 7").passages]
+    there = Index.documents
+
+    def documents(self: Index, ids: list[str]) -> dict[str, Document]:
+        return {name: one for name, one in there(self, ids).items() if name != before[0]}
+
+    monkeypatch.setattr(Index, "documents", documents)
+    after = retriever.search("lamp model 7").passages
+    assert [passage.document for passage in after] == before[1:]
+    assert [passage.number for passage in after] == [1, 2, 3]
+
+
+def test_documents_are_taken_as_not_there(retriever: Retriever, index: Index, made: tuple[Recipe, RunFolder]) -> None:
+    vector = WordEmbedder(made[0]).queries(["copper kettle"])
+    assert retriever.look("copper kettle", vector).ranked[0].document == "k"
+    without = retriever.look("copper kettle", vector, without={"k"})
+    assert "k" not in {one.document for one in without.ranked}
+    assert without.signals.cosine < 0.9
+
+
+def test_the_threshold_of_the_index_is_the_retrievers(
+    made: tuple[Recipe, RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.embedder.open_embedder", WordEmbedder)
+    with open_retriever(*made) as opened:
+        assert 0 < opened.search("Copper kettle").confidence < 1
+        assert opened.search("Copper kettle").answerable
+        sure, unsure = (opened.search(question).confidence for question in ("Copper kettle", "Who won the football?"))
+        assert sure > unsure
+
+
+def test_an_index_that_is_not_there(
+    tmp_path: Path, made: tuple[Recipe, RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.embedder.open_embedder", WordEmbedder)
+    said = "holds no index: run python -m rag index"
+    with pytest.raises(RunError, match=said), open_retriever(made[0], RunFolder(tmp_path / "nowhere")):
+        pass
