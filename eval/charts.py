@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from eval.comparison import Comparison, ConfidenceBin, Curve, Figure, Funnel, ModelScores
 from eval.numbers import percent, span
-from eval.responses import ResponseScores
 
 HEAT_STEPS = 10
 NAME_WIDTH, NAME_HEIGHT, DOT_WIDTH = 18, 7, 3
@@ -56,11 +56,22 @@ def log_axis(values: Sequence[float]) -> Axis:
     return Axis(bare.low, bare.high, tuple((10.0**power, bare.at(10.0**power)) for power in powers), log=True)
 
 
+class Shown(Protocol):
+    """What a dot stands for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Dot:
     """A model on the headline chart: its figure and its interval in words; places in percent of the width."""
 
-    model: ModelScores | ResponseScores
+    model: Shown
     text: str
     span: str
     at: float

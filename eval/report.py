@@ -26,6 +26,8 @@ from recipes.runs import RunFolder, write_atomic
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from eval.retrieval_report import RetrievalReport
+
 AnyComparison = Comparison | ResponseComparison
 
 
@@ -68,7 +70,7 @@ def print_report(comparison: AnyComparison) -> None:
 def html(comparison: Comparison) -> str:
     """The report of a classification as one page: no script, nothing loaded from outside, and a policy against both."""
     shown = columns(comparison)
-    return _page(
+    return page(
         "report.html.j2",
         comparison,
         glossary=[(column.head, column.meaning) for column in shown],
@@ -86,7 +88,7 @@ def html(comparison: Comparison) -> str:
 def response_html(comparison: ResponseComparison) -> str:
     """The same for generated answers."""
     judged = () if comparison.judge is None else comparison.judge.judged
-    return _page(
+    return page(
         "responses.html.j2",
         comparison,
         glossary=[meaning(name) for name in shown_metrics(comparison)],
@@ -101,11 +103,12 @@ def response_html(comparison: ResponseComparison) -> str:
     )
 
 
-def _page(template: str, comparison: AnyComparison, **parts: Any) -> str:
+def page(template: str, comparison: AnyComparison | RetrievalReport, **parts: Any) -> str:
+    """A template of this folder with all that was found: no script, nothing loaded, and a policy against both."""
     env = _environment()
     style = env.get_template("style.html.j2").render(heat_steps=charts.HEAT_STEPS)
     seal = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    models: Sequence[Any] = comparison.models
+    models: Sequence[Any] = getattr(comparison, "models", ())
     return env.get_template(template).render(
         c=comparison,
         style=_safe(style),

@@ -15,11 +15,11 @@ from recipes.runs import digest
 Line = TypeVar("Line", bound=Row)
 
 
-class Unfinished:
-    """A file of answers that grows while a model answers; it belongs to these inputs, others have another name."""
+class GrowingFile:
+    """A file of answers that grows while a model answers."""
 
-    def __init__(self, folder: Path, stem: str, inputs: Mapping[str, str]) -> None:
-        self.path = folder / f"{stem}.{digest(dict(inputs))[:16]}.unfinished.jsonl"
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def read(self, kind: type[Line]) -> list[Line]:
         """The answers so far, up to the first line that a crash has cut; what follows that line is forgotten."""
@@ -50,3 +50,10 @@ class Unfinished:
     def remove(self) -> None:
         """All is answered, and stands elsewhere."""
         self.path.unlink(missing_ok=True)
+
+
+class Unfinished(GrowingFile):
+    """One that belongs to these inputs: others have another name."""
+
+    def __init__(self, folder: Path, stem: str, inputs: Mapping[str, str]) -> None:
+        super().__init__(folder / f"{stem}.{digest(dict(inputs))[:16]}.unfinished.jsonl")

@@ -1,0 +1,170 @@
+"""Who answers for the assistant while it is scored: every reply is on disk before it is used, and asked for once.
+
+A reply is kept by the sha256 of its whole request, as the teacher's are: an assistant that is read anew, with another
+top_k or another way of checking citations, asks only for what it has not asked before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from eval.unfinished import GrowingFile
+from rag.speakers import Ask, Ending, Piece, Speaker
+from recipes.chat import ChatRequest, Message, Sampling, Usage
+from recipes.errors import BudgetError, TeacherError
+from recipes.rows import Row, Turn
+from synth.budget import Budget
+from synth.faults import Fault
+
+PAUSES = (1.0, 4.0)
+"""Seconds before a call that failed for a passing reason is sent again."""
+
+
+class Spoken(Row):
+    """A reply as it came: a line of retrieval/replies.jsonl. seconds: that it took.
+
+    key: of its request; empty for a call that broke off, whose tokens are the most that it may have been billed for.
+    """
+
+    key: str
+    question: str
+    thought: str
+    text: str
+    cut: bool
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+class KeptReplies:
+    """All replies of a run folder. usage: tokens paid or possibly paid for, of all of them."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = GrowingFile(path)
+        self._found: dict[str, Spoken] = {}
+        self.usage = Usage()
+        for line in self._file.read(Spoken):
+            self._note(line)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, key: str) -> Spoken | None:
+        """The reply to a request, if there is one."""
+        return self._found.get(key)
+
+    def add(self, line: Spoken) -> None:
+        """Keep a reply; it is safe when this returns."""
+        self._file.add([line])
+        self._note(line)
+
+    def _note(self, line: Spoken) -> None:
+        prompt, completion = line.prompt_tokens, line.completion_tokens
+        self.usage = Usage(self.usage.prompt + prompt, 0, self.usage.completion + completion)
+        if line.key:
+            self._found[line.key] = line
+
+
+class KeptSpeaker:
+    """A speaker that asks another one only for what is not kept (see Speaker). endpoint: what tells the model apart.
+
+    asked: requests that were made of it. seconds: that the replies took when they were made. waited: that they took
+    now, out of the disk or not. dry: nobody is asked, and nothing is said, but for what is kept.
+    """
+
+    def __init__(
+        self, speaker: Speaker, endpoint: str, kept: KeptReplies, budget: Budget | None = None, dry: bool = False
+    ) -> None:
+        self.name, self.context, self.turns = speaker.name, speaker.context, speaker.turns
+        self.asked: list[ChatRequest] = []
+        self.seconds = self.waited = 0.0
+        self._speaker, self._endpoint, self._kept, self._budget, self._dry = speaker, endpoint, kept, budget, dry
+
+    def count(self, messages: Sequence[Turn]) -> int:
+        """Tokens of the prompt that `messages` make."""
+        return self._speaker.count(messages)
+
+    async def say(self, ask: Ask) -> AsyncGenerator[Piece | Ending, None]:
+        """The answer, at once when all of it is there. Raises BudgetError where it could cost more than is left."""
+        began = time.perf_counter()
+        request = _request(ask, self._speaker.name, self._endpoint)
+        self.asked.append(request)
+        found = self._kept.get(request.key())
+        if found is None and self._dry:
+            yield Ending("stop", 0, 0)
+            return
+        if found is None:
+            found = await self._ask(ask, request)
+        self.seconds += found.seconds
+        self.waited += time.perf_counter() - began
+        if found.thought:
+            yield Piece(found.thought, thought=True)
+        if found.text:
+            yield Piece(found.text)
+        yield Ending("length" if found.cut else "stop", found.prompt_tokens, found.completion_tokens)
+
+    async def _ask(self, ask: Ask, request: ChatRequest) -> Spoken:
+        most = Usage()
+        if self._budget is not None:
+            most = self._budget.bound(request)
+            if not self._budget.fits(most):
+                raise BudgetError(
+                    f"evaluation.retrieval.budget_usd ({self._budget.usd:g} USD) does not cover the next answer, of "
+                    f"which {self._budget.spent_usd():.4f} are spent: raise it and run the same command again"
+                )
+        for pause in (*PAUSES, None):
+            try:
+                found = await self._heard(ask, request)
+                break
+            except TeacherError as error:
+                fault = error.__context__  # what the endpoint did; the error is what a user is told of it
+                if isinstance(fault, Fault) and fault.may_be_billed:
+                    self._note(_lost(request, most))
+                if pause is None or not isinstance(fault, Fault) or not fault.again:
+                    raise
+                await asyncio.sleep(fault.retry_after or pause)
+        self._note(found)
+        return found
+
+    def _note(self, line: Spoken) -> None:
+        self._kept.add(line)
+        if self._budget is not None:
+            self._budget.spent = self._kept.usage
+
+    async def _heard(self, ask: Ask, request: ChatRequest) -> Spoken:
+        began, said, ending = time.perf_counter(), {True: "", False: ""}, Ending("cancelled", 0, 0)
+        async with aclosing(self._speaker.say(ask)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Ending):
+                    ending = piece
+                else:
+                    said[piece.thought] += piece.text
+        if ending.reason == "cancelled":
+            raise TeacherError(f"{self.name} was stopped in the middle of an answer")
+        return Spoken(
+            key=request.key(),
+            question=ask.messages[-1].content,
+            thought=said[True],
+            text=said[False],
+            cut=ending.reason == "length",
+            prompt_tokens=ending.prompt_tokens,
+            completion_tokens=ending.completion_tokens,
+            seconds=round(time.perf_counter() - began, 4),
+        )
+
+
+def _lost(request: ChatRequest, most: Usage) -> Spoken:
+    """A call that broke off."""
+    return Spoken(
+        key="", question=request.messages[-1].content, thought="", text="", cut=True, prompt_tokens=most.prompt,
+        completion_tokens=most.completion, seconds=0.0,
+    )  # fmt: skip
+
+
+def _request(ask: Ask, model: str, endpoint: str) -> ChatRequest:
+    messages = tuple(Message(turn.role, turn.content) for turn in ask.messages)
+    return ChatRequest(endpoint, model, messages, Sampling(ask.temperature, ask.max_tokens, ask.top_p, ask.seed))
