@@ -8,7 +8,7 @@ from eval.retrieval_report import AnswerScores, KindScores, RetrievalReport
 from eval.searching import WAYS, Way
 from eval.table import Cell, Grid, Line
 
-NAMES: dict[Way, str] = {"hybrid": "as the recipe searches", "dense": "vectors alone", "bm25": "words alone (BM25)"}
+NAMES: dict[Way, str] = {"hybrid": "recipe's search", "dense": "vectors alone", "bm25": "words alone (BM25)"}
 ROLES: dict[Way, str] = {"hybrid": "student", "dense": "baseline", "bm25": "baseline"}
 BY_KIND = ("recall@10", "ndcg@10")
 ANSWERS = {

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rag_runs import WordEmbedder, product, shop, without_model
+from rag_runs import RECIPE, WordEmbedder, product, shop, without_model
 from stubs import Canned, TeacherStub
 from test_eval_retrieval import ALONE
 
@@ -23,13 +29,13 @@ from eval.score_retrieval import score_retrieval
 from rag.answers import Done
 from rag.indexing import build_index
 from rag.passages import Passage
-from rag.speakers import Ending
+from rag.speakers import Ask, Ending, Piece
 from recipes.chat import Price, Usage
 from recipes.errors import TeacherError
 from recipes.queries import Query
-from recipes.rows import read_rows
-from recipes.runs import RunFolder
-from recipes.schema import Evaluation
+from recipes.rows import Turn, read_rows
+from recipes.runs import RunFolder, write_atomic
+from recipes.schema import Evaluation, Recipe
 
 PASSAGES = tuple(
     Passage(number, f"c{number}", f"d{number}", title, text, {}, {"price": price}, None, 1.0)
@@ -134,13 +140,17 @@ def score(
     folder: Path, run: RunFolder, url: str | None, price: dict[str, float] | None = None, **how: Any
 ) -> RetrievalReport:
     """The report of a catalogue of lamps, with an assistant behind `url` or one that quotes."""
+    recipe = write_shop(folder, url, price, **how)
+    build_index(recipe, run)
+    return score_retrieval(recipe, run, yes=True)
+
+
+def write_shop(folder: Path, url: str | None, price: dict[str, float] | None = None, **how: Any) -> Recipe:
     endpoint = {"base_url": url, "model": "m"} | ({"price": price} if price else {})
     assistant = {"model": "extractive"} if url is None else {"model": "endpoint", "endpoint": endpoint}
     section = {"resamples": 100, "retrieval": {"questions": 20, "answers": 10} | how}
     text = f"{ALONE}assistant: {json.dumps(assistant)}\nevaluation: {json.dumps(section)}\n"
-    recipe = shop(folder, [product(n) for n in range(60)], text=text)
-    build_index(recipe, run)
-    return score_retrieval(recipe, run, yes=True)
+    return shop(folder, [product(n) for n in range(60)], text=text)
 
 
 def test_answers_with_and_without_retrieval(run: RunFolder, tmp_path: Path) -> None:
@@ -201,6 +211,85 @@ def test_a_run_that_was_stopped_goes_on_and_asks_nothing_twice(run: RunFolder, t
     assert [one.questions for one in whole.answers] == [10, 10]
     assert sorted(stub.asked.values())[-2:] == [1, 2], "but for the one that failed"
     assert len(stub.seen) == len(KeptReplies(kept)) + 1
+
+
+KILLED = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import rag.indexing_pass, eval.searching
+from rag_runs import RECIPE, WordEmbedder
+rag.indexing_pass.open_embedder = eval.searching.open_embedder = WordEmbedder
+from eval.__main__ import main
+main(sys.argv[3:])
+"""
+
+
+def test_a_run_that_was_killed_goes_on_and_asks_again_only_what_was_on_its_way(run: RunFolder, tmp_path: Path) -> None:
+    tests, started = Path(__file__).parent, threading.Event()
+    child: list[subprocess.Popen[bytes]] = []
+
+    def answer(body: dict[str, Any]) -> str:
+        if len(stub.seen) == 6 and child:
+            started.wait(10)
+            child[0].kill()
+            child[0].wait()
+        return cites(body)
+
+    with TeacherStub(answer) as stub:
+        write_shop(tmp_path, stub.url)
+        words = [str(tests), str(tests.parent), str(tmp_path / "shop.yaml"), "--run", str(run.path)]
+        child.append(subprocess.Popen([sys.executable, "-c", KILLED, *words]))
+        started.set()
+        assert child[0].wait(60) == -signal.SIGKILL
+        whole = score(tmp_path, run, stub.url)
+    assert not whole.stopped
+    assert Counter(stub.asked.values())[2] == 1
+    assert max(stub.asked.values()) == 2
+    assert len(KeptReplies(run.path / "retrieval" / "replies.jsonl")) == len(stub.seen) - 1
+
+
+class Parrot:
+    """A student that says where its passages are."""
+
+    name, context, turns = "students.s", 2000, False
+
+    def __init__(self) -> None:
+        self.asked: list[Ask] = []
+
+    def count(self, messages: Sequence[Turn]) -> int:
+        return sum(len(one.content.split()) for one in messages)
+
+    async def say(self, ask: Ask) -> AsyncGenerator[Piece | Ending, None]:
+        self.asked.append(ask)
+        yield Piece("Hm.", thought=True)
+        yield Piece("See [1].")
+        yield Ending("stop", self.count(ask.messages), 4)
+
+
+def test_a_student_is_asked_again_once_it_was_trained_anew(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parrot = Parrot()
+
+    @asynccontextmanager
+    async def opened(recipe: Recipe, run: RunFolder) -> AsyncIterator[Parrot]:
+        yield parrot
+
+    monkeypatch.setattr("eval.assistant_answers.open_speaker", opened)
+    section = json.dumps({"resamples": 100, "machine_usd_per_hour": 1.0, "retrieval": {"questions": 9, "answers": 4}})
+    text = f"{RECIPE}assistant: {{model: students.s}}\nevaluation: {section}\n"
+    recipe = shop(tmp_path, [product(n) for n in range(60)], text=text)
+    build_index(recipe, run)
+    write_atomic(run.student("s") / "student.json", b"{}")
+    report = score_retrieval(recipe, run)
+    once = len(parrot.asked)
+    assert 4 <= once <= 8
+    assert all(name in (WITH, WITHOUT) for name in (one.name for one in report.answers))
+    assert (report.answers[0].usd_per_1000 or 0) > 0
+    assert score_retrieval(recipe, run) == report
+    write_atomic(run.student("s") / "student.json", b'{"trained": "anew"}')
+    score_retrieval(recipe, run)
+    assert len(parrot.asked) == 2 * once
 
 
 def test_a_budget_ends_the_asking_and_a_higher_one_goes_on(run: RunFolder, tmp_path: Path) -> None:

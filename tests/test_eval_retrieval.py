@@ -222,7 +222,7 @@ def test_the_command_brings_the_index_up_to_date_and_shows_a_table(
     head, _, *lines = shown.out.splitlines()
     assert head.split() == ["search", "Recall@1", "Recall@4", "Recall@10", "MRR@10", "nDCG@10"]
     assert [line.partition("  ")[0] for line in lines[:3]] == [
-        "as the recipe searches", "vectors alone", "words alone (BM25)",
+        "recipe's search", "vectors alone", "words alone (BM25)",
     ]  # fmt: skip
     assert "It refuses" in shown.out
 
