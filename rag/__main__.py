@@ -17,15 +17,19 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m rag",
         description="Search a recipe's catalogue, and talk to the assistant that answers from it.",
-        epilog="Each command has a --help.",
+        epilog="\n".join(["commands:", *_about(), "", "Each command has a --help."]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=list(COMMANDS), help=" ".join(_about()))
+    parser.add_argument("command", metavar="COMMAND", choices=list(COMMANDS), help=", ".join(COMMANDS))
+    parser.add_argument(
+        "recipe", metavar="RECIPE", nargs="?", help="recipe file, e.g. recipes/catalogue-assistant.yaml"
+    )
     parser.parse_args(words)
     return 2  # the parser has said what is wrong
 
 
 def _about() -> list[str]:
-    return [f"{name}: {(command.__doc__ or '').strip()}" for name, command in COMMANDS.items()]
+    return [f"  {name:<8} {(command.__doc__ or '').strip()}" for name, command in COMMANDS.items()]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from recipes.cli import Launch, add_launch_options, open_launch, stage_parser
-from recipes.console import show
+from recipes.console import say, show
 from recipes.errors import AskError, RunError
 
 if TYPE_CHECKING:
@@ -71,13 +71,15 @@ def serve(argv: list[str]) -> int:
     """Serve the assistant: a page for browsers, an OpenAI-compatible API for programs."""
     parser = stage_parser("rag serve", "Serve the assistant: a chat page and an OpenAI-compatible API.")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on; default assistant.host")
-    parser.add_argument("--port", metavar="N", type=int, help="port to listen on; default assistant.port")
+    parser.add_argument(
+        "--port", metavar="N", type=_port, help="port to listen on, 0 for any free one; default assistant.port"
+    )
     args = parser.parse_args(argv)
     launch = open_launch(args, alone=True)
-    _bring_assistant(launch)
+    _needs_retrieval(launch)
     from rag.serving import serve as listen
 
-    listen(launch.recipe, launch.run, args.host, args.port)
+    listen(launch.recipe, launch.run, args.host, args.port, lambda: _bring_assistant(launch))
     return 0
 
 
@@ -92,9 +94,10 @@ def _bring_index(launch: Launch) -> None:
 def _bring_assistant(launch: Launch) -> None:
     """Bring up to date what the assistant answers with: the student, with its rows, and the index."""
     recipe, run = launch.recipe, launch.run
+    _needs_retrieval(launch)
     if recipe.assistant is None:
-        raise RunError(f"the recipe {recipe.name} has no section assistant: add one, `assistant: {{}}` is enough")
-    if recipe.assistant.model.startswith("students."):
+        say("the recipe has no section assistant: answers are sentences of the passages (assistant.model: extractive)")
+    elif recipe.assistant.model.startswith("students."):
         name = recipe.assistant.model.removeprefix("students.")
         from finetune.train import check_ahead, train_students, with_bases
         from finetune.unsloth_backend import import_first
@@ -110,7 +113,10 @@ def _bring_assistant(launch: Launch) -> None:
 
 def _needs_retrieval(launch: Launch) -> None:
     if launch.recipe.retrieval is None:
-        raise RunError(f"the recipe {launch.recipe.name} has no section retrieval: it says what is searched")
+        raise RunError(
+            f"the recipe {launch.recipe.name} has no section retrieval, which says what is searched: "
+            "recipes/catalogue-assistant.yaml shows one"
+        )
 
 
 def _where(text: str, launch: Launch) -> Where | None:
@@ -152,10 +158,15 @@ def _json_lines(found: Found) -> list[str]:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
 
 
 COMMANDS = {"index": index, "search": search, "chat": chat, "serve": serve}

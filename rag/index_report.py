@@ -40,10 +40,11 @@ class IndexReport:
     def sentence(self) -> str:
         """What was done, in a line."""
         what = [f"{getattr(self, name):,} {name}" for name in ("added", "changed", "removed", "unchanged")]
-        left = f"; {sum(self.rejected.values()):,} rows left out ({_reasons(self.rejected)})" if self.rejected else ""
+        rows = _counted(sum(self.rejected.values()), "row")
+        left = f"; {rows} left out ({_reasons(self.rejected)})" if self.rejected else ""
         return (
-            f"{self.documents:,} documents in {self.chunks:,} pieces: {', '.join(what)}; "
-            f"{self.embedded:,} pieces embedded in {self.seconds:.1f} s{left}"
+            f"{_counted(self.documents, 'document')} in {_counted(self.chunks, 'piece')}: {', '.join(what)}; "
+            f"{_counted(self.embedded, 'piece')} embedded in {self.seconds:.1f} s{left}"
         )
 
 
@@ -68,6 +69,10 @@ class IndexProgress(Progress):
         parts = [f"index: {report.read:,}{of} documents", f"{report.unchanged:,} unchanged"]
         parts += [f"{report.embedded:,} pieces embedded", f"{rate:,.1f} documents/s"]
         return " · ".join(parts + self._to_go(rate, report.read))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _reasons(rejected: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -33,15 +33,20 @@ GRACE_SECONDS = 10
 """What answers under way get when the server is stopped."""
 
 
-def serve(recipe: Recipe, run: RunFolder, host: str | None, port: int | None) -> None:
-    """Serve until Ctrl-C or SIGTERM. host, port: in place of the recipe's.
+def serve(
+    recipe: Recipe, run: RunFolder, host: str | None, port: int | None, prepare: Callable[[], None] | None = None
+) -> None:
+    """Serve until Ctrl-C or SIGTERM. host, port: in place of the recipe's. prepare: done first, once nothing else is in
+    the way.
 
     Raises RunError where it cannot listen there, or a key is needed and there is none.
     """
     settings = recipe.assistant or Settings()
     host, port = host or settings.host, settings.port if port is None else port
     key = server_key(settings, host)
-    with listener(host, port) as listening:  # before a model is loaded: that may take minutes
+    with listener(host, port) as listening:  # before a catalogue is indexed or a model loaded: that takes minutes
+        if prepare is not None:
+            prepare()
         asyncio.run(_serve(recipe, run, settings, host, key, listening))
     say("ended")
 
@@ -50,7 +55,10 @@ def server_key(settings: Settings, host: str) -> str | None:
     """The key that clients must send; None where none is asked for. Raises RunError where one is needed or too weak."""
     key = read_key(settings.key_env)
     if key is None and settings.key_env is not None:
-        raise RunError(f"{settings.key_env} is empty: put the key that clients must send there, such as {_proposal()}")
+        raise RunError(
+            f"{settings.key_env} is empty or not set: put the key that clients must send there, in the environment or "
+            f"a .env file beside the recipe, such as {_proposal()}"
+        )
     if key is None and not is_loopback(host):
         raise RunError(f"{host} can be reached by others: name the variable with a key in assistant.key_env")
     if key is not None and len(key) < MIN_KEY_CHARS:

@@ -30,7 +30,8 @@ class IndexPlan:
     def line(self) -> str:
         """The plan in a line."""
         if self.held is not None and not self.stage.reasons:
-            return f"up to date: {_documents(self.held[0])} in {self.held[1]:,} pieces, embedded by {self.model}"
+            pieces = f"{self.held[1]:,} piece{'' if self.held[1] == 1 else 's'}"
+            return f"up to date: {_documents(self.held[0])} in {pieces}, embedded by {self.model}"
         where = self.catalogue.path or self.catalogue.hub
         count = f"the documents of {where}" if self.rows is None else f"up to {_documents(self.rows)} of {where}"
         return f"to do: {'; '.join(self.stage.reasons)}; {count}, {self._embedded()}"

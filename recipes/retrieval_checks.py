@@ -16,6 +16,7 @@ from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
 from recipes.retrieval import Catalogue, Retrieval
 from recipes.section import beside
+from recipes.source_checks import files_near
 from recipes.students import CausalStudent
 from recipes.tables import read_table, table_kind
 
@@ -65,7 +66,9 @@ def assistant_mistakes(parts: Parts, assistant: Assistant) -> Found:
 
 def _student(parts: Parts, name: str) -> Found:
     where: KeyPath = ("assistant", "model")
-    if name not in parts.students:
+    if "students" not in parts.present:
+        yield where, "the recipe has no students: name extractive, or endpoint with its base_url and model"
+    elif name not in parts.students:
         yield where, f"there is no student {name}; {did_you_mean(name, list(parts.students))}"
     elif parts.students[name] is not None and not isinstance(parts.students[name], CausalStudent):
         yield where, f"the student {name} sorts texts: an assistant needs one with kind: causal"
@@ -81,7 +84,8 @@ def _catalogue(parts: Parts, catalogue: Catalogue) -> Found:
         return
     where, path = ("retrieval", "catalogue"), beside(parts.folder, catalogue.path)
     if not path.is_file():
-        yield (*where, "path"), f"there is no file {path}"
+        problem = f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}{files_near(path)}"
+        yield (*where, "path"), problem
         return
     try:
         if table_kind(path) == ".parquet":

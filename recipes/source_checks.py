@@ -66,7 +66,7 @@ def _is_teachers(column: str) -> bool:
 
 def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | None) -> Found:
     if not path.is_file():
-        yield where, f"there is no file {path}{_files_near(path)}"
+        yield where, f"there is no file {path}{files_near(path)}"
         return
     try:
         if table_kind(path) == ".parquet":
@@ -173,7 +173,7 @@ def _as_text(value: Any) -> str:
     return str(value).strip()
 
 
-def _files_near(path: Path) -> str:
+def files_near(path: Path) -> str:
     """What is there instead: the nearest name, or the first few tables of the folder."""
     if not path.parent.is_dir():
         return f" (and no folder {path.parent})"

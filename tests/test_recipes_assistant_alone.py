@@ -92,7 +92,7 @@ def test_students_may_be_left_out_and_not_empty(tmp_path: Path) -> None:
 
 def test_an_assistant_alone_has_no_student_and_no_teacher_to_answer(tmp_path: Path) -> None:
     assert mistakes(write(tmp_path, assistant={"model": "students.s"})) == [
-        "assistant.model: there is no student s; there is none"
+        "assistant.model: the recipe has no students: name extractive, or endpoint with its base_url and model"
     ]
     [line] = mistakes(write(tmp_path, assistant={"model": "teacher"}))
     assert line.startswith("assistant.model: ") and "endpoint" in line
