@@ -23,11 +23,11 @@ class Answered(Row):
     """A question and its answer: a line of retrieval/answers.jsonl.
 
     mode: with or without retrieval. failed: why there is no answer, or empty. abstained: it says that the catalogue
-    has none. cites: it cites a passage. sentences: those that tell something; cited_sentences: those with a citation.
-    citations: of such sentences, each passage once; borne: those whose passage bears the sentence. ungrounded,
-    ungrounded_cited: sentences with a figure or name that is not in the passages found, in those cited. right_source:
-    whether it cites a document that answers; None where none does, and without retrieval. invented, stripped:
-    citations, links and markup taken out.
+    has none. silent: a model was asked and wrote nothing of use, and passages were quoted in its place. cites: it cites
+    a passage. sentences: those that tell something; cited_sentences: those with a citation. citations: of such
+    sentences, each passage once; borne: those whose passage bears the sentence. ungrounded, ungrounded_cited: sentences
+    with a figure or name that is not in the passages found, in those cited. right_source: whether it cites a document
+    that answers; None where none does, and without retrieval. invented, stripped: citations and links taken out.
     """
 
     mode: str
@@ -36,6 +36,7 @@ class Answered(Row):
     failed: str = ""
     response: str = ""
     abstained: bool = False
+    silent: bool = False
     cites: bool = False
     sentences: int = 0
     cited_sentences: int = 0

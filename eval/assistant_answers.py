@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from eval.assistant_answer import WITH, WITHOUT, Answered, read_answer
 from eval.kept_speaker import KeptReplies, KeptSpeaker
 from rag.assistant import Assistant, Done, Options, Sources
+from rag.extractive import extract
 from rag.retriever import Retriever
 from rag.speakers import Speaker, open_speaker
+from rag.thoughts import without_thoughts
 from recipes.assistant import Assistant as Settings
 from recipes.chat import ChatRequest, Price
 from recipes.console import is_terminal, may_spend, say
@@ -154,7 +156,10 @@ class _Scoring:
         self, assistant: Assistant, speaker: KeptSpeaker | None, query: Query, mode: str, sources: Sources | None
     ) -> tuple[Answered, Sources | None]:
         """One answer, and what was found for it. sources: what to hold an answer without retrieval against."""
-        began, before = time.perf_counter(), (0.0, 0.0) if speaker is None else (speaker.seconds, speaker.waited)
+        began, asked, ahead = (
+            time.perf_counter(),
+            *((0, 0.0) if speaker is None else (len(speaker.asked), speaker.ahead)),
+        )
         done: Done | None = None
         try:
             async with aclosing(assistant.reply([Turn(role="user", content=query.query)], self._options)) as events:
@@ -168,5 +173,13 @@ class _Scoring:
         assert done is not None and sources is not None, "an answer ends with Done"
         seconds = time.perf_counter() - began
         if speaker is not None:  # a reply that was kept took the time that it took when it was asked for
-            seconds += (speaker.seconds - before[0]) - (speaker.waited - before[1])
-        return read_answer(query, mode, done, sources.found.passages, seconds), sources
+            seconds += speaker.ahead - ahead
+        answered = read_answer(query, mode, done, sources.found.passages, seconds)
+        silent = speaker is not None and len(speaker.asked) > asked and self._is_silent(speaker.said, done, sources)
+        return answered.model_copy(update={"silent": silent}), sources
+
+    def _is_silent(self, said: str, done: Done, sources: Sources) -> bool:
+        """Whether nothing that the model said is in the answer."""
+        instead = (extract(sources.question, sources.found.passages), self._settings.refusal)
+        wrote = without_thoughts(said).strip()
+        return not wrote or (done.response in instead and done.response != wrote)

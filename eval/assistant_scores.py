@@ -37,6 +37,7 @@ def score_answers(
         answered=sum(one.given for one in said),
         failed=dict(Counter(one.failed for one in asked if one.failed)),
         figures={name: one for name, one in _figures(said, mode, how).items() if one.value is not None},
+        silent=sum(one.silent for one in said),
         invented=sum(one.invented for one in said),
         stripped=sum(one.stripped for one in said),
         seconds_median=float(np.median(seconds)) if said else None,
@@ -100,6 +101,7 @@ def _said(one: Answered) -> Said:
     flags = [f"not in the passages: {sentence}" for sentence in one.ungrounded] if one.given else []
     if one.citations > one.borne:
         flags.append(f"{one.citations - one.borne} of {one.citations} citations do not bear their sentence")
+    flags += ["the model wrote nothing of use"] if one.silent else []
     flags += ["refused, and the catalogue answers"] if one.abstained and one.answerable else []
     flags += ["answered, and the catalogue does not"] if one.given and not one.answerable else []
     return Said(name=one.mode, response=one.failed or one.response, flags=tuple(flags))

@@ -72,8 +72,8 @@ class KeptReplies:
 class KeptSpeaker:
     """A speaker that asks another one only for what is not kept (see Speaker). endpoint: what tells the model apart.
 
-    asked: requests that were made of it. seconds: that the replies took when they were made. waited: that they took
-    now, out of the disk or not. dry: nobody is asked, and nothing is said, but for what is kept.
+    asked: requests that were made of it. said: the last reply's answer. ahead: seconds that replies took when they were
+    asked for, beyond those that they took now. dry: nobody is asked, and nothing is said, but for what is kept.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class KeptSpeaker:
     ) -> None:
         self.name, self.context, self.turns = speaker.name, speaker.context, speaker.turns
         self.asked: list[ChatRequest] = []
-        self.seconds = self.waited = 0.0
+        self.said = ""
+        self.ahead = 0.0
         self._speaker, self._endpoint, self._kept, self._budget, self._dry = speaker, endpoint, kept, budget, dry
 
     def count(self, messages: Sequence[Turn]) -> int:
@@ -99,8 +100,8 @@ class KeptSpeaker:
             return
         if found is None:
             found = await self._ask(ask, request)
-        self.seconds += found.seconds
-        self.waited += time.perf_counter() - began
+        self.said = found.text
+        self.ahead += found.seconds - (time.perf_counter() - began)
         if found.thought:
             yield Piece(found.thought, thought=True)
         if found.text:

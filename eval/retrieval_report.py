@@ -54,7 +54,8 @@ class AnswerScores(Part):
     (answered from a document that answers, of those). Shares of the answers: grounded (every number, name, code and
     quotation stands in the passages that were found or the question), grounded_cited (in those that it cites), cited
     (it cites something). cited_sentences: share of their sentences with a citation. citation_precision: share of the
-    citations whose passage bears the sentence. invented, stripped: citations, and links and markup, taken out.
+    citations whose passage bears the sentence. silent: times that the model wrote nothing of use, and passages were
+    quoted in its place. invented, stripped: citations, and links and markup, taken out.
     """
 
     name: str
@@ -63,6 +64,7 @@ class AnswerScores(Part):
     answered: int
     failed: dict[str, int]
     figures: dict[str, Figure]
+    silent: int
     invented: int
     stripped: int
     seconds_median: float | None

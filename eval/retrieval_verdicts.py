@@ -104,6 +104,11 @@ def answer_warnings(answers: Sequence[AnswerScores], stopped: str) -> list[str]:
     """The same of the assistant's answers."""
     found = [f"The assistant did not answer all questions: {stopped}."] if stopped else []
     for one in answers:
+        if one.silent:
+            found.append(
+                f"The model wrote nothing of use for {one.silent:,} of {one.questions:,} questions {one.name}; what "
+                "was said in its place (the best passages, or a refusal) is what is scored."
+            )
         if one.failed:
             first = next(iter(one.failed))
             found.append(f"{sum(one.failed.values()):,} questions got no answer {one.name}: {first}.")

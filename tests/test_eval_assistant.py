@@ -164,6 +164,7 @@ def test_answers_with_and_without_retrieval(run: RunFolder, tmp_path: Path) -> N
     assert second.figures["grounded"].value == 0.0, "4711 stands in no passage"
     assert "citation_precision" not in second.figures
     assert first.invented == first.answered
+    assert first.silent == second.silent == 0
     assert first.stripped >= first.answered
     lines = list(read_rows(run.path / "retrieval" / "answers.jsonl", Answered))
     assert Counter(line.mode for line in lines) == {WITH: 10, WITHOUT: 10}
@@ -312,6 +313,16 @@ def test_what_passes_is_asked_again(run: RunFolder, tmp_path: Path) -> None:
         report = score(tmp_path, run, stub.url)
     assert not report.stopped
     assert max(stub.asked.values()) == 3
+
+
+@pytest.mark.parametrize("said", ["", "<think>Hm.</think>", "[77]"])
+def test_a_model_that_writes_nothing_is_not_given_the_credit(run: RunFolder, tmp_path: Path, said: str) -> None:
+    with TeacherStub(lambda body: said) as stub:
+        report = score(tmp_path, run, stub.url)
+    asked = sum("<passages>" in seen.body["messages"][-1]["content"] for seen in stub.seen)
+    assert asked > 0
+    assert [one.silent for one in report.answers] == [asked, 10]
+    assert any(f"nothing of use for {asked} of 10 questions with retrieval" in one for one in report.warnings)
 
 
 def test_an_assistant_that_quotes_has_nothing_to_say_without_retrieval(run: RunFolder, tmp_path: Path) -> None:
