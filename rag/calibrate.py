@@ -1,8 +1,9 @@
 """How sure a search must be: questions made from the catalogue itself, with and without the document they are about.
 
-A question whose own document is taken out of the results (with those that are nearly the same) stands for one that the
-catalogue does not answer; so do questions that no catalogue answers. What is set here is measured on other questions
-than it was fitted on, and both are of our own making: a set of a user's own says more (python -m eval).
+A question is most of a title, or a sentence that the document says of itself. Taken out of the results, with those that
+are nearly the same, the document leaves a question that the catalogue does not answer; so do questions that no
+catalogue answers. All are of our own making: a set of a user's own says more (python -m eval). Why these kinds, and why
+the cosine alone: decision 15.
 """
 
 from __future__ import annotations
@@ -12,25 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 from rag.documents import Document
 from rag.off_topic import OFF_TOPIC
-from rag.own_questions import KINDS, own_questions
-from rag.retriever import Retriever
-from rag.signals import Signals, rarity
+from rag.own_questions import own_questions, sentence, title_words
 from rag.threshold import Threshold, fit_threshold, threshold_from
 from recipes.retrieval import Retrieval
 
 if TYPE_CHECKING:
-    from rag.embedder import Embedder
+    from rag.embedder import Embedder, Vectors
     from rag.index import Index
 
 QUESTIONS = 240
-"""Questions made, at most; with each of them two searches."""
+"""Documents that questions are made of, at most."""
 LEAST_DOCUMENTS = 8
 """A smaller catalogue gets no threshold."""
 CHANGED = 0.1
 """Share of the documents that may come, go or change before the threshold is set anew."""
 FACT = "threshold"
+_MODEL = 2
+"""Number of the way in which a threshold is made; one that was made in another is not read."""
+_KINDS = {"title": title_words, "sentence": sentence}
 _SAME = 0.9
 """Cosine from which another document's piece is taken to answer the same question."""
+_SEEN = 50
+"""Pieces among which the nearest of another document is looked for."""
 
 
 def calibrate(index: Index, embedder: Embedder, settings: Retrieval) -> Threshold | None:
@@ -38,40 +42,40 @@ def calibrate(index: Index, embedder: Embedder, settings: Retrieval) -> Threshol
     documents = _draw(index)
     if len(documents) < LEAST_DOCUMENTS:
         return None
-    retriever = Retriever(index, embedder, settings)
-
-    def rare(word: str) -> float:
-        return rarity(len(index), max(index.frequency(index.tokens(word)), default=0))
-
-    each = max(1, min(len(KINDS), QUESTIONS // len(documents)))
-    made = own_questions(documents, rare, each)
+    made = own_questions(documents, lambda word: 0.0, len(_KINDS), kinds=_KINDS)
+    if len(made) < LEAST_DOCUMENTS:
+        return None  # titles without a word
+    same = _same(index, embedder, documents)
     vectors = embedder.queries([question for _, question, _ in made])
-    same = {document.id: _same(index, embedder, document) for document in documents}
-    answered: list[Signals] = []
-    unanswered: list[Signals] = []
-    for place, (_, question, document) in enumerate(made):
-        vector = vectors[place : place + 1]
-        answered.append(retriever.look(question, vector).signals)
-        unanswered.append(retriever.look(question, vector, without=same[document.id]).signals)
-    others = embedder.queries(OFF_TOPIC)
-    foreign = [retriever.look(question, others[place : place + 1]).signals for place, question in enumerate(OFF_TOPIC)]
-    return fit_threshold(answered, [*unanswered, *foreign], settings.refuse)
+    abouts = [same[document.id] for _, _, document in made]
+    unanswered = _cosines(index, vectors, abouts) + _cosines(index, embedder.queries(OFF_TOPIC))
+    return fit_threshold(_cosines(index, vectors), unanswered, settings.refuse)
+
+
+def _cosines(index: Index, vectors: Vectors, without: list[set[str]] | None = None) -> list[float]:
+    """The similarity of the nearest piece to each question. without: documents taken as not there, for each."""
+    found = index.dense(vectors, 1 if without is None else _SEEN)
+    hidden = without or [set()] * len(found)
+    pairs = zip(found, hidden, strict=True)
+    return [next((hit.score for hit in hits if hit.document not in names), 0.0) for hits, names in pairs]
 
 
 def threshold_fact(threshold: Threshold | None, settings: Retrieval) -> dict[str, Any]:
     """What is kept with the index: the threshold, and what it was set for."""
-    return {"refuse": settings.refuse, "threshold": None if threshold is None else threshold.as_json()}
+    return {"model": _MODEL, "refuse": settings.refuse, "threshold": None if threshold is None else threshold.as_json()}
 
 
 def read_threshold(index: Index) -> Threshold | None:
     """The threshold kept with an index, or None where it has none."""
-    kept = (index.fact(FACT) or {}).get("threshold")
-    return None if kept is None else threshold_from(kept)
+    fact = index.fact(FACT)
+    if fact is None or fact.get("model") != _MODEL or fact["threshold"] is None:
+        return None
+    return threshold_from(fact["threshold"])
 
 
 def is_due(fact: dict[str, Any] | None, settings: Retrieval, changed: int, documents: int) -> bool:
     """Whether the threshold is to be set anew. fact: what is kept. changed: documents since it was kept."""
-    if fact is None or fact["refuse"] != settings.refuse:
+    if fact is None or fact.get("model") != _MODEL or fact["refuse"] != settings.refuse:
         return True
     return changed > CHANGED * documents
 
@@ -82,8 +86,10 @@ def _draw(index: Index) -> list[Document]:
     return list(index.documents([ids[place] for place in drawn]).values())
 
 
-def _same(index: Index, embedder: Embedder, document: Document) -> set[str]:
-    """The document and those that nearly say the same."""
-    vector = embedder.documents([f"{document.title}\n{document.body[:1000]}"])
-    hits = index.dense(vector, 20, None)[0]
-    return {document.id, *(hit.document for hit in hits if hit.score >= _SAME)}
+def _same(index: Index, embedder: Embedder, documents: list[Document]) -> dict[str, set[str]]:
+    """Each document with those that nearly say the same."""
+    vectors = embedder.documents([f"{document.title}\n{document.body[:1000]}" for document in documents])
+    return {
+        document.id: {document.id, *(hit.document for hit in hits if hit.score >= _SAME)}
+        for document, hits in zip(documents, index.dense(vectors, 20), strict=True)
+    }

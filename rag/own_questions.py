@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rag.documents import Document
+from rag.sentences import sentences
 from rag.stop_words import STOP_WORDS
 
 Kind = Callable[[Document, Callable[[str], float], random.Random], str]
@@ -46,6 +47,12 @@ def phrase(document: Document, rare: Callable[[str], float], dice: random.Random
     return " ".join(words[start : start + 8])
 
 
+def sentence(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """A whole sentence of its body, of five words at least."""
+    long = [one for one in sentences(document.body) if len(one.split()) >= 5]
+    return dice.choice(long) if long else ""
+
+
 def need(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
     """What a shopper who does not know the title might say: two or three words of the document among others."""
     words = [word.lower() for word in _WORD.findall(f"{document.title} {document.body}")]
@@ -76,18 +83,22 @@ KINDS: Mapping[str, Kind] = {
 
 
 def own_questions(
-    documents: Sequence[Document], rare: Callable[[str], float], each: int, seed: int = 0
+    documents: Sequence[Document],
+    rare: Callable[[str], float],
+    each: int,
+    seed: int = 0,
+    kinds: Mapping[str, Kind] = KINDS,
 ) -> list[tuple[str, str, Document]]:
     """(kind, question, document): `each` kinds of question of every document, in turn; those that cannot be made are
     left out.
     """
-    names = list(KINDS)
+    names = list(kinds)
     made = []
     for number, document in enumerate(documents):
         dice = random.Random(f"{seed}:{document.id}")
         for step in range(each):
             name = names[(number + step) % len(names)]
-            question = KINDS[name](document, rare, dice).strip()
+            question = kinds[name](document, rare, dice).strip()
             if question:
                 made.append((name, question, document))
     return made

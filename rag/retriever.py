@@ -11,8 +11,8 @@ from rag.chunks import searched
 from rag.fusion import Fused, Hit, fuse
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
-from rag.signals import Signals, rarity, read_signals
-from rag.stop_words import STOP_WORDS
+from rag.sentences import telling_words
+from rag.signals import Signals, read_signals
 from rag.threshold import Threshold
 from rag.where import Condition, Where, read_where
 from recipes.errors import AskError
@@ -75,12 +75,12 @@ class Retriever:
     ) -> Search:
         """Search without showing. vector: (1, width). without: documents taken as not there."""
         if not query:
-            return Search([], read_signals({}, [], [], []))
+            return Search([], read_signals([], [], []))
         limit = self.settings.candidates + 2 * len(without)
         dense = _except(self._index.dense(vector, limit, condition)[0], without)
         lexical = _except(self._index.lexical(query, limit, condition), without)
         ranked = fuse([dense, lexical])
-        signals = self._signals(query, ranked, dense, lexical)
+        signals = self._signals(query, ranked, dense)
         if self._reranker is not None:
             ranked = self._reranked(self._reranker, query, ranked[: self.settings.candidates])
         return Search(ranked, signals)
@@ -92,14 +92,11 @@ class Retriever:
         scored = [Fused(one.document, one.chunk, score) for one, score in zip(there, scores, strict=True)]
         return sorted(scored, key=lambda one: -one.score)
 
-    def _signals(self, query: str, ranked: Sequence[Fused], dense: Sequence[Hit], lexical: Sequence[Hit]) -> Signals:
-        plain = set(self._index.tokens(" ".join(STOP_WORDS)))
-        words = [word for word in dict.fromkeys(self._index.tokens(query)) if word not in plain]
-        counts = self._index.frequency(words)
-        weights = {word: rarity(len(self._index), count) for word, count in zip(words, counts, strict=True)}
+    def _signals(self, query: str, ranked: Sequence[Fused], dense: Sequence[Hit]) -> Signals:
+        words = self._index.tokens(" ".join(telling_words(query)))
         known = self._index.chunks([one.chunk for one in ranked[:_LOOKED_AT]])
         texts = [searched(one.title, one.text) for one in known.values()]
-        return read_signals(weights, [set(self._index.tokens(text)) for text in texts], dense, lexical)
+        return read_signals(words, [set(self._index.tokens(text)) for text in texts], dense)
 
     def _found(self, query: str, search: Search, limit: int) -> Found:
         confidence = self._threshold.confidence(search.signals) if self._threshold and search.ranked else 0.0

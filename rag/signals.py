@@ -1,64 +1,36 @@
-"""What a search shows of whether it found an answer at all: a few figures, each near 0 where it did not."""
+"""What a search shows of whether it found an answer at all."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from rag.fusion import Hit
-
-_FIRST = 5
-"""Documents at the head of a list that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """cosine: similarity of the nearest piece. margin: how far it stands above the nine documents after it.
+    """cosine: similarity of the nearest piece, 0 where there is none. named: whether one of the best passages has every
+    telling word of the question, and they are two at least or one with a digit: an article's number, say, of which a
+    vector knows little.
 
-    coverage: share of the question's words that the best passages have, a rare word counting for more; of words in no
-    document at all the weight is highest. agreement: share of documents that both lists have among their first five.
+    Shares of words between none and all are no signal: shoppers do not use the catalogue's words (decision 15).
     """
 
     cosine: float
-    margin: float
-    coverage: float
-    agreement: float
-
-    def values(self) -> tuple[float, ...]:
-        """In the order of the fields."""
-        return astuple(self)
+    named: bool = False
 
 
-def read_signals(
-    weights: Mapping[str, float], passages: Sequence[Collection[str]], dense: Sequence[Hit], lexical: Sequence[Hit]
-) -> Signals:
-    """weights: the question's words, each with how rare it is (`rarity`). passages: words of the best passages."""
-    cosines = _documents(dense)
-    nearest, others = (cosines[0], cosines[1:10]) if cosines else (0.0, [])
-    firsts = [{hit.document for hit in hits[: _FIRST * 2]} for hits in (dense, lexical)]
-    shared = len(firsts[0] & firsts[1]) / _FIRST
+def read_signals(words: Sequence[str], passages: Sequence[Collection[str]], dense: Sequence[Hit]) -> Signals:
+    """words: the question's telling words. passages: those of the best passages, as sets."""
+    tells = len(words) > 1 or any(letter.isdigit() for word in words for letter in word)
     return Signals(
-        cosine=nearest,
-        margin=nearest - sum(others) / len(others) if others else 0.0,
-        coverage=max((_coverage(weights, words) for words in passages), default=0.0),
-        agreement=min(1.0, shared),
+        cosine=dense[0].score if dense else 0.0,
+        named=tells and any(all(word in passage for word in words) for passage in passages),
     )
 
 
 def rarity(documents: int, frequency: int) -> float:
     """How much a word tells: BM25's idf, which is highest for a word that no document has."""
     return math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5))
-
-
-def _coverage(weights: Mapping[str, float], words: Collection[str]) -> float:
-    total = sum(weights.values())
-    return sum(weight for word, weight in weights.items() if word in words) / total if total else 0.0
-
-
-def _documents(hits: Sequence[Hit]) -> list[float]:
-    """The best score of each document, in order."""
-    best: dict[str, float] = {}
-    for hit in hits:
-        best.setdefault(hit.document, hit.score)
-    return list(best.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rag.signals import Signals
@@ -12,25 +12,24 @@ from rag.signals import Signals
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A logistic regression on standardised signals, and the least probability at which a question is answered.
+    """A logistic regression on the cosine, and the least probability at which a question is answered.
 
-    mean, scale, weights: one per signal. refused, accepted: on questions that it was not fitted on, the share of the
-    catalogue's own that it refuses, and of those that the catalogue does not answer that it lets through.
+    refused, accepted: on questions that it was not set on, the share of the catalogue's own that it refuses, and of
+    those that the catalogue does not answer that it lets through.
     """
 
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    weights: tuple[float, ...]
+    weight: float
     bias: float
     least: float
     refused: float
     accepted: float
 
     def confidence(self, signals: Signals) -> float:
-        """Probability that the catalogue answers, were half of all questions such ones."""
-        rows = zip(signals.values(), self.mean, self.scale, self.weights, strict=True)
-        logit = self.bias + sum((value - mean) / scale * weight for value, mean, scale, weight in rows)
-        return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
+        """Probability that the catalogue answers, were half of all questions such ones; `least` at least where the
+        question's words are all there.
+        """
+        found = _logistic(self.bias + self.weight * signals.cosine)
+        return max(found, self.least) if signals.named else found
 
     def as_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -39,43 +38,43 @@ class Threshold:
 
 def threshold_from(value: dict[str, Any]) -> Threshold:
     """What `as_json` gave."""
-    fields: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in value.items()}
-    return Threshold(**fields)
+    return Threshold(**value)
 
 
-def fit_threshold(answered: Sequence[Signals], unanswered: Sequence[Signals], refuse: float) -> Threshold:
-    """Fit on every other question of each kind, and measure on the rest. Four of each kind at least.
+def fit_threshold(answered: Sequence[float], unanswered: Sequence[float], refuse: float) -> Threshold:
+    """Fit on the cosines of questions that the catalogue answers, and of some that it does not; two of each at least.
 
-    refuse: share of the answered questions that may be refused; 0 sets the threshold to 0.
+    refuse: share of the answered questions that may be refused; 0 sets the threshold to 0. What is reported comes of a
+    fit on every other question, measured on the rest.
     """
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
-
-    rows = [one.values() for one in [*answered[::2], *unanswered[::2]]]
-    scaler = StandardScaler().fit(rows)
-    labels = [1] * len(answered[::2]) + [0] * len(unanswered[::2])
-    model = LogisticRegression(class_weight="balanced").fit(scaler.transform(rows), labels)
-    free = Threshold(
-        mean=tuple(map(float, scaler.mean_)),
-        scale=tuple(map(float, scaler.scale_)),
-        weights=tuple(map(float, model.coef_[0])),
-        bias=float(model.intercept_[0]),
-        least=0.0,
-        refused=0.0,
-        accepted=1.0,
+    half = _fit(answered[::2], unanswered[::2], refuse)
+    return replace(
+        _fit(answered, unanswered, refuse),
+        refused=_share_below(half, answered[1::2]),
+        accepted=1 - _share_below(half, unanswered[1::2]),
     )
-    least = _quantile([free.confidence(one) for one in answered[::2]], refuse)
-    return Threshold(
-        free.mean, free.scale, free.weights, free.bias, least,
-        refused=_share_below([free.confidence(one) for one in answered[1::2]], least),
-        accepted=1 - _share_below([free.confidence(one) for one in unanswered[1::2]], least),
-    )  # fmt: skip
+
+
+def _fit(answered: Sequence[float], unanswered: Sequence[float], refuse: float) -> Threshold:
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+    labels = [1] * len(answered) + [0] * len(unanswered)
+    # so little is to be fitted that nothing needs to be held back (C), and cosines are not standardised
+    model = LogisticRegression(class_weight="balanced", C=1e3)
+    model.fit([[value] for value in [*answered, *unanswered]], labels)
+    free = Threshold(float(model.coef_[0, 0]), float(model.intercept_[0]), 0.0, 0.0, 1.0)
+    return replace(free, least=free.confidence(Signals(_quantile(answered, refuse))) if refuse else 0.0)
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """The value below which at most `share` of all lie; 0 for none."""
-    return sorted(values)[int(len(values) * share)] if share else 0.0
+    """The value below which at most `share` of all lie."""
+    return sorted(values)[int(len(values) * share)]
 
 
-def _share_below(values: Sequence[float], least: float) -> float:
-    return sum(value < least for value in values) / len(values) if values else 0.0
+def _share_below(threshold: Threshold, cosines: Sequence[float]) -> float:
+    below = sum(threshold.confidence(Signals(value)) < threshold.least for value in cosines)
+    return below / len(cosines) if cosines else 0.0
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-value)) if value > -700 else 0.0

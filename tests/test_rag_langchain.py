@@ -19,7 +19,6 @@ from rag.index import open_index
 from rag.indexing import build_index
 from rag.langchain import TutelageRetriever
 from rag.retriever import Retriever
-from rag.signals import Signals
 from rag.threshold import Threshold
 from recipes.errors import AskError
 from recipes.runs import RunFolder
@@ -33,8 +32,7 @@ def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         without_model(monkeypatch)
         build_index(recipe, RunFolder(folder / "run"))
-    names = len(Signals.__dataclass_fields__)
-    never = Threshold((0.0,) * names, (1.0,) * names, (0.0,) * names, 0.0, 0.9, 0.0, 0.0)
+    never = Threshold(weight=0.0, bias=0.0, least=0.9, refused=0.0, accepted=0.0)
     with open_index(recipe, RunFolder(folder / "run")) as index:
         assert recipe.retrieval is not None
         yield Retriever(index, WordEmbedder(recipe), recipe.retrieval, never)  # type: ignore[arg-type]
@@ -45,7 +43,7 @@ def joined(documents: list[Document]) -> str:
 
 
 def test_a_document_says_what_it_is(retriever: Retriever) -> None:
-    found = TutelageRetriever(retriever=retriever, top_k=2).invoke("Lamp model 7 of 7 watts")
+    found = TutelageRetriever(retriever=retriever, top_k=2).invoke("Lamp model 7 of 7 watts, please, for shipyards")
     assert len(found) == 2
     best = found[0]
     assert best.page_content == "Lamp model 7\nA lamp of 7 watts for desks. Colour green."

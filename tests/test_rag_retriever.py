@@ -12,7 +12,6 @@ from rag.documents import Document
 from rag.index import Index, open_index
 from rag.indexing import build_index
 from rag.retriever import MOST_CHARACTERS, Retriever, open_retriever
-from rag.signals import Signals
 from rag.threshold import Threshold
 from recipes.errors import AskError, RunError
 from recipes.runs import RunFolder
@@ -48,8 +47,7 @@ def retriever(made: tuple[Recipe, RunFolder], index: Index) -> Retriever:
 
 def threshold(least: float) -> Threshold:
     """Confidence is 1/2 whatever is found."""
-    names = len(Signals.__dataclass_fields__)
-    return Threshold((0.0,) * names, (1.0,) * names, (0.0,) * names, 0.0, least, 0.0, 0.0)
+    return Threshold(weight=0.0, bias=0.0, least=least, refused=0.0, accepted=0.0)
 
 
 def test_passages_come_best_first_and_numbered(retriever: Retriever) -> None:
