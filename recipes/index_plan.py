@@ -13,18 +13,21 @@ from recipes.stages import index_inputs
 from recipes.tables import count_table
 
 _EMBEDDING = "embedding changed"
+_LEDGER = "index/catalogue.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """stage: why it must run, if it must. held: documents and pieces of the index as it was last finished, None where
-    it never was. rows: of the catalogue, None where they are not known or need not be counted.
+    """stage: why it must run, if it must. held: documents and pieces of the index that was finished, None where there
+    is none. begun: there is one that was not finished. rows: of the catalogue, None where they are not known or need
+    not be counted.
     """
 
     catalogue: Catalogue
     model: str
     stage: StagePlan
     held: tuple[int, int] | None
+    begun: bool
     rows: int | None
 
     def line(self) -> str:
@@ -37,6 +40,8 @@ class IndexPlan:
         return f"to do: {'; '.join(self.stage.reasons)}; {count}, {self._embedded()}"
 
     def _embedded(self) -> str:
+        if self.held is None and self.begun:
+            return f"of which {self.model} embeds what is not in yet: indexing was stopped on the way"
         if self.held is None:
             return f"all embedded by {self.model}"
         if _EMBEDDING in self.stage.reasons:
@@ -55,7 +60,8 @@ def plan_index(recipe: Recipe, run: RunFolder) -> IndexPlan | None:
     rows = catalogue.limit
     if catalogue.path is not None and stage.reasons:
         rows = count_table(recipe.resolve(catalogue.path), catalogue.limit)
-    return IndexPlan(catalogue, recipe.retrieval.embedding.model, stage, held, rows)
+    begun = held is None and (run.path / _LEDGER).is_file()
+    return IndexPlan(catalogue, recipe.retrieval.embedding.model, stage, held, begun, rows)
 
 
 def answers_line(recipe: Recipe, assistant: Assistant) -> str:

@@ -19,6 +19,7 @@ from recipes.plan import make_plan
 from recipes.runs import RunFolder
 from recipes.stages import index_inputs, rows_inputs
 
+SHIPPED = Path(recipes_main.__file__).parent / "catalogue-assistant.yaml"
 ALONE: dict[str, Any] = {
     "name": "shop",
     "retrieval": {
@@ -124,6 +125,27 @@ def test_a_plan_of_an_assistant_alone(tmp_path: Path) -> None:
         "note": "TUTELAGE_NO_SUCH_KEY is not set: put it into the environment or a .env file",
     }
     assert not run.path.exists()
+
+
+def test_a_plan_of_an_index_that_was_stopped(tmp_path: Path) -> None:
+    path, run = write(tmp_path), RunFolder(tmp_path / "run")
+    (run.path / "index").mkdir(parents=True)
+    (run.path / "index" / "catalogue.sqlite").touch()
+    assert plan(path, run)["index"].endswith(
+        "of which minilm embeds what is not in yet: indexing was stopped on the way"
+    )
+
+
+def test_the_lines_for_a_model_that_writes_are_a_recipe(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8").replace("path: data/", f"path: {SHIPPED.parent}/data/")
+    before, _, rest = text.partition("  model: extractive\n")
+    about, *lines = rest.splitlines()
+    assert about.startswith("  # For a model that writes") and len(lines) == 3
+    assert all(line.startswith("  # ") for line in lines)
+    (tmp_path / "mine.yaml").write_text(before + "\n".join(f"  {line[4:]}" for line in lines), encoding="utf-8")
+    recipe = load_recipe(tmp_path / "mine.yaml")
+    assert recipe.assistant is not None and recipe.assistant.endpoint is not None
+    assert recipe.assistant.endpoint.base_url == "http://localhost:11434/v1"
 
 
 def test_a_plan_knows_what_the_index_holds(tmp_path: Path) -> None:
