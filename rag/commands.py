@@ -146,8 +146,14 @@ def _lines(found: Found) -> list[str]:
         lines += [f"    {passage.link}"] if passage.link else []
     if not lines:
         return ["nothing was found"]
+    return [*lines, _confidence(found)]
+
+
+def _confidence(found: Found) -> str:
+    if found.answerable and not found.confidence:
+        return "no confidence is known: the catalogue is too small to set a threshold on"
     sure = "" if found.answerable else "; too little to answer from (retrieval.refuse)"
-    return [*lines, f"confidence {found.confidence:.2f}{sure}"]
+    return f"confidence {found.confidence:.2f}{sure}"
 
 
 def _json_lines(found: Found) -> list[str]:

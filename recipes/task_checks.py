@@ -32,8 +32,8 @@ _PRODUCT = {"title", "description"}
 def section_mistakes(parts: Parts) -> Found:
     """The sections that are missing: an assistant alone needs none of those that make rows and students."""
     made = [name for name in ROW_SECTIONS if name in parts.present]
-    if "retrieval" in parts.present and not made:
-        return
+    if not made and not parts.present.isdisjoint(("retrieval", "assistant")):
+        return  # what an assistant alone lacks is told where its own sections are looked at
     why = f": {', '.join(made)} cannot stand without it, and an assistant alone has none of these sections"
     for name in ("task", "source", "students"):
         if name not in parts.present:

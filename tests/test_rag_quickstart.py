@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rag_runs import WordEmbedder, product, shop, without_model
 
 from rag.__main__ import main
 from recipes.errors import RunError
@@ -76,6 +77,18 @@ def test_a_recipe_without_an_assistant_quotes_passages(
     captured = capsys.readouterr()
     assert "Knots for People Who Hate Knots" in captured.out
     assert "no section assistant: answers are sentences of the passages" in captured.err
+
+
+def test_a_catalogue_of_three_things_has_no_confidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_model(monkeypatch)
+    monkeypatch.setattr("rag.embedder.open_embedder", WordEmbedder)
+    shop(tmp_path, [product(number) for number in range(3)])
+    assert main(["search", str(tmp_path / "shop.yaml"), "--run", str(tmp_path / "run"), "lamp"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "no confidence is known: the catalogue is too small to set a threshold on\n"
+    )
 
 
 @pytest.fixture

@@ -60,6 +60,12 @@ def test_without_a_catalogue_all_is_missing_as_ever(tmp_path: Path) -> None:
     assert lines == ["task: is missing", "source: is missing", "students: is missing"]
 
 
+def test_an_assistant_without_a_catalogue_lacks_that_alone(tmp_path: Path) -> None:
+    assert mistakes(write(tmp_path, retrieval=None)) == [
+        "assistant: an assistant answers from a catalogue: the recipe needs a section retrieval"
+    ]
+
+
 def test_what_is_there_of_rows_needs_the_rest(tmp_path: Path) -> None:
     def lacking(**sections: Any) -> dict[str, str]:
         lines = mistakes(write(tmp_path, **sections))
