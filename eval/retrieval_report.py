@@ -12,7 +12,8 @@ from eval.searching import Way
 class KindScores(Part):
     """One way of searching on the questions of one kind, or of all (kind is empty).
 
-    figures: measure (recall@10, mrr@10, ndcg@10 ...) -> figure.
+    questions: those with an answer, or all of a kind that has none. figures: measure (recall@10, mrr@10, ndcg@10 ...)
+    -> figure; of the recipe's own way also `refused`, alone for a kind without answers.
     """
 
     way: Way

@@ -26,22 +26,27 @@ def measures(top_k: int) -> dict[str, tuple[Measure, int]]:
 
 def score_searches(searches: Sequence[Searched], top_k: int, how: Evaluation) -> tuple[KindScores, ...]:
     """Every way on all answerable questions, then kind by kind where there are several."""
-    answerable = [one for one in searches if one.useful]
-    kinds = list(dict.fromkeys(one.kind for one in answerable))
-    groups = {"": answerable}
+    groups: dict[str, list[Searched]] = {"": [one for one in searches if one.useful]}
+    kinds = list(dict.fromkeys(one.kind for one in searches))
     if len(kinds) > 1:
-        groups |= {kind or "(no kind)": [one for one in answerable if one.kind == kind] for kind in kinds}
-    return tuple(
-        KindScores(
-            way=way,
-            kind=kind,
-            questions=len(group),
-            figures={name: ratio_figure(one, how) for name, one in tallies(group, way, top_k).items()},
-        )
-        for kind, group in groups.items()
-        if group
-        for way in WAYS
-    )
+        groups |= {kind or "(no kind)": [one for one in searches if one.kind == kind] for kind in kinds}
+    return tuple(one for kind, group in groups.items() if group for one in _of_kind(kind, group, top_k, how))
+
+
+def _of_kind(kind: str, group: Sequence[Searched], top_k: int, how: Evaluation) -> list[KindScores]:
+    """Every way on the answerable questions of a group, and what is refused of them; of a group that has none, what is
+    refused of all.
+    """
+    useful = [one for one in group if one.useful]
+    refused = {"refused": share([not one.answerable for one in useful or group], how)}
+    if not useful:
+        return [KindScores(way="hybrid", kind=kind, questions=len(group), figures=refused)]
+    found = []
+    for way in WAYS:
+        figures = {name: ratio_figure(one, how) for name, one in tallies(useful, way, top_k).items()}
+        figures |= refused if way == "hybrid" else {}
+        found.append(KindScores(way=way, kind=kind, questions=len(useful), figures=figures))
+    return found
 
 
 def pair_ways(searches: Sequence[Searched], top_k: int, how: Evaluation) -> tuple[WayPair, ...]:

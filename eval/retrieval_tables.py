@@ -61,11 +61,16 @@ def kind_grid(report: RetrievalReport) -> Grid | None:
     heads = [("Questions", ""), *((f"{measure_head(name)}, {way}", ROLES[way]) for name in BY_KIND for way in WAYS)]
     lines = []
     for kind in kinds:
-        scores = [report.of(way, kind) for way in WAYS]
-        known = [one for one in scores if one is not None]
-        cells = [Cell(figure_text(name, one.figures[name].value)) for name in BY_KIND for one in known]
-        lines.append(Line(kind, "", (Cell(f"{known[0].questions:,}"), *cells)))
-    return Grid("kind of question", tuple(heads), tuple(lines))
+        scores = {way: report.of(way, kind) for way in WAYS}
+        ours = scores["hybrid"]
+        assert ours is not None, "the recipe's own way is scored on every kind"
+        cells = [Cell(figure_text(name, _value(scores[way], name))) for name in BY_KIND for way in WAYS]
+        lines.append(Line(kind, "", (Cell(f"{ours.questions:,}"), *cells, Cell(percent(_value(ours, "refused"))))))
+    return Grid("kind of question", (*heads, ("Refused", "")), tuple(lines))
+
+
+def _value(scores: KindScores | None, name: str) -> float | None:
+    return None if scores is None or name not in scores.figures else scores.figures[name].value
 
 
 def answer_grid(report: RetrievalReport) -> Grid | None:

@@ -21,7 +21,11 @@ FEW = 100
 
 def search_verdicts(scores: Sequence[KindScores], pairs: Sequence[WayPair], confidence: float) -> list[Verdict]:
     """The search as the recipe has it beside each of its halves, by nDCG@10."""
-    whole = {one.way: one.figures for one in scores if not one.kind}
+    whole = {
+        one.way: {name: one.figures[name] for name in one.figures if name != "refused"}
+        for one in scores
+        if not one.kind
+    }
     found = []
     for pair in pairs:
         if pair.measure != DECIDES:
@@ -48,19 +52,21 @@ def search_verdicts(scores: Sequence[KindScores], pairs: Sequence[WayPair], conf
 
 def abstention_verdict(found: Abstention, refuses: bool) -> Verdict | None:
     """What is refused; None where there is no threshold."""
-    if not refuses or found.refused.value is None:
+    said = {
+        "refuses {} of the questions that the catalogue answers": found.refused,
+        "lets {} of those through that it does not answer": found.let_through,
+    }
+    known = {text: figure for text, figure in said.items() if figure.value is not None}
+    if not refuses or not known:
         return None
-    others = found.let_through
-    through = "" if others.value is None else f" and lets {percent(others.value)} of the others through"
     more = ""
     if found.withheld.value is not None:
         more = (
             f"Of questions whose own documents were taken out of the results it lets {percent(found.withheld.value)} "
             f"through ({span(found.withheld)})."
         )
-    claim = f"It refuses {percent(found.refused.value)} of the questions that the catalogue answers{through}"
-    ends = [span(one) for one in (found.refused, others) if one.value is not None]
-    return Verdict(claim=claim, figures=" and ".join(ends), more=more)
+    claim = " and ".join(text.format(percent(figure.value)) for text, figure in known.items())
+    return Verdict(claim=f"It {claim}", figures=" and ".join(map(span, known.values())), more=more)
 
 
 def answer_verdicts(answers: Sequence[AnswerScores]) -> list[Verdict]:
@@ -86,7 +92,7 @@ def search_warnings(
 ) -> list[str]:
     """What a reader should know before he believes the figures."""
     found = []
-    questions = next((one.questions for one in scores if not one.kind), 0)
+    questions = next((one.questions for one in scores if not one.kind and DECIDES in one.figures), 0)
     if not questions:
         found.append("No question has a document that answers it: retrieval cannot be scored.")
     elif questions < FEW:
@@ -119,8 +125,10 @@ def _worse_kinds(scores: Sequence[KindScores]) -> list[str]:
     dense = {one.kind: one.figures["recall@10"].value or 0.0 for one in scores if one.way == "dense"}
     found = []
     for one in scores:
+        if one.way != "hybrid" or one.kind not in dense:
+            continue
         ours, theirs = one.figures["recall@10"].value or 0.0, dense[one.kind]
-        if one.way == "hybrid" and one.kind and theirs - ours > WORSE:
+        if one.kind and theirs - ours > WORSE:
             found.append(
                 f"Questions of the kind {one.kind} are served worse than by vectors alone: recall@10 {percent(ours)} "
                 f"and {percent(theirs)} of {one.questions:,}."

@@ -81,6 +81,7 @@ def test_the_reports_hold_the_figures(run: RunFolder, tmp_path: Path) -> None:
         assert "vectors alone" in text
         assert "words alone (BM25)" in text
         assert "the questions that the catalogue answers" in text
+        assert "off topic" in text
     assert "<script" not in page
     assert read_retrieval(run) == report
 
@@ -164,6 +165,14 @@ def test_documents_that_are_not_in_the_catalogue_are_counted(run: RunFolder, tmp
     assert any(said in warning for warning in report.warnings)
     with pytest.raises(RunError, match="none of its documents is in the catalogue: its ids are to be those of"):
         scored(own(tmp_path, {"query": "Lamp model 9", "relevant": ["lost"]}), run)
+
+
+def test_questions_without_an_answer_alone_are_scored_by_what_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    report = scored(own(tmp_path, *({"query": f"a pony {n}", "relevant": []} for n in range(5))), run)
+    assert (report.answerable, report.unanswerable, report.of("hybrid"), report.pairs) == (0, 5, None, ())
+    assert report.abstention.let_through.value is not None
+    assert "of those through that it does not answer" in (run.path / "retrieval.html").read_text(encoding="utf-8")
+    assert any("retrieval cannot be scored" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,12 @@ HOW = Evaluation(resamples=200)
 def test_every_way_is_scored_on_the_questions_that_have_an_answer() -> None:
     searches = [*[searched()] * 3, searched(kind="need", hybrid=("b", "a")), searched(relevant={}, kind="off topic")]
     scores = {(one.way, one.kind): one for one in score_searches(searches, 4, HOW)}
-    assert {kind for _, kind in scores} == {"", "title", "need"}, "off topic has no ranking to score"
+    assert {kind for way, kind in scores if way == "dense"} == {"", "title", "need"}, "off topic has no ranking"
+    assert scores["hybrid", "off topic"].figures.keys() == {"refused"}
     whole = scores["hybrid", ""]
     assert whole.questions == 4
-    assert list(whole.figures) == ["recall@1", "recall@4", "recall@10", "mrr@10", "ndcg@10"]
+    assert list(whole.figures) == ["recall@1", "recall@4", "recall@10", "mrr@10", "ndcg@10", "refused"]
+    assert whole.figures["refused"].value == 0.0
     assert whole.figures["recall@1"].value == pytest.approx(0.75)
     assert whole.figures["mrr@10"].value == pytest.approx((3 + 0.5) / 4)
     assert whole.figures["recall@10"].value == whole.figures["recall@10"].low == 1.0
