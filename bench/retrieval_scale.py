@@ -115,6 +115,7 @@ def search(scratch: Path, size: int) -> dict[str, Any]:
 
     from rag.fusion import fuse
     from rag.index import open_index
+    from rag.signals import rarity
     from rag.where import read_where
 
     queries = np.load(scratch / "queries.npy")
@@ -131,7 +132,8 @@ def search(scratch: Path, size: int) -> dict[str, Any]:
             for place, query in enumerate(words):
                 start = time.perf_counter()
                 (dense,) = index.dense(queries[place : place + 1], 50, condition)
-                ranked = fuse([dense, index.lexical(query, 50, condition)])
+                most = sum(rarity(len(index), count) for count in index.frequency(index.tokens(query)))
+                ranked = fuse(dense, index.lexical(query, 50, condition), most)
                 index.chunks([one.chunk for one in ranked[:4]])
                 times.append((time.perf_counter() - start) * 1e3)
             return times

@@ -1,12 +1,16 @@
-"""Two ranked lists -> one: reciprocal rank fusion (Cormack, Clarke, Buettcher: SIGIR 2009)."""
+"""Two lists of hits -> one: a sum of scores, each on a scale of its own that does not depend on the other hits.
+
+The convex combination with a theoretical maximum of Bruch, Gai and Ingber (ACM TOIS 42, 2023), not reciprocal ranks:
+a list of ranks looks the same whether or not it found anything (decision 16).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-K = 60
-"""The constant of the paper: how little the first ranks count above those after them."""
+MEANING = 0.6
+"""Weight of the cosine; the rest is that of the words. From 0.5 to 0.7 makes a hundredth of a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +24,9 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A document that was found. chunk: its piece that stands highest in a list, the first list's where they are even.
+    """A document that was found. chunk: its piece that stands highest in a list, the dense list's where they are even.
 
-    score: the sum over the lists of 1 / (60 + rank), ranks counted in documents from 1 on.
+    score: MEANING * cosine + (1 - MEANING) * BM25 / the most that it could be.
     """
 
     document: str
@@ -30,22 +34,36 @@ class Fused:
     score: float
 
 
-def fuse(lists: Sequence[Sequence[Hit]]) -> list[Fused]:
-    """The documents of all lists, best first; of a tie the one that stood higher in the first list that has either."""
-    scores: dict[str, float] = {}
-    best: dict[str, tuple[int, str]] = {}
-    for hits in lists:
-        for rank, hit in enumerate(_documents(hits), 1):
-            scores[hit.document] = scores.get(hit.document, 0.0) + 1 / (K + rank)
-            if hit.document not in best or rank < best[hit.document][0]:
-                best[hit.document] = (rank, hit.chunk)
-    ranked = sorted(scores, key=lambda document: -scores[document])
-    return [Fused(document, best[document][1], scores[document]) for document in ranked]
+def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], most: float) -> list[Fused]:
+    """The documents of both lists, best first; of a tie the one that stands higher in the dense list.
+
+    most: the sum of the rarities of the question's words, which is what BM25 gives a text that is full of them. A
+    document that is not in the dense list is taken to be as near as the last one that is.
+    """
+    near, worded = _documents(dense), _documents(lexical)
+    least = min((hit.score for hit in near.values()), default=0.0)
+    scores = {
+        name: MEANING * (near[name].score if name in near else least)
+        + (1 - MEANING) * (worded[name].score / most if name in worded else 0.0)
+        for name in {**near, **worded}
+    }
+    chunks = _chunks(near, worded)
+    return [Fused(name, chunks[name], scores[name]) for name in sorted(scores, key=lambda name: -scores[name])]
 
 
-def _documents(hits: Sequence[Hit]) -> list[Hit]:
+def _documents(hits: Iterable[Hit]) -> dict[str, Hit]:
     """The best hit of each document, in order."""
     first: dict[str, Hit] = {}
     for hit in hits:
         first.setdefault(hit.document, hit)
-    return list(first.values())
+    return first
+
+
+def _chunks(*lists: dict[str, Hit]) -> dict[str, str]:
+    """Of each document the piece that stands highest."""
+    best: dict[str, tuple[int, str]] = {}
+    for hits in lists:
+        for rank, hit in enumerate(hits.values()):
+            if hit.document not in best or rank < best[hit.document][0]:
+                best[hit.document] = (rank, hit.chunk)
+    return {name: chunk for name, (_, chunk) in best.items()}

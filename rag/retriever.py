@@ -1,4 +1,4 @@
-"""A question -> passages, and whether they answer it: both searches, their ranks joined, re-ranked by option."""
+"""A question -> passages, and whether they answer it: both searches, their scores joined, re-ranked by option."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag.fusion import Fused, Hit, fuse
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
 from rag.sentences import telling_words
-from rag.signals import Signals, read_signals
+from rag.signals import Signals, rarity, read_signals
 from rag.threshold import Threshold
 from rag.where import Condition, Where, read_where
 from recipes.errors import AskError
@@ -79,7 +79,7 @@ class Retriever:
         limit = self.settings.candidates + 2 * len(without)
         dense = _except(self._index.dense(vector, limit, condition)[0], without)
         lexical = _except(self._index.lexical(query, limit, condition), without)
-        ranked = fuse([dense, lexical])
+        ranked = fuse(dense, lexical, self._most(query))
         signals = self._signals(query, ranked, dense)
         if self._reranker is not None:
             ranked = self._reranked(self._reranker, query, ranked[: self.settings.candidates])
@@ -91,6 +91,11 @@ class Retriever:
         scores = reranker.scores(query, [searched(known[one.chunk].title, known[one.chunk].text) for one in there])
         scored = [Fused(one.document, one.chunk, score) for one, score in zip(there, scores, strict=True)]
         return sorted(scored, key=lambda one: -one.score)
+
+    def _most(self, query: str) -> float:
+        """What BM25 gives a piece that is full of the question's words."""
+        counts = self._index.frequency(self._index.tokens(query))
+        return sum(rarity(len(self._index), count) for count in counts)
 
     def _signals(self, query: str, ranked: Sequence[Fused], dense: Sequence[Hit]) -> Signals:
         words = self._index.tokens(" ".join(telling_words(query)))
