@@ -1,7 +1,7 @@
 """Two lists of hits -> one: a sum of scores, each on a scale of its own that does not depend on the other hits.
 
 The convex combination with a theoretical maximum of Bruch, Gai and Ingber (ACM TOIS 42, 2023), not reciprocal ranks:
-a list of ranks looks the same whether or not it found anything (decision 16).
+a list of ranks looks the same whether or not it found anything (decision 17).
 """
 
 from __future__ import annotations
