@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # pydantic is not needed to print a --help
     from recipes.runs import RunFolder
     from recipes.schema import Recipe
 
+_OWN = frozenset({"recipes", "synth", "finetune", "rag", "eval"})
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -110,8 +112,8 @@ def run_main(main: Callable[[list[str] | None], int | None]) -> NoReturn:
         code = 141
     except OSError as error:
         code = _end(_system_sentence(error), 1)
-    except Exception:
-        code = _end(traceback.format_exc() + "this is our fault, not yours: please report it", 70)
+    except Exception as error:
+        code = _end(*_unexpected(error))
     sys.exit(code)
 
 
@@ -123,6 +125,14 @@ def _end(sentence: str, code: int) -> int:
         warn(redact(traceback.format_exc()))
     warn(redact(sentence))
     return code
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    """What is said of an error that nobody foresaw, and its code."""
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing and missing not in _OWN:
+        return f"the Python package {missing} is not installed here: `pip install -e .` installs all that is needed", 1
+    return traceback.format_exc() + "this is our fault, not yours: please report it", 70
 
 
 def _system_sentence(error: OSError) -> str:

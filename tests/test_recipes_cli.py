@@ -110,6 +110,8 @@ ENDS = [
      "rows/train.jsonl: the disk is full: make room and run the same command again; nothing written so far is lost\n"),
     (PermissionError(errno.EACCES, "Permission denied", "x"), 1, "x: Permission denied\n"),
     (OSError("could not connect"), 1, "could not connect\n"),
+    (ModuleNotFoundError("No module named 'pydantic.x'", name="pydantic.x"), 1,
+     "the Python package pydantic is not installed here: `pip install -e .` installs all that is needed\n"),
 ]  # fmt: skip
 
 
@@ -130,6 +132,7 @@ def test_our_own_bug_shows_its_traceback_without_keys(capsys, monkeypatch):
     assert ended(raising(ValueError("bad canary-key-12345"))) == 70
     said = capsys.readouterr().err
     assert "Traceback" in said and "ValueError: bad [key]" in said and "our fault" in said
+    assert ended(raising(ModuleNotFoundError("No module named 'synth.gone'", name="synth.gone"))) == 70
 
 
 def test_a_traceback_on_request_only(capsys, monkeypatch):
