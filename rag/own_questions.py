@@ -68,13 +68,27 @@ def misspelt(document: Document, rare: Callable[[str], float], dice: random.Rand
     """The title with a slip of the finger in its longest word."""
     words = _WORD.findall(document.title)
     place = max(range(len(words)), key=lambda one: len(words[one]), default=0)
-    word = words[place] if words else ""
-    slips = [at for at in range(1, len(word) - 1) if word[at] != word[at + 1]]
-    if len(word) < 5 or not slips:
+    slipped = _slip(words[place], dice) if words else ""
+    if not slipped:
         return ""
-    at = dice.choice(slips)
-    words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    words[place] = slipped
     return " ".join(words)
+
+
+def in_haste(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """Four words of the title at most, in lower case, with a slip in each that is long enough."""
+    words = [word.lower() for word in _WORD.findall(document.title) if word.lower() not in STOP_WORDS]
+    kept = sorted(dice.sample(range(len(words)), min(4, len(words))))
+    return " ".join(_slip(words[place], dice) or words[place] for place in kept)
+
+
+def _slip(word: str, dice: random.Random) -> str:
+    """The word with two letters in its middle exchanged; empty where it is too short."""
+    places = [at for at in range(1, len(word) - 1) if word[at] != word[at + 1]]
+    if len(word) < 5 or not places:
+        return ""
+    at = dice.choice(places)
+    return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
 
 KINDS: Mapping[str, Kind] = {
