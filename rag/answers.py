@@ -44,7 +44,8 @@ class Done:
 
     citations: numbers of Sources that it cites. invented: citations taken out; stripped: links, images and markup taken
     out. abstained: it says that the catalogue has no answer. response: all of it. prompt: what the model was shown, or
-    would have been. ungrounded: sentences with a figure, name or quotation that no passage has.
+    would have been. ungrounded: sentences with a figure, name or quotation that no passage has. quoted: a model was
+    asked and wrote no answer, so that sentences of the passages stand for it.
     """
 
     ending: Ending
@@ -55,6 +56,7 @@ class Done:
     response: str
     prompt: tuple[Turn, ...] = ()
     ungrounded: tuple[str, ...] = ()
+    quoted: bool = False
 
 
 def unsupported(response: str, passages: Sequence[Passage], question: str) -> tuple[str, ...]:

@@ -173,6 +173,7 @@ class Assistant:
             response=response,
             prompt=asked.prompt.messages,
             ungrounded=unsupported(response, passages, asked.sources.question) if passages else (),
+            quoted=bool(quoted.response),
         )
 
     def _count(self, messages: Sequence[Turn]) -> int:

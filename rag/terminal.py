@@ -79,8 +79,9 @@ class _Talk:
         self._turns, self._passages = [], ()
 
     def cited(self, done: Done) -> list[str]:
-        """A line for each passage that was cited."""
-        return [_headline(passage) for passage in self._passages if passage.number in done.citations]
+        """A line for each passage that was cited; before them, where no model wrote this although one was asked."""
+        said = ["(the model gave no answer: these are sentences of the passages)"] if done.quoted else []
+        return said + [_headline(passage) for passage in self._passages if passage.number in done.citations]
 
     def command(self, line: str) -> list[str]:
         """Do what a line with a / says; the lines to show. Raises AskError for no command, EOFError for /exit."""

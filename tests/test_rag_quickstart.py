@@ -10,14 +10,24 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from rag_runs import WordEmbedder, product, shop, without_model
+from test_rag_assistant import Shelf, Voice
 
 from rag.__main__ import main
+from rag.assistant import Assistant
+from rag.speakers import Piece
+from rag.terminal import chat
+from recipes.assistant import Assistant as Settings
 from recipes.errors import RunError
+from recipes.load import load_recipe
+from recipes.runs import RunFolder
+from recipes.schema import Recipe
+from recipes.students import Answering
 
 ROOT = Path(__file__).parent.parent
 QUICKSTART = str(ROOT / "recipes" / "quickstart-products.yaml")
@@ -89,6 +99,30 @@ def test_a_catalogue_of_three_things_has_no_confidence(
     assert capsys.readouterr().out.endswith(
         "no confidence is known: the catalogue is too small to set a threshold on\n"
     )
+
+
+@pytest.mark.parametrize(("said", "told"), [("hm", True), (Piece("hm", thought=True), True), ("[1] Steel.", False)])
+def test_an_answer_that_no_model_wrote_is_told_apart(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str | Piece,
+    told: bool,
+) -> None:
+    """A student as small as the quickstart's thinks until it may write no more: passages are quoted in its place."""
+    script = ["<think>", said] if told else [said]
+    assistant = Assistant(Settings(), Answering(), Shelf(), Voice(*script))  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def opened(recipe: Recipe, run: RunFolder) -> AsyncIterator[Assistant]:
+        yield assistant
+
+    monkeypatch.setattr("rag.terminal.open_assistant", opened)
+    typed(monkeypatch, "Is the kettle of steel?")
+    assert chat(load_recipe(ALONE), RunFolder(tmp_path), thinking=False) == 0
+    captured = capsys.readouterr()
+    assert "teel" in captured.out
+    assert ("the model gave no answer: these are sentences of the passages" in captured.err) is told
 
 
 @pytest.fixture
