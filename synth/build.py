@@ -147,7 +147,7 @@ def _drop_partials(run: RunFolder) -> None:
 def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funnel, inputs: dict[str, str]) -> Manifest:
     facts = funnel.facts()
     card = run.rows / "README.md"
-    write_atomic(card, dataset_card(recipe, prompt, facts).encode())
+    write_atomic(card, dataset_card(recipe, prompt, facts, run.rows).encode())
     for line in summary(facts):
         say(line)
     if funnel.without_logprobs:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from recipes.prompts import Prompt
 from recipes.rows import SPLITS
+from recipes.runs import digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
 from synth.funnel import turns_told
 
@@ -36,9 +38,12 @@ _COLUMNS = {
 """What stands in the columns of a generative task."""
 
 
-def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> str:
-    """The card as Markdown with a YAML head. `facts` are those of the rows' manifest; no prompt: no teacher."""
-    splits = [split for split in SPLITS if facts["rows"][split]]
+def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any], folder: Path) -> str:
+    """The card as Markdown with a YAML head. `facts` are those of the rows' manifest; no prompt: no teacher.
+
+    folder: where the rows lie, written whole.
+    """
+    splits = {split: f"{split}.jsonl" for split in SPLITS if facts["rows"][split]}
     head = {
         "pretty_name": recipe.name,
         "task_categories": ["text-classification" if recipe.task == "classify" else "text-generation"],
@@ -46,13 +51,21 @@ def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"{split}.jsonl"} for split in splits],
+                "description": _description(recipe, [folder / file for file in splits.values()]),
+                "data_files": [{"split": split, "path": file} for split, file in splits.items()],
             }
         ],
     }
     parts = [_about(recipe), _made(recipe, prompt), _counts(recipe, facts)]
     parts += [_columns(recipe), _licence(recipe, prompt)]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n" + "\n".join(parts)
+
+
+def _description(recipe: Recipe, files: list[Path]) -> str:
+    """`datasets` caches a local folder by its last name and this head alone, and every run's folder is `rows`: without
+    the digest it would hand out the rows of another run, or of an earlier state of this one.
+    """
+    return f"{recipe.name}, sha256 {digest([file_digest(file) for file in files])}"
 
 
 def _about(recipe: Recipe) -> str:
