@@ -83,7 +83,7 @@ def answer_grid(report: RetrievalReport) -> Grid | None:
         if any(name in one.figures for one in report.answers)
     ]
     plain = {
-        "The model wrote nothing of use": [f"{one.silent:,}" for one in report.answers],
+        "The model wrote nothing of use": [f"{one.silent:,}" if one.prompt_tokens else NONE for one in report.answers],
         "Invented citations taken out": [f"{one.invented:,}" for one in report.answers],
         "Links and markup taken out": [f"{one.stripped:,}" for one in report.answers],
         "Seconds to answer, median": [decimal(one.seconds_median, 2) for one in report.answers],

@@ -20,7 +20,11 @@ ROWS_VERSION = 3
 TRAINING_VERSION = 2
 REPORT_VERSION = 3
 INDEX_VERSION = 1
+"""Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
+THRESHOLD_VERSION = 2
+"""Raised when the threshold is set otherwise, which embeds nothing anew."""
 RETRIEVAL_VERSION = 1
+"""Raised when searching or scoring changes what comes of the same index."""
 
 _SERVING = {
     "name", "rewrite", "history_turns", "host", "port", "key_env", "hosts", "concurrency", "queue", "max_body_bytes",
@@ -115,6 +119,7 @@ def index_inputs(recipe: Recipe) -> dict[str, str]:
         "embedding": digest([retrieval.embedding.model_dump(exclude={"backend"}), embedding_identity(recipe)]),
         "chunks and server": digest(retrieval.model_dump(exclude=searched)),
         "tutelage's index code": digest(INDEX_VERSION),
+        "tutelage's threshold code": digest(THRESHOLD_VERSION),
     }
     if retrieval.catalogue.path is not None:
         inputs["catalogue file"] = file_digest(recipe.resolve(retrieval.catalogue.path))
