@@ -76,8 +76,8 @@ def _known(recipe: Recipe, index: Index, queries: Sequence[Query]) -> QuerySet:
     if missing:
         lost = len(queries) - len(kept)
         notes.append(
-            f"{len(missing):,} documents of {path.name} are not in the catalogue ({missing[0]} is one) and count "
-            f"nowhere; {lost:,} questions that have no other are left out."
+            f"{path.name} names documents that are not in the catalogue: {len(missing):,}, such as {missing[0]}. They "
+            f"count nowhere. Questions left out for having no other: {lost:,}."
         )
     return QuerySet(tuple(kept), path, tuple(notes))
 

@@ -96,7 +96,7 @@ def search_warnings(
     if not questions:
         found.append("No question has a document that answers it: retrieval cannot be scored.")
     elif questions < FEW:
-        found.append(f"{questions:,} questions are few: the intervals are wide.")
+        found.append(f"Only {questions:,} with an answer: the intervals are wide.")
     if settings.candidates < DEPTH:
         found.append(f"retrieval.candidates is {settings.candidates}: figures at 10 are those at that many.")
     if not refuses:
@@ -117,7 +117,9 @@ def answer_warnings(answers: Sequence[AnswerScores], stopped: str) -> list[str]:
             )
         if one.failed:
             first = next(iter(one.failed))
-            found.append(f"{sum(one.failed.values()):,} questions got no answer {one.name}: {first}.")
+            found.append(
+                f"No answer {one.name} to {sum(one.failed.values()):,} of {one.questions:,} questions: {first}."
+            )
     return found
 
 

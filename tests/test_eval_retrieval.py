@@ -150,7 +150,7 @@ def test_a_users_questions_with_grades_numbers_and_kinds(run: RunFolder, tmp_pat
     ]
     report = scored(recipe, run)
     assert (report.answerable, report.unanswerable) == (1, 1)
-    assert any("1 questions are few" in warning for warning in report.warnings)
+    assert any("Only 1 with an answer" in warning for warning in report.warnings)
 
 
 def test_documents_that_are_not_in_the_catalogue_are_counted(run: RunFolder, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_documents_that_are_not_in_the_catalogue_are_counted(run: RunFolder, tmp
     ]
     report = scored(own(tmp_path, *lines), run)
     assert (report.answerable, report.unanswerable) == (1, 1)
-    said = "2 documents of mine.jsonl are not in the catalogue (gone is one) and count nowhere; 1 questions"
+    said = "names documents that are not in the catalogue: 2, such as gone. They count nowhere. Questions left out for"
     assert any(said in warning for warning in report.warnings)
     with pytest.raises(RunError, match="none of its documents is in the catalogue: its ids are to be those of"):
         scored(own(tmp_path, {"query": "Lamp model 9", "relevant": ["lost"]}), run)
