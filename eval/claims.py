@@ -37,6 +37,13 @@ def at_odds(pair: Tested, confidence: float, test: str) -> str:
     return f"The interval, a bootstrap's, leaves out 0; {test}, which decides, does not."
 
 
+def could_be_found(size: str | None, rows: str) -> str:
+    """How large a difference would have been found; None: not the largest. rows: their number and noun."""
+    if size is None:
+        return f"With {rows} no difference could have been found 4 times in 5."
+    return f"A true difference of {size} would have been found 4 times in 5."
+
+
 def with_all_seeds(change: str, ends: str) -> str:
     """What averaging the seeds makes of a difference that was tested on one."""
     return f"With all seeds averaged the difference is {change} ({ends})."

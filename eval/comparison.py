@@ -94,8 +94,9 @@ class Pair(Part):
 
     difference: accuracy of `first` less that of `second`. p: exact McNemar; p_holm: corrected within `family`
     (question: a student and the teacher; students: a student and another or a baseline; other: no student).
-    detectable: the smallest difference such a test, corrected, would have found 4 times in 5. all_seeds: the difference
-    with each student's seeds averaged, where one has several; the test itself is on the seed that validation chose.
+    detectable: the smallest difference such a test, corrected, would have found 4 times in 5; null: none, the rows are
+    too few. all_seeds: the difference with each student's seeds averaged, where one has several; the test itself is on
+    the seed that validation chose.
     """
 
     first: str
@@ -107,7 +108,7 @@ class Pair(Part):
     only_second: int
     p: float
     p_holm: float
-    detectable: float
+    detectable: float | None
     all_seeds: Figure | None = None
 
 

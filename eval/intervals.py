@@ -6,7 +6,6 @@ A bootstrap draws rows with replacement. All figures here depend on the rows onl
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -88,18 +87,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
         corrected[place] = highest
     return corrected
-
-
-def detectable(rows: int, apart: int, confidence: float, power: float = 0.8) -> float:
-    """The smallest true difference in accuracy a paired test on so many rows would find, `power` of the time.
-
-    apart: rows that only one of the two got right, as seen; at least one is assumed. Normal approximation
-    (Connor, Biometrics 1987, first-order term).
-    """
-    from scipy.stats import norm
-
-    spread = math.sqrt(max(apart, 1)) / rows
-    return float(min(1.0, (norm.ppf(0.5 + confidence / 2) + norm.ppf(power)) * spread))
 
 
 def draws(counts: Codes, resamples: int, seed: int, width: int) -> Iterator[Codes]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from eval import numbers
 from eval.comparison import Comparison, Funnel, ModelScores, Pair
 from eval.table import grid
+from recipes.counts import counted
 
 
 def markdown(comparison: Comparison) -> str:
@@ -15,7 +16,7 @@ def markdown(comparison: Comparison) -> str:
     parts += [verdict.text() for verdict in comparison.verdicts]
     parts += [f"> {warning}" for warning in comparison.warnings]
     head, *scores = grid(comparison).texts()
-    parts += [f"## Scores on {comparison.rows:,} rows", markdown_table(head, scores)]
+    parts += [f"## Scores on {counted(comparison.rows, 'row')}", markdown_table(head, scores)]
     if comparison.pairs:
         parts += ["## Pairs", _pairs(comparison.pairs)]
     if comparison.gold_rows:

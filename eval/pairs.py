@@ -15,8 +15,9 @@ from typing import get_args
 import numpy as np
 
 from eval.comparison import Family, Figure, Pair
-from eval.intervals import bootstrap_mean, detectable, holm, mcnemar
+from eval.intervals import bootstrap_mean, holm, mcnemar
 from eval.metrics import Floats
+from eval.power import detectable_share
 from eval.scored import ScoredRows
 from eval.scores import Compared, share_right
 from recipes.schema import Evaluation
@@ -47,7 +48,7 @@ def _pair(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation
         only_second=test.only_second,
         p=test.p,
         p_holm=test.p,
-        detectable=1.0,
+        detectable=None,
         all_seeds=_over_seeds(first, second, scored, how),
     )
 
@@ -84,6 +85,5 @@ def _correct(pairs: Sequence[Pair], how: Evaluation) -> tuple[Pair, ...]:
     )
 
 
-def _detectable(pair: Pair, family: int, how: Evaluation) -> float:
-    """With the family's error shared out evenly, which is what Holm's correction asks of the first to be found."""
-    return detectable(pair.rows, pair.only_first + pair.only_second, 1 - (1 - how.confidence) / family)
+def _detectable(pair: Pair, family: int, how: Evaluation) -> float | None:
+    return detectable_share(pair.rows, pair.only_first + pair.only_second, (1 - how.confidence) / family)

@@ -6,7 +6,6 @@ A mean is a ratio too (of a sum to a count), and so are bits per character (of b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,29 +93,6 @@ def permutation_test(differences: Floats, seed: int) -> float:
         signs = 2.0 * rng.integers(0, 2, size=(min(batch, SHUFFLES - start), len(apart)), dtype=np.int8) - 1.0
         beyond += int((np.abs(signs @ apart) >= seen).sum())
     return (1 + beyond) / (1 + SHUFFLES)
-
-
-def detectable_mean(differences: Floats, confidence: float, power: float = 0.8) -> float | None:
-    """The smallest true mean difference that a paired test on so many rows would find, `power` of the time.
-
-    Normal approximation, from the deviation of the differences (n,) as seen; None where a single row shows none.
-    """
-    from scipy.stats import norm  # type: ignore[import-untyped]
-
-    if len(differences) < 2:
-        return None
-    spread = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return float((norm.ppf(0.5 + confidence / 2) + norm.ppf(power)) * spread)
-
-
-def shared_out(confidence: float, tests: int, power: float = 0.8) -> float:
-    """How many times larger a difference must be to be found when `tests` are corrected together, by Holm's method: its
-    first asks for the family's error shared out evenly.
-    """
-    from scipy.stats import norm
-
-    alone, together = (norm.ppf(1 - (1 - confidence) / 2 / count) + norm.ppf(power) for count in (1, tests))
-    return float(together / alone)
 
 
 def _drawn(tally: Tally, resamples: int, seed: int) -> Floats:

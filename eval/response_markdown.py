@@ -16,6 +16,7 @@ from eval.responses import (
     ResponseScores,
     SeedFigures,
 )
+from recipes.counts import counted
 
 LONGEST = 600
 """Characters of an answer that an example shows."""
@@ -27,7 +28,7 @@ def response_markdown(comparison: ResponseComparison) -> str:
     parts = [f"# {comparison.recipe}", comparison.about]
     parts += [verdict.text() for verdict in comparison.verdicts]
     parts += [f"> {warning}" for warning in comparison.warnings]
-    parts += [f"## Scores on {comparison.rows:,} questions", markdown_table(head, scores)]
+    parts += [f"## Scores on {counted(comparison.rows, 'question')}", markdown_table(head, scores)]
     if comparison.pairs:
         parts += ["## Pairs", _pairs(comparison.pairs)]
     if comparison.judge is not None:

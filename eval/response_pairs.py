@@ -8,8 +8,9 @@ against one another. Bases are not compared among themselves.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Literal, get_args
 
@@ -17,13 +18,16 @@ import numpy as np
 
 from eval.answer_scores import ScoredModel
 from eval.comparison import Figure
-from eval.intervals import detectable, holm, mcnemar
+from eval.intervals import holm, mcnemar
 from eval.measures import MEASURES, PAIRED, PAIRED_WITH_TEACHER
 from eval.metrics import Floats
-from eval.resampling import Tally, bootstrap_difference, detectable_mean, permutation_test, shared_out
+from eval.power import detectable_mean, detectable_share
+from eval.resampling import Tally, bootstrap_difference, permutation_test
 from eval.responses import Family, ResponsePair
 from recipes.schema import Evaluation
 
+Least = Callable[[float], float | None]
+"""Level of a test -> the smallest difference it would have found 4 times in 5; None: no such difference is known."""
 BY_ROW = {"chrf": "chrf_rows"}
 """Measure -> the tally that it is tested on, where that is another."""
 
@@ -44,7 +48,7 @@ def compare_pairs(models: Sequence[ScoredModel], bases: Mapping[str, str], how: 
         for duel in duels(models, bases)
         for measure in (PAIRED_WITH_TEACHER if duel.family == "teacher" else PAIRED)
     ]
-    return _correct([pair for pair in found if pair is not None], how)
+    return _correct([one for one in found if one is not None], how)
 
 
 def duels(models: Sequence[ScoredModel], bases: Mapping[str, str]) -> list[Duel]:
@@ -60,7 +64,7 @@ def duels(models: Sequence[ScoredModel], bases: Mapping[str, str]) -> list[Duel]
     ]
 
 
-def _pair(duel: Duel, measure: str, how: Evaluation) -> ResponsePair | None:
+def _pair(duel: Duel, measure: str, how: Evaluation) -> tuple[ResponsePair, Least] | None:
     name = BY_ROW.get(measure, measure)
     sides = [[model.tallies[model.chosen].get(name)] for model in (duel.first, duel.second)]
     found = _shared(sides)
@@ -68,8 +72,8 @@ def _pair(duel: Duel, measure: str, how: Evaluation) -> ResponsePair | None:
         return None
     ours, theirs = found[0][0], found[1][0]
     by_row = (ours.parts - theirs.parts)[ours.scored]
-    test, p, seen = _test(measure, ours, theirs, by_row, how)
-    return ResponsePair(
+    test, p, least = _test(measure, ours, theirs, by_row, how)
+    pair = ResponsePair(
         first=duel.first.name,
         second=duel.second.name,
         measure=measure,
@@ -81,9 +85,10 @@ def _pair(duel: Duel, measure: str, how: Evaluation) -> ResponsePair | None:
         test=test,
         p=p,
         p_holm=p,
-        detectable=seen,
+        detectable=None,
         all_seeds=_over_seeds(duel, name, how),
     )
+    return pair, least
 
 
 def _shared(sides: Sequence[Sequence[Tally | None]]) -> list[list[Tally]] | None:
@@ -99,14 +104,13 @@ def _shared(sides: Sequence[Sequence[Tally | None]]) -> list[list[Tally]] | None
 
 def _test(
     measure: str, ours: Tally, theirs: Tally, by_row: Floats, how: Evaluation
-) -> tuple[Literal["exact McNemar", "paired permutation"], float, float | None]:
+) -> tuple[Literal["exact McNemar", "paired permutation"], float, Least]:
     """The test of a measure: its name, p, and the smallest difference it would have found 4 times in 5."""
     if MEASURES[measure].yes_no:
         found = mcnemar(ours.parts[ours.scored] == 1, theirs.parts[theirs.scored] == 1)
-        return "exact McNemar", found.p, detectable(found.rows, found.only_first + found.only_second, how.confidence)
-    least = detectable_mean(by_row, how.confidence)
+        return "exact McNemar", found.p, partial(detectable_share, found.rows, found.only_first + found.only_second)
     scale = float(np.mean(ours.wholes[ours.scored]))  # differences are of parts: bits, of rows of so many characters
-    return "paired permutation", permutation_test(by_row, how.seed), None if least is None else least / scale
+    return "paired permutation", permutation_test(by_row, how.seed), partial(detectable_mean, by_row / scale)
 
 
 def _difference(ours: Sequence[Tally], theirs: Sequence[Tally], how: Evaluation) -> Figure:
@@ -122,21 +126,24 @@ def _over_seeds(duel: Duel, name: str, how: Evaluation) -> Figure | None:
     return None if shared is None else _difference(shared[0], shared[1], how)
 
 
-def _correct(pairs: Sequence[ResponsePair], how: Evaluation) -> tuple[ResponsePair, ...]:
+def _correct(found: Sequence[tuple[ResponsePair, Least]], how: Evaluation) -> tuple[ResponsePair, ...]:
     corrected: dict[int, float] = {}
+    pairs = [pair for pair, _ in found]
     for family in get_args(Family):
         places = [place for place, pair in enumerate(pairs) if pair.family == family]
         corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
     size = Counter(pair.family for pair in pairs)
     return tuple(
-        pair.model_copy(update={"p_holm": corrected[place], "detectable": _found(pair, size[pair.family], how)})
-        for place, pair in enumerate(pairs)
+        pair.model_copy(
+            update={
+                "p_holm": corrected[place],
+                "detectable": _possible(pair.measure, least((1 - how.confidence) / size[pair.family])),
+            }
+        )
+        for place, (pair, least) in enumerate(found)
     )
 
 
-def _found(pair: ResponsePair, family: int, how: Evaluation) -> float | None:
-    """The smallest difference that would have been found among so many tests; a share has no larger one than 1."""
-    if pair.detectable is None:
-        return None
-    least = pair.detectable * shared_out(how.confidence, family)
-    return min(1.0, least) if MEASURES[pair.measure].kind != "plain" else least
+def _possible(measure: str, least: float | None) -> float | None:
+    """None for a difference of shares that there cannot be."""
+    return None if least is not None and least > 1 and MEASURES[measure].kind != "plain" else least

@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from eval.claims import at_odds, is_clear, listed, once_corrected, with_all_seeds
+from eval.claims import at_odds, could_be_found, is_clear, listed, once_corrected, with_all_seeds
 from eval.comparison import Verdict
 from eval.measures import MEASURES, paired_head
 from eval.numbers import measure_change, measure_changes, measure_text, p_sentence, percent
 from eval.responses import Judged, JudgeReport, ResponseComparison, ResponsePair
+from recipes.counts import counted
 
 MAIN = {"base": ("bits_per_char", "rouge_l"), "teacher": ("grounded",), "students": ("bits_per_char", "rouge_l")}
 """Family -> measures that get a sentence of their own, where both models have them; the others share one."""
@@ -75,7 +77,7 @@ def _whom(pair: ResponsePair, reference: str) -> str:
 def _claim(pair: ResponsePair, other: str, confidence: float) -> Verdict:
     measure, way = MEASURES[pair.measure], direction(pair, confidence)
     shown = [measure_text(value, pair.measure) for value in (pair.first_value, pair.second_value)]
-    figures = f"{measure.head} {shown[0]} against {shown[1]} on {pair.rows:,} questions"
+    figures = f"{measure.head} {shown[0]} against {shown[1]} on {counted(pair.rows, 'question')}"
     ends = measure_changes(pair.difference, pair.measure)
     span = f"{100 * confidence:g}% interval {ends}; {pair.test} {p_sentence(pair.p, pair.p_holm)}"
     told = f"{figures}; difference {measure_change(pair.difference.value or 0.0, pair.measure)}, {span}"
@@ -83,12 +85,20 @@ def _claim(pair: ResponsePair, other: str, confidence: float) -> Verdict:
     if way:
         return Verdict(claim=f"{pair.first} {measure.claims[way < 0]} {other}", figures=told, more=seeds)
     corrected = once_corrected(pair, confidence)
-    found = "" if pair.detectable is None else (
-        f"A true difference of {measure_text(pair.detectable, pair.measure)} would have been found 4 times in 5."
-    )  # fmt: skip
     claim = f"{pair.first} is not distinguishable from {other} in {measure.head}{corrected}"
-    more = (at_odds(pair, confidence, "the test"), seeds, found)
+    more = (at_odds(pair, confidence, "the test"), seeds, _found(pair))
     return Verdict(claim=claim, figures=told, more=" ".join(part for part in more if part))
+
+
+def _found(pair: ResponsePair) -> str:
+    """What could have been found; nothing where every question shows the same difference: no deviation is known."""
+    if pair.detectable is None:
+        ends = (pair.difference.low or 0.0, pair.difference.high or 0.0)
+        alike = pair.rows > 1 and pair.test == "paired permutation" and math.isclose(*ends, abs_tol=1e-9)
+        return "" if alike else could_be_found(None, counted(pair.rows, "question"))
+    if MEASURES[pair.measure].kind != "plain":
+        return could_be_found(f"{100 * pair.detectable:.1f} points", counted(pair.rows, "question"))
+    return could_be_found(measure_text(pair.detectable, pair.measure), counted(pair.rows, "question"))
 
 
 def _beside(first: str, other: str, pairs: Sequence[ResponsePair], confidence: float) -> Verdict:

@@ -8,6 +8,7 @@ from eval.numbers import measure_text, percent
 from eval.questions import Questions
 from eval.responders import elsewhere
 from eval.responses import JudgeReport, ResponseScores
+from recipes.counts import counted
 from recipes.schema import Recipe
 
 FEW_ROWS = 100
@@ -33,10 +34,11 @@ def response_warnings(
     rows = len(questions.rows)
     if not complete:
         yield "Some teacher calls failed for a passing reason; those rows are missing until synth is run again."
+    was, are = ("was", "is") if rows == 1 else ("were", "are")
     if rows < questions.of:
-        yield f"{rows:,} of {questions.of:,} test rows were asked about, a seeded draw (evaluation.questions)."
+        yield f"{rows:,} of {questions.of:,} test rows {was} asked about, a seeded draw (evaluation.questions)."
     if rows < FEW_ROWS:
-        yield f"{rows:,} questions are few: only large differences can be told from chance."
+        yield f"{counted(rows, 'question')} {are} few: only large differences can be told from chance."
     yield from _whose(recipe, models)
     for name in elsewhere(recipe):
         yield (
@@ -87,15 +89,11 @@ def _of_model(model: ResponseScores, rows: int) -> Iterator[str]:
     if model.unscored.get("loss"):
         yield f"{model.name}: {model.unscored['loss']:,} of {rows:,} reference responses are too long for it: no loss."
     if silent:
-        counted = model.figure("rouge_l_all").value
-        would = (
-            ""
-            if counted is None
-            else f"; counted as 0, they would put its ROUGE-L at {measure_text(counted, 'rouge_l')}"
-        )
+        at = model.figure("rouge_l_all").value
+        would = "" if at is None else f"; counted as 0, they would put its ROUGE-L at {measure_text(at, 'rouge_l')}"
         yield (
-            f"{model.name} gave no response to {silent:,} of {rows:,} questions. They count against Answered, not "
-            f"against the overlaps{would}."
+            f"{model.name} gave no response to {silent:,} of {counted(rows, 'question')}. They count against "
+            f"Answered, not against the overlaps{would}."
         )
 
 
@@ -115,4 +113,4 @@ def _of_judge(recipe: Recipe, judge: JudgeReport) -> Iterator[str]:
         unscored = sum(one.unscored.values())
         if unscored > UNSCORED * (one.rows + unscored):
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.unscored.items())
-            yield f"{one.student} against {one.other}: {unscored:,} questions have no verdict ({reasons})."
+            yield f"{one.student} against {one.other}: {counted(unscored, 'question')} without a verdict ({reasons})."

@@ -51,7 +51,8 @@ class ResponsePair(Part):
 
     difference: `first` less `second`. p: exact McNemar for yes or no, else a paired permutation test; p_holm: corrected
     within `family` (base: a student and its base; teacher: a student and the teacher; students: two students), over all
-    its pairs and measures. detectable: the smallest difference such a test, corrected, would have found 4 times in 5.
+    its pairs and measures. detectable: the smallest difference such a test, corrected, would have found 4 times in 5;
+    null: none, the questions are too few, or all show the same difference.
     all_seeds: the difference with each student's seeds averaged, where one has several.
     """
 

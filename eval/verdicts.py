@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from eval.claims import at_odds, is_clear, listed, once_corrected, with_all_seeds
+from eval.claims import at_odds, could_be_found, is_clear, listed, once_corrected, with_all_seeds
 from eval.comparison import Figure, ModelScores, Pair, Verdict
 from eval.numbers import p_sentence, percent, points
+from recipes.counts import counted
 
 FEW_ROWS = 300
 """Below this, an accuracy of 70% has a 95% interval wider than +-5 points."""
@@ -41,24 +42,34 @@ def warnings(
     if not gold_rows:
         said.append("No row has a human label: who is right cannot be told, only who agrees with the teacher.")
     elif gold_rows < rows:
-        said.append(f"Only {gold_rows:,} of {rows:,} rows have a human label; accuracy is over those.")
+        have = "has" if gold_rows == 1 else "have"
+        said.append(f"Only {gold_rows:,} of {counted(rows, 'row')} {have} a human label; accuracy is over those.")
     if 0 < gold_rows < FEW_ROWS:
-        widest = max((pair.detectable for pair in pairs if pair.family == "question"), default=None)
-        unseen = f": a difference from the teacher below about {100 * (widest or 0):.0f} points would mostly go unseen"
-        said.append(f"{gold_rows:,} rows are few{'' if widest is None else unseen}.")
+        said.append(_few(gold_rows, [pair.detectable for pair in pairs if pair.family == "question"]))
     teacher = next((one for one in models if one.role == "teacher"), None)
     if teacher is not None and teacher.answered < rows:
         said.append(_unanswered(teacher, rows))
-    cut = [f"{one.cut:,} of {rows:,} texts for {one.name}" for one in models if one.cut]
+    cut = [f"{one.cut:,} of {counted(rows, 'text')} for {one.name}" for one in models if one.cut]
     return said + ([f"Longer than the student reads (max_length), and cut: {', '.join(cut)}."] if cut else [])
+
+
+def _few(rows: int, detectable: Sequence[float | None]) -> str:
+    """detectable: of each student against the teacher."""
+    found = [least for least in detectable if least is not None]
+    told = f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} few"
+    if not detectable:
+        return f"{told}."
+    if len(found) < len(detectable):
+        return f"{told}: a difference from the teacher would mostly go unseen, however large."
+    return f"{told}: a difference from the teacher below about {100 * max(found):.0f} points would mostly go unseen."
 
 
 def _unanswered(teacher: ModelScores, rows: int) -> str:
     share = teacher.accuracy_all.value
     wrong = "" if share is None else f"; counted as wrong, they would put its accuracy at {percent(share)}"
     return (
-        f"The teacher gave no usable answer to {rows - teacher.answered:,} of {rows:,} rows. They count against its "
-        f"coverage, not its accuracy{wrong}."
+        f"The teacher gave no usable answer to {rows - teacher.answered:,} of {counted(rows, 'row')}. They count "
+        f"against its coverage, not its accuracy{wrong}."
     )
 
 
@@ -72,12 +83,13 @@ def _against(pair: Pair, confidence: float) -> Verdict:
     seeds = _seeds(pair)
     if is_clear(pair, confidence):
         word, size = "better" if value > 0 else "worse", f"{abs(100 * value):.1f} points"
-        claim = f"{pair.first} is {word} than {second} by {size} on {pair.rows:,} rows"
+        claim = f"{pair.first} is {word} than {second} by {size} on {counted(pair.rows, 'row')}"
         return Verdict(claim=claim, figures=f"{span}; {test}", more=seeds)
-    found = f"A true difference of {100 * pair.detectable:.1f} points would have been found 4 times in 5."
+    least = None if pair.detectable is None else f"{100 * pair.detectable:.1f} points"
+    found = could_be_found(least, counted(pair.rows, "row"))
     corrected = once_corrected(pair, confidence)
     return Verdict(
-        claim=f"{pair.first} is not distinguishable from {second} on {pair.rows:,} rows{corrected}",
+        claim=f"{pair.first} is not distinguishable from {second} on {counted(pair.rows, 'row')}{corrected}",
         figures=f"difference {points(value)} points, {span}; {test}",
         more=" ".join(part for part in (at_odds(pair, confidence, "the exact test"), seeds, found) if part),
     )

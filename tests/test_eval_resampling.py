@@ -15,10 +15,8 @@ from eval.resampling import (
     Tally,
     bootstrap_difference,
     bootstrap_ratio,
-    detectable_mean,
     mean_tally,
     permutation_test,
-    shared_out,
 )
 
 NAN = math.nan
@@ -87,17 +85,3 @@ def test_many_rows_agree_with_the_exact_test() -> None:
     theirs = exact((values,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1)
     assert permutation_test(values, 0) == pytest.approx(theirs.pvalue, abs=0.015)
     assert permutation_test(values, 0) == permutation_test(-values, 0)
-
-
-def test_detectable_by_hand() -> None:
-    # deviation 2 over 100 rows: (1.95996 + 0.84162) * 0.2
-    values = np.tile([2.0, -2.0], 50)
-    values *= 2 / np.std(values, ddof=1)
-    assert detectable_mean(values, 0.95) == pytest.approx(0.560316, abs=1e-5)
-    assert detectable_mean(np.array([1.0]), 0.95) is None
-
-
-def test_a_test_among_others_needs_a_larger_difference() -> None:
-    assert shared_out(0.95, 1) == 1.0
-    # z of 1 - 0.05/2/10 is 2.80703: (2.80703 + 0.84162) / (1.95996 + 0.84162)
-    assert shared_out(0.95, 10) == pytest.approx(3.64865 / 2.80158, abs=1e-4)

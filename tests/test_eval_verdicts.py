@@ -13,7 +13,8 @@ from eval.claims import listed
 from eval.compare import compare
 from eval.comparison import Figure, Pair
 from eval.costs import ratio_sentence
-from eval.intervals import detectable, wilson
+from eval.intervals import wilson
+from eval.power import detectable_share
 from eval.verdicts import verdicts, warnings
 from recipes.rows import LabelRow, read_rows, write_rows
 from recipes.runs import RunFolder
@@ -40,9 +41,9 @@ def test_what_could_have_been_found_is_told_for_the_corrected_test(run: RunFolde
     for family, size in (("question", 1), ("students", 4), ("other", 10)):
         for pair in (one for one in found.pairs if one.family == family):
             apart = pair.only_first + pair.only_second
-            assert pair.detectable == pytest.approx(detectable(pair.rows, apart, 1 - 0.05 / size))
-    most = max(pair.detectable for pair in found.pairs if pair.family == "students")
-    assert most < detectable(44, 44, 0.99)
+            assert pair.detectable == pytest.approx(detectable_share(pair.rows, apart, 0.05 / size))
+    most = max(pair.detectable or 1 for pair in found.pairs if pair.family == "students")
+    assert most < (detectable_share(44, 44, 0.01) or 0)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,15 @@ def test_what_is_said_of_pairs_stands_in_one_place() -> None:
     for name in ("is_clear", "at_odds", "once_corrected", "listed", "with_all_seeds"):
         assert getattr(eval.verdicts, name) is getattr(eval.response_verdicts, name)
     assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_where_rows_are_few_no_difference_could_have_been_found(run: RunFolder) -> None:
+    models = compare(eval_runs.recipe_of(), run).models
+    pair = pair_of(-0.1, 0.15, 0.3, 0.3).model_copy(update={"rows": 1, "detectable": None})
+    said = verdicts(models, [pair], 0.95)[0]
+    assert said.claim.endswith("on 1 row")
+    assert said.more == "With 1 row no difference could have been found 4 times in 5."
+    few = [one for one in warnings(models, [pair], 1, 1, True) if "few" in one]
+    assert few == ["1 row is few: a difference from the teacher would mostly go unseen, however large."]
+    found = [one for one in warnings(models, [pair_of(-0.1, 0.15, 0.3, 0.3)], 60, 60, True) if "few" in one]
+    assert found == ["60 rows are few: a difference from the teacher below about 10 points would mostly go unseen."]

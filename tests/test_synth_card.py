@@ -1,4 +1,4 @@
-"""The dataset card: `datasets.load_dataset(folder)` gives the rows that lie in the folder, whatever it loaded before."""
+"""The dataset card: `datasets.load_dataset(folder)` gives the rows that lie in the folder, always."""
 
 from __future__ import annotations
 
