@@ -49,6 +49,7 @@ def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> Comparison | R
         say(f"report: up to date ({run.path / 'report.html'})")
         return known
     say(f"report: {'; '.join(stale) or 'report.json is damaged'}")
+    run.start(STAGE)
     comparison = compare_responses(recipe, run, yes) if recipe.task != "classify" else _compare_labels(recipe, run)
     run.begin(STAGE)
     outputs = write_report(run, comparison)

@@ -7,6 +7,7 @@ be skipped when nothing it depends on has changed.
       students/<name>/seed-<n>/, student.json                         (finetune)
       predictions/<model>.jsonl, report.{html,md,json}                (eval)
       manifests/<stage>.json   what each stage read and wrote; written last
+      manifests/<stage>.started   while it is at work, and where it did not come to its end
       manifests/recipe.json    which recipe file all of it is of
 """
 
@@ -126,8 +127,11 @@ class RunFolder:
     def why_stale(self, stage: str, inputs: Mapping[str, str]) -> list[str]:
         """Why a stage must run; empty when it is up to date with `inputs` and its outputs are all there."""
         manifest = self.manifest(stage)
+        if manifest is None and self._started(stage).exists():
+            return ["its last run did not end"]
         if manifest is None:
-            return ["it has not run yet"]
+            damaged = self.manifest_path(stage).exists()
+            return ["its manifest is damaged" if damaged else "it has not run yet"]
         if manifest.version != VERSION:
             return ["it was made by another version of tutelage"]
         reasons = [f"{name} changed" for name, sha in inputs.items() if manifest.inputs.get(name) != sha]
@@ -142,7 +146,17 @@ class RunFolder:
 
     def begin(self, stage: str) -> None:
         """Forget the old manifest before a stage changes any of its outputs."""
+        self.start(stage)
         self.manifest_path(stage).unlink(missing_ok=True)
+
+    def start(self, stage: str) -> None:
+        """Note that a stage is at work, for where it does not come to its end; its old outputs are still whole."""
+        started = self._started(stage)
+        started.parent.mkdir(parents=True, exist_ok=True)
+        started.touch()
+
+    def _started(self, stage: str) -> Path:
+        return self.manifest_path(stage).with_suffix(".started")
 
     def finish(
         self,
@@ -162,6 +176,7 @@ class RunFolder:
             finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         write_atomic(self.manifest_path(stage), manifest.model_dump_json(indent=1).encode())
+        self._started(stage).unlink(missing_ok=True)
         return manifest
 
     @contextmanager

@@ -50,6 +50,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
         return manifest
     say(f"rows: {'; '.join(stale)}")
     confirm_spend(recipe, run, yes)
+    run.start(STAGE)
     prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
     with ExitStack() as opened:
         screen = opened.enter_context(Screen(recipe))

@@ -329,3 +329,12 @@ def test_a_model_that_is_no_longer_what_it_was_is_trained_again(harm: str, base:
         weights.write_bytes(before[:-4] if harm == "cut" else before + b"    ")
     train_student(recipe, "a", run)
     assert weights.read_bytes() == before
+
+
+def test_a_training_that_failed_is_not_called_one_that_never_ran(base: Path, tmp_path: Path) -> None:
+    run, recipe = tiny.make_run(tmp_path, train=8, validation=0), tiny.make_recipe(base, a={"epochs": 1})
+    inputs = student_inputs(recipe, "a", run)
+    assert run.why_stale("student-a", inputs) == ["it has not run yet"]
+    with pytest.raises(TrainingError, match="cannot be loaded"):
+        train_student(tiny.make_recipe(base, a={"base": "nobody/nothing"}), "a", run)
+    assert run.why_stale("student-a", inputs) == ["its last run did not end"]
