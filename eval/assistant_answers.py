@@ -20,7 +20,7 @@ from rag.speakers import Speaker, open_speaker
 from rag.thoughts import without_thoughts
 from recipes.assistant import Assistant as Settings
 from recipes.chat import ChatRequest, Price
-from recipes.console import is_terminal, may_spend, say
+from recipes.console import agree_to_spend, say
 from recipes.errors import AskError, BudgetError, TeacherError, TrainingError
 from recipes.queries import Query
 from recipes.rows import Turn
@@ -112,9 +112,10 @@ class _Scoring:
         bound = Budget(price, float("inf"))
         usd = sum(price.cost(bound.bound(request)) for request in left)
         cap = f", never above {most:g} USD in this run folder (evaluation.retrieval.budget_usd)" if most else ""
-        say(f"{told}, {usd:.4f} USD at most{cap}")
-        if not self._yes and not len(self._kept) and is_terminal() and not may_spend():
-            raise TeacherError("stopped before the first answer: nothing was asked or paid (--yes leaves this out)")
+        cost = f"{usd:.4f} USD at most{cap}"
+        say(f"{told}, {cost}")
+        if not self._yes and not len(self._kept):
+            agree_to_spend(f"the assistant {name}", cost)
 
     def _kept_speaker(self, speaker: Speaker | None) -> KeptSpeaker | None:
         if speaker is None:

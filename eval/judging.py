@@ -10,7 +10,7 @@ from eval.bouts import TIE, Bout, Ruling
 from eval.questions import Questions
 from recipes.answers import Answer, parse_answer
 from recipes.chat import ChatRequest, Message
-from recipes.console import is_terminal, may_spend, say
+from recipes.console import agree_to_spend, say
 from recipes.errors import BudgetError, TeacherError
 from recipes.evaluation import Judge
 from recipes.judge_prompt import VERDICTS, judge_prompt_path, read_judge_prompt
@@ -140,7 +140,7 @@ async def _ask(bench: Bench, bouts: Sequence[Bout], journal: Journal) -> None:
 
 
 def _confirm(judge: Judge, left: Sequence[ChatRequest], journal: Journal, yes: bool) -> None:
-    """Say what judging will take; before the first paid verdict, in a terminal, ask."""
+    """Say what judging will take; before the first paid verdict, ask."""
     price = judge.price
     size = sum(len(message.content.encode()) for request in left for message in request.messages) / BYTES_PER_TOKEN
     told = f"judge: {judge.model}, {len(left):,} verdicts to ask for"
@@ -149,13 +149,10 @@ def _confirm(judge: Judge, left: Sequence[ChatRequest], journal: Journal, yes: b
         return
     usd = (size * price.input + len(left) * judge.max_tokens * price.output) / 1e6
     cap = f"never above {judge.budget_usd:g} USD (evaluation.judge.budget_usd)"
-    say(f"{told}, about {usd:.2f} USD, and more where one has to be asked for again; {cap}")
-    if yes or journal.replies or not is_terminal():
-        return
-    if not may_spend():
-        raise TeacherError(
-            "stopped before the first verdict: nothing was asked or paid (--yes leaves the question out)"
-        )
+    cost = f"about {usd:.2f} USD, and more where one has to be asked for again; {cap}"
+    say(f"{told}, {cost}")
+    if not (yes or journal.replies):
+        agree_to_spend(f"the judge {judge.model}", cost)
 
 
 def _as_judge(error: TeacherError) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from recipes.errors import TeacherError
+
 _CONTROL = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
 """A provider's message or a data file must not move the cursor or colour the terminal."""
 
@@ -38,6 +40,20 @@ def may_spend() -> bool:
     except EOFError:
         return False
     return answer.strip().lower() in ("y", "yes")
+
+
+def agree_to_spend(who: str, cost: str) -> None:
+    """Before the first paid call of `who`: have the person at the terminal agree. cost: what it will come to, in words.
+
+    Raises TeacherError where the answer is no, and where nobody is there to ask: silence is no yes.
+    """
+    if not is_terminal():
+        raise TeacherError(
+            f"{who} costs money ({cost}), and there is no terminal to ask in, so nothing was asked or paid: "
+            "add --yes (Python: yes=True) to agree"
+        )
+    if not may_spend():
+        raise TeacherError("stopped before the first call: nothing was asked or paid (--yes leaves the question out)")
 
 
 def show(line: str) -> None:

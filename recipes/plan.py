@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from recipes import keys
 from recipes.alone import is_alone
-from recipes.console import is_terminal, may_spend, say
-from recipes.costs import Terms, asked_before, cap, cost_of
-from recipes.errors import TeacherError
+from recipes.console import agree_to_spend, is_terminal, say
+from recipes.costs import Terms, asked_before, cap, cost_line, cost_of
 from recipes.estimate import call_size, count_asked, first_rows
 from recipes.index_plan import plan_index
 from recipes.judge_plan import plan_judge
@@ -118,21 +117,19 @@ def _reasoning_notes(recipe: Recipe, prompt: Prompt, told: str) -> Iterator[str]
 
 
 def confirm_spend(recipe: Recipe, run: RunFolder, yes: bool) -> None:
-    """Before the first paid call of a run folder: show the plan, and in a terminal ask once.
+    """Before the first paid call of a run folder: show the plan in a terminal and ask once; `yes` is the answer.
 
-    Raises TeacherError where the answer is no. Without a terminal, or with `yes`, it goes on within budget_usd.
+    Raises TeacherError where the answer is no, and where there is neither `yes` nor a terminal to ask in.
     """
     teacher = recipe.teacher
     if teacher.provider == "recorded" or not teacher.is_paid():
         return
-    promise = cap(recipe.synthesis.budget_usd, KEY)
     if yes or read_spent(run.journal, teacher.model).replies:
-        say(f"teacher: {teacher.model} is paid; {promise}")
+        say(f"teacher: {teacher.model} is paid; {cap(recipe.synthesis.budget_usd, KEY)}")
         return
-    for line in make_plan(recipe, run).lines():
-        say(line)
-    if not is_terminal():
-        say(f"teacher: no terminal to ask in, so it goes on; {promise}")
-        return
-    if not may_spend():
-        raise TeacherError("stopped before the first call: nothing was asked or paid (--yes leaves the question out)")
+    plan = make_plan(recipe, run)
+    if is_terminal():
+        for line in plan.lines():
+            say(line)
+    costs = cost_line(plan.cost, recipe.synthesis.budget_usd, KEY, plan.left)
+    agree_to_spend(f"the teacher {teacher.model}", costs)

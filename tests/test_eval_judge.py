@@ -154,11 +154,14 @@ def test_what_judging_will_cost_is_an_estimate_and_says_so(run: RunFolder, capsy
 
 
 def test_in_a_terminal_the_first_paid_verdict_is_asked_for(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eval.judging.is_terminal", lambda: True)
     price = {"input": 1.0, "output": 1.0}
     with TeacherStub(likes_truth) as stub:
+        monkeypatch.setattr("recipes.console.is_terminal", lambda: False)
+        with pytest.raises(TeacherError, match=r"the judge \S+ costs money \(about .* USD.*no terminal.*: add --yes"):
+            judged(run, stub.url, yes=False, price=price, budget_usd=50)
+        monkeypatch.setattr("recipes.console.is_terminal", lambda: True)
         monkeypatch.setattr("builtins.input", lambda: "what")
-        with pytest.raises(TeacherError, match="stopped before the first verdict"):
+        with pytest.raises(TeacherError, match="stopped before the first call"):
             judged(run, stub.url, yes=False, price=price, budget_usd=50)
         assert not stub.asked
         monkeypatch.setattr("builtins.input", lambda: " Yes ")

@@ -294,6 +294,7 @@ def ask(monkeypatch, terminal: bool, answer: str | None = None) -> list[str]:
     monkeypatch.setattr(plan, "say", said.append)
     monkeypatch.setattr(console, "say", said.append)
     monkeypatch.setattr(plan, "is_terminal", lambda: terminal)
+    monkeypatch.setattr(console, "is_terminal", lambda: terminal)
     monkeypatch.setattr(builtins, "input", read)
     return said
 
@@ -329,10 +330,19 @@ def test_a_cap_of_less_than_a_cent_is_not_shown_as_nothing(tmp_path, monkeypatch
     assert said == ["teacher: m is paid; never above 0.002 USD in this run folder (budget_usd)"]
 
 
-def test_without_a_terminal_it_goes_on_within_the_budget_and_says_so(tmp_path, monkeypatch):
-    said = ask(monkeypatch, False)
-    confirm_spend(load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run"), yes=False)
-    assert said[-1].startswith("teacher: no terminal to ask in, so it goes on; never above 5.00 USD")
+def test_without_a_terminal_and_a_yes_nothing_is_spent(tmp_path, monkeypatch):
+    said = ask(monkeypatch, False, "y")
+    recipe, run = load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run")
+    sentence = (
+        r"^the teacher m costs money \(about [\d.]+ USD.*; never above 5\.00 USD in this run folder \(budget_usd\)\), "
+        r"and there is no terminal to ask in, so nothing was asked or paid: add --yes \(Python: yes=True\) to agree$"
+    )
+    with pytest.raises(TeacherError, match=sentence):
+        confirm_spend(recipe, run, yes=False)
+    assert said == []
+    journal(run, replies=1)
+    confirm_spend(recipe, run, yes=False)
+    assert said == ["teacher: m is paid; never above 5.00 USD in this run folder (budget_usd)"], "it was agreed to"
 
 
 def test_a_free_or_recorded_teacher_is_no_matter_of_money(tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ def build(folder, teacher, overrides=()):
     """Build, and return the manifest, the rows and rejects by id, and what was asked for it."""
     teacher.asked.clear()
     run = RunFolder(folder / "run")
-    manifest = build_dataset(load_recipe(folder / "small.yaml", overrides), run)
+    manifest = build_dataset(load_recipe(folder / "small.yaml", overrides), run, yes=True)
     rows = {row.text: row for split in SPLITS for row in read_rows(run.rows / f"{split}.jsonl", LabelRow)}
     rejects = {row.text: row for row in read_rows(run.rows / "rejects.jsonl", Reject)}
     return manifest, rows, rejects, list(teacher.asked)

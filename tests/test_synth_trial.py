@@ -71,7 +71,7 @@ def folder(path, recipe=LABELS, prompt=WORD, rows=100):
 
 
 def build(path, *overrides):
-    return build_dataset(load_recipe(path / "small.yaml", overrides), RunFolder(path / "run")).facts
+    return build_dataset(load_recipe(path / "small.yaml", overrides), RunFolder(path / "run"), yes=True).facts
 
 
 def reject(reason="malformed", id="r1", reply="?"):
