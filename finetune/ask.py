@@ -30,7 +30,8 @@ class Asking:
         self._console = Console(highlight=False)
 
     def ask_all(self, asked: Questions) -> bool:
-        """Print the answers; of several questions, one that cannot be answered holds up no other. Whether all were.
+        """Print the answers; of several questions, one that cannot be answered holds up no other. Whether all were:
+        thoughts without an answer are none.
 
         What a classifier says of each is a line, in the order of the questions.
         """
@@ -41,7 +42,7 @@ class Asking:
                     Text(printable(("\n" if number > 1 else "") + f"> {question}"), style="bold"), soft_wrap=True
                 )
             try:
-                self._ask(question)
+                answered &= self._ask(question)
             except TrainingError as error:
                 if not asked.several:
                     raise
@@ -50,16 +51,16 @@ class Asking:
                 answered = False
         return answered
 
-    def _ask(self, question: str) -> None:
-        """Print the answer, and on stderr whether it was cut."""
+    def _ask(self, question: str) -> bool:
+        """Print the answer, and on stderr whether it was cut; whether there is one."""
         if isinstance(self._student, GenerativeStudent):
-            self._stream(self._student, question)
-            return
+            return self._stream(self._student, question)
         shares = self._student.predict([question])[0].tolist()
         ranked = sorted(zip(self._student.labels, shares, strict=True), key=lambda pair: -pair[1])
         self._console.print(Text(", ".join(f"{label} {share:.2f}" for label, share in ranked)), soft_wrap=True)
+        return True
 
-    def _stream(self, student: GenerativeStudent, question: str) -> None:
+    def _stream(self, student: GenerativeStudent, question: str) -> bool:
         answering, ended = self._recipe.causal(self._name).answering, _Ended()
         pieces = ended.watch(student.stream(Question(question), answering, self._draw))
         thought = False
@@ -73,8 +74,18 @@ class Asking:
         self._console.print()
         if not ended.answer.stopped:
             say(f"cut after {ended.answer.tokens:,} tokens: raise students.{self._name}.answering.max_new_tokens")
-        elif not ended.answer.valid:
-            say("the student gave no answer in the form of its format" + ("" if self._thinking else ": see --thinking"))
+        if not ended.answer.valid:
+            say(self._unread(ended.answer.text))
+        return ended.answer.valid
+
+    def _unread(self, text: str) -> str:
+        """What to say of a text in which the format finds no answer; the text itself, where it was not shown."""
+        if not text.strip():
+            return "no answer: the student said nothing"
+        form = f"no answer in the form of the student's format ({self._recipe.causal(self._name).format})"
+        if self._thinking:
+            return f"{form}; all of it stands above"
+        return "\n".join([f"{form}; it said:", *(f"  | {line}" for line in text.strip().splitlines())])
 
 
 class _Ended:

@@ -96,11 +96,12 @@ def test_open_student_opens_generative_students(recipe: Path, trained: list[str]
 
 
 def test_ask_streams_an_answer(trained: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ask", trained[0], "red kettle", "--student", "plain", *trained[1:]]) == 0
+    code = main(["ask", trained[0], "red kettle", "--student", "plain", *trained[1:]])
     printed = capsys.readouterr()
     student = open_student(RunFolder(Path(trained[2])), "plain")
     assert isinstance(student, GenerativeStudent)
     answer = student.answer([Question("red kettle")])[0]
+    assert code == (0 if answer.valid else 1)
     assert printed.out.strip() == answer.text.strip()
     assert ("raise students.plain.answering.max_new_tokens" in printed.err) == (not answer.stopped)
 
@@ -124,6 +125,34 @@ def test_ask_hides_thoughts_and_reads_lines(
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n"))
     assert main(["ask", *trained]) == 0
     assert capsys.readouterr().out == "A kettle.\n", "one answer alone is for another program"
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_text_without_an_answer_is_shown_marked(
+    stopped: bool, trained: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "A kettle\n\nor \x1ba lamp"
+
+    def stream(self: GenerativeStudent, *asked: object) -> object:
+        yield said
+        parsed = self.renderer.parse(said)
+        return Generated(said, parsed.reasoning, parsed.response, parsed.valid, stopped, 9)
+
+    monkeypatch.setattr(GenerativeStudent, "stream", stream)
+    assert main(["ask", trained[0], "q", *trained[1:]]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.strip() == "", "another program reads no thoughts as an answer"
+    assert printed.err.endswith(
+        "no answer in the form of the student's format (think); it said:\n  | A kettle\n  | \n  | or \ufffda lamp\n"
+    )
+    assert ("max_new_tokens" in printed.err) == (not stopped)
+    assert main(["ask", trained[0], "q", "--thinking", *trained[1:]]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "A kettle\n\nor \ufffda lamp\n"
+    assert printed.err.endswith("(think); all of it stands above\n") and "--thinking" not in printed.err
+    said = ""
+    assert main(["ask", trained[0], "q", *trained[1:]]) == 1
+    assert "no answer: the student said nothing" in capsys.readouterr().err
 
 
 def test_questions_that_are_typed_stand_where_they_were_typed(
