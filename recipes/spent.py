@@ -17,6 +17,7 @@ from recipes.chat import Usage
 _REPLY = re.compile(rb'"kind":"reply","usage":\[(\d+),(\d+),(\d+)\]')
 _UNCERTAIN = re.compile(rb'"uncertain":\[(\d+),(\d+),(\d+)\]')
 _LEASE = re.compile(rb'\{"crc32":"[0-9a-f]{8}","lease":\[(\d+),(\d+),(\d+)\]')
+_WITHDRAWN = b'"kind":"withdrawn"'
 _TEXT = rb'("(?:[^"\\]|\\.)*")'
 _ABOUT = re.compile(rb'"example":' + _TEXT + rb',"sample":(\d+),"model":' + _TEXT)
 _DETAIL = b',"reply":'
@@ -27,9 +28,9 @@ _DETAIL = b',"reply":'
 class Spent:
     """What one model was asked and paid, and what the others of the same run folder were.
 
-    answered: examples with a reply, a reply to each vote apart; one that was asked again counts once. replies: all of
-    them, and usage: their tokens. billed: tokens paid or possibly paid for, with broken-off tries and calls that a kill
-    left on their way. others: the same of each other model, whose price nobody has written down.
+    answered: examples with a reply, a reply to each vote apart; one that was asked again counts once, and one that is
+    to be asked anew (--ask-again) not at all. replies: all of them, and usage: their tokens. billed: tokens paid or
+    possibly paid for, with broken-off tries and calls that a kill left on their way. others: the same of each other model, whose price nobody has written down.
     """
 
     answered: int = 0
@@ -67,6 +68,8 @@ def read_spent(path: Path, model: str) -> Spent:
                 replies += 1
                 _add(usage, reply)
                 answered.add(hash((about[1], about[2])))
+            elif about is not None and asked == ours and _WITHDRAWN in head:
+                answered.discard(hash((about[1], about[2])))
     if lease is not None:  # what was on its way belongs to whoever was asked then
         _add(billed[lease[0]], lease[1])
     others = {

@@ -9,11 +9,16 @@ from recipes.errors import SourceError
 def main(argv: list[str] | None = None) -> int:
     """Ask the teacher what is not on record yet and write the rows. Returns the exit code."""
     parser = stage_parser("synth", "Let the teacher label the texts of a recipe: source -> rows.")
-    launch = open_launch(parser.parse_args(argv))
+    parser.add_argument(
+        "--ask-again", action="store_true",
+        help="ask anew about the rows that were rejected for what the teacher replied (truncated, malformed ...)",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    launch = open_launch(args)
     from synth.build import build_dataset
 
     with launch.run.lock():
-        facts = build_dataset(launch.recipe, launch.run, launch.yes).facts
+        facts = build_dataset(launch.recipe, launch.run, launch.yes, args.ask_again).facts
     if not facts["rows"]["train"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["reasons"].items())
         raise SourceError(f"no row is left to train on ({reasons}): see {launch.run.rows / 'rejects.jsonl'}")

@@ -9,6 +9,7 @@ from recipes.console import say
 from recipes.rows import Example, Reject
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from synth.ask_again import AGAIN
 from synth.budget import Budget
 from synth.examples import Examples
 from synth.journal import Journal
@@ -17,10 +18,7 @@ from synth.pump import Enough, ask_all
 from synth.screen import Screen
 from synth.tasks.asking import Lookup, Settled, Task
 from synth.teacher import open_teacher
-from synth.trial import Trial
-
-TRIAL = "trial"
-"""Stage of the manifest that a failed trial leaves: the same command, with nothing changed, goes on regardless."""
+from synth.trial import TRIAL, Trial
 
 
 def ask_teacher(
@@ -31,8 +29,11 @@ def ask_teacher(
     screen: Screen,
     examples: Examples,
     journal: Journal,
+    yes: bool,
 ) -> None:
     """Send the requests that the journal does not answer yet, and show how it goes. inputs: those of the rows stage.
+
+    yes: go on where the trial of the same recipe failed before; else it fails again, on the replies on record.
 
     Rows are filtered as they come, for the count and for the trial; what is kept is said by the pass that writes them.
     Raises what `ask_all` raises.
@@ -40,9 +41,9 @@ def ask_teacher(
     price = recipe.teacher.price
     spend = None if price is None else lambda: price.cost(journal.usage)
     drawn = examples.counts()["drawn"]
-    trial = Trial(drawn, not run.why_stale(TRIAL, inputs), recipe.teacher.is_paid())
+    trial = Trial(drawn, yes and not run.why_stale(TRIAL, inputs), recipe.teacher.is_paid())
     if trial.held:
-        say("rows: the first rows of this recipe were nearly all rejected; it was started again, so it goes on")
+        say("rows: the first rows of this recipe were nearly all rejected; --yes says to go on all the same")
     screen.begin()
     try:
         with Progress("rows", drawn, spend) as progress:
@@ -50,8 +51,10 @@ def ask_teacher(
     except Enough as stop:
         facts = {"judged": trial.judged, "kept": trial.kept, "reasons": dict(trial.rejects)}
         run.finish(TRIAL, inputs, [], facts)
-        again = "the same command, with nothing changed, goes on regardless"
-        raise Enough(f"{stop}. All replies are in {journal.path}; {again}") from None
+        run.manifest_path(AGAIN).unlink(missing_ok=True)
+        again = "with nothing changed the same command stops here again, and goes on with --yes"
+        mended = "where the teacher was mended on its own side, --ask-again asks it anew"
+        raise Enough(f"{stop}. All replies are in {journal.path}; {again}; {mended}") from None
 
 
 async def _ask(

@@ -18,6 +18,7 @@ from recipes.rows import SPLITS, Example, Reject, row_writer
 from recipes.runs import Manifest, RunFolder, write_atomic
 from recipes.schema import TEACHERLESS, Recipe
 from recipes.stages import rows_inputs
+from synth.ask_again import AGAIN, refuse_nobody, withdraw_unusable
 from synth.card import dataset_card
 from synth.examples import Examples
 from synth.funnel import Funnel, summary
@@ -37,18 +38,24 @@ class Unasked(Exception):
     """The journal lacks a reply, so that the rows cannot be written yet."""
 
 
-def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest:
-    """Bring rows/ up to date and return its manifest. `yes`: ask no question before the first paid call.
+def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False, ask_again: bool = False) -> Manifest:
+    """Bring rows/ up to date and return its manifest.
+
+    yes: agreed to what the first paid call starts, and to going on after a trial that failed. ask_again: ask anew about
+    the rows that were rejected for what the teacher replied.
 
     Raises SourceError, TeacherError (BudgetError), RunError; replies received until then are in the journal.
     """
+    if ask_again:
+        refuse_nobody(recipe)
     inputs = rows_inputs(recipe)
     stale = run.why_stale(STAGE, inputs)
     manifest = run.manifest(STAGE)
-    if not stale and manifest is not None:
+    if not stale and not ask_again and manifest is not None:
         say(f"rows: up to date ({manifest.facts['kept']:,} kept, {run.rows})")
         return manifest
-    say(f"rows: {'; '.join(stale)}")
+    if stale:
+        say(f"rows: {'; '.join(stale)}")
     confirm_spend(recipe, run, yes)
     run.start(STAGE)
     prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
@@ -63,21 +70,29 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False) -> Manifest
             _write(run, lambda example: given_row(recipe.task, example), screen, examples, funnel)
         else:
             journal = opened.enter_context(_journal(recipe, run))
-            funnel = _ask_and_write(recipe, run, inputs, prompt, screen, examples, journal)
+            task = open_task(recipe, prompt)
+            if ask_again:
+                withdraw_unusable(run, inputs, task, examples, journal)
+            funnel = _ask_and_write(recipe, run, inputs, task, screen, examples, journal, yes)
     return _finish(recipe, run, prompt, funnel, inputs)
+
+
+def open_task(recipe: Recipe, prompt: Prompt) -> Task:
+    """What the teacher of `recipe` is asked."""
+    return LabelTask(recipe, prompt) if recipe.task == "classify" else ReasoningTask(recipe, prompt)
 
 
 def _ask_and_write(
     recipe: Recipe,
     run: RunFolder,
     inputs: dict[str, str],
-    prompt: Prompt,
+    task: Task,
     screen: Screen,
     examples: Examples,
     journal: Journal,
+    yes: bool,
 ) -> Funnel:
     """Write the rows that the journal makes, when it has a reply to all that is to be asked."""
-    task: Task = LabelTask(recipe, prompt) if recipe.task == "classify" else ReasoningTask(recipe, prompt)
 
     def write(whole: bool) -> Funnel:
         funnel = Funnel(recipe, examples.counts())
@@ -103,7 +118,7 @@ def _ask_and_write(
             pass
     from synth.ask import ask_teacher  # asyncio, a network: not for replies on record
 
-    ask_teacher(recipe, run, inputs, task, screen, examples, journal)
+    ask_teacher(recipe, run, inputs, task, screen, examples, journal, yes)
     return write(whole=False)
 
 
@@ -155,4 +170,11 @@ def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funne
         say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:
         say(f"rows: {funnel.passing:,} requests failed for a passing reason; the same command asks for them again")
-    return run.finish(STAGE, inputs, [*_row_files(run), card], facts, complete=not funnel.passing)
+    if funnel.unusable and recipe.teacher.provider != "recorded":
+        say(
+            f"rows: {funnel.unusable:,} were rejected for what the teacher replied, and their replies count for ever; "
+            "once the teacher is mended on its own side, python -m synth RECIPE --ask-again asks about them anew"
+        )
+    written = run.finish(STAGE, inputs, [*_row_files(run), card], facts, complete=not funnel.passing)
+    run.manifest_path(AGAIN).unlink(missing_ok=True)
+    return written

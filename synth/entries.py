@@ -2,6 +2,7 @@
 
     {"crc32":"9e83486d","key":"<sha256>","kind":"reply","usage":[812,640,57],"example":"a1","sample":0,"model":"m","at":1795248000,"reply":{"text":...}}
     {"crc32":"...","key":"<sha256>","kind":"timeout","usage":[0,0,0],...,"reply":{"message":"no answer within 120 s"}}
+    {"crc32":"...","key":"<sha256>","kind":"withdrawn","usage":[0,0,0],...,"reply":{"message":"to be asked again"}}
     {"crc32":"...","lease":[4096,0,65536]}
 
 The checksum covers every byte after its own field, so that a flipped bit anywhere in a line is found. `usage` is
@@ -28,6 +29,10 @@ _DETAIL = b',"reply":'
 
 
 NO_TOKENS = Usage()
+
+
+WITHDRAWN = "withdrawn"
+"""Kind of a line that takes back what the lines before it say of its request, but for what they cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Funnel:
         self.replies = 0
         self.again = 0
         self.without_logprobs = 0
+        self.unusable = 0  # rows rejected for what the teacher replied
         self.passing = 0  # failures that the next run asks for again
         self.prompt = self.cached = self.completion = 0
 
@@ -71,6 +72,7 @@ class Funnel:
 
     def reject(self, row: Reject) -> None:
         self.rejected += 1
+        self.unusable += row.stage == "teacher" and row.reply is not None
         self.reasons[row.reason] += 1
 
     @property
@@ -127,8 +129,11 @@ def summary(facts: dict[str, Any]) -> list[str]:
             f"rows: the teacher agrees with the human label on {right:,} of {judged:,} rows ({right / judged:.1%})"
         )
     repaired = facts["outcomes"].get("repaired", 0)
-    if repaired or facts["asked_again"]:
-        lines.append(f"rows: {repaired:,} from repaired replies, {facts['asked_again']:,} replies asked for again")
+    again = facts["asked_again"]
+    if repaired or again:
+        lines.append(
+            f"rows: {repaired:,} from repaired replies; {again:,} of all {facts['replies']:,} replies are second tries"
+        )
     return lines
 
 

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from recipes.chat import Reply, Usage
 from recipes.console import say
-from synth.entries import NO_TOKENS, Entry, Failure, Head, checked, decode, encode, encode_lease
+from synth.entries import NO_TOKENS, WITHDRAWN, Entry, Failure, Head, checked, decode, encode, encode_lease
 from synth.journal_file import JournalFile, disk
 from synth.journal_scan import Scan
 from synth.places import Places
@@ -88,6 +88,12 @@ class Journal:
             self.failures += 1
         self._count(uncertain)
 
+    def withdraw(self, key: str, example: str, *, sample: int = 0, model: str = "") -> None:
+        """Take back what came of the request, so that it is asked again. The reply stays in the file and in `usage`."""
+        again = Failure(WITHDRAWN, "to be asked again")
+        self._file.append(encode(Entry(key, example, again, sample, model, int(time.time()))))
+        self._places.drop(key)
+
     def hold(self, lease: Usage, uncertain: Usage = NO_TOKENS) -> None:
         """Say up to how many tokens may be billed without a line of their own: after a kill they count as paid.
 
@@ -138,6 +144,8 @@ class Journal:
         self._count(head.uncertain)
         if head.lease is not None:
             self.lease = head.lease
+        elif head.key is not None and head.kind == WITHDRAWN:
+            self._places.drop(head.key)
         elif head.key is not None:
             self.replies += head.kind == "reply"
             self.failures += head.kind != "reply"

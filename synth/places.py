@@ -32,6 +32,11 @@ class Places:
         found: tuple[int, int] | None = self._waiting.get(short)
         return found or self._base.execute(_GET, (short,)).fetchone()
 
+    def drop(self, key: str) -> None:
+        """Forget the place of `key`."""
+        self._waiting.pop(_short(key), None)
+        self._base.execute("DELETE FROM place WHERE key = ?", (_short(key),))
+
     def flush(self) -> None:
         """Put what waits into the database."""
         self._base.executemany(_SET, [(key, *place) for key, place in self._waiting.items()])

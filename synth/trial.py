@@ -13,6 +13,8 @@ from collections import Counter
 from recipes.rows import Reject
 from synth.tasks.asking import Settled
 
+TRIAL = "trial"
+"""Stage of the manifest that a failed trial leaves: the same command with --yes, and nothing changed, goes on."""
 PER_KEPT = 20
 """Rows to be looked at for each row that is kept."""
 ENOUGH_KEPT = 2

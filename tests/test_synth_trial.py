@@ -136,15 +136,37 @@ def test_the_same_command_goes_on_and_a_changed_recipe_is_tried_anew(tmp_path, s
     said.answer = lambda text: "mixed"
     for prompt in (WORD, WORD.replace("Is it", "Is this")):
         folder(tmp_path, prompt=prompt)
-        with pytest.raises(TeacherError, match=r"journal\.jsonl; the same command, with nothing changed, goes on"):
+        with pytest.raises(TeacherError, match=r"journal\.jsonl; with nothing changed the same command stops"):
             build(tmp_path)
-        assert "started again, so it goes on" not in capsys.readouterr().err
+        assert "--yes says to go on" not in capsys.readouterr().err
     paid = len(said)
     assert build(tmp_path)["reasons"] == {"unknown_label": 100}
     assert (
-        "rows: the first rows of this recipe were nearly all rejected; it was started again" in capsys.readouterr().err
+        "rows: the first rows of this recipe were nearly all rejected; --yes says to go on" in capsys.readouterr().err
     )
     assert len(said) == paid + 2 * 80, "the first 20 are on record"
+
+
+def test_without_a_yes_the_same_command_stops_again_and_asks_nobody(tmp_path, said):
+    said.answer = lambda text: "mixed"
+    folder(tmp_path)
+    for run in range(2):
+        with pytest.raises(
+            TeacherError, match="stops here again, and goes on with --yes; where the teacher was mended"
+        ):
+            build_dataset(load_recipe(tmp_path / "small.yaml"), RunFolder(tmp_path / "run"), yes=not run)
+        assert len(said) == 2 * PER_KEPT
+
+
+def test_a_teacher_mended_on_its_own_side_is_tried_anew(tmp_path, said):
+    said.answer = lambda text: "mixed"
+    for _ in range(2):
+        with pytest.raises(TeacherError, match="none of the first 20 rows can be kept"):
+            build_dataset(load_recipe(folder(tmp_path) / "small.yaml"), RunFolder(tmp_path / "run"), True, True)
+    assert len(said) == 4 * PER_KEPT, "each time the first 20 are asked about, and no more"
+    said.answer = lambda text: "good"
+    facts = build_dataset(load_recipe(tmp_path / "small.yaml"), RunFolder(tmp_path / "run"), True, True).facts
+    assert (facts["kept"], len(said)) == (100, 4 * PER_KEPT + 100)
 
 
 def test_a_filter_that_rejects_all_that_is_on_record_costs_no_call(tmp_path, said):
