@@ -41,7 +41,8 @@ class Sampling:
 class ChatRequest:
     """One question to a chat model.
 
-    endpoint: base URL (or `recorded`): the same model elsewhere may answer otherwise.
+    endpoint: base URL (or `recorded`): the same model elsewhere may answer otherwise, and nobody can tell from a name
+    whether two are one; another address means asking anew.
     response_format: OpenAI's object (`{"type": "json_object"}`, a JSON schema) or None for plain text.
     sample: the number of this draw where one question is asked several times (votes); 0 for the first.
     """

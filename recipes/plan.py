@@ -62,7 +62,9 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     plan = replace(plan, calls=calls, answered=answered, left=left, size=size, cost=cost)
     plan.notes.extend(_notes(plan, prompt))
     if useful is not spent and spent.answered and left:
-        plan.notes.append(f"{spent.answered:,} replies on disk are to another prompt or setting and do not count")
+        plan.notes.append(
+            f"{spent.answered:,} replies on disk are to another prompt, address or setting and do not count"
+        )
     plan.notes.extend(asked_before(spent, teacher.model, synthesis.budget_usd, KEY))
     return plan
 

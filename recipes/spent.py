@@ -30,7 +30,8 @@ class Spent:
 
     answered: examples with a reply, a reply to each vote apart; one that was asked again counts once, and one that is
     to be asked anew (--ask-again) not at all. replies: all of them, and usage: their tokens. billed: tokens paid or
-    possibly paid for, with broken-off tries and calls that a kill left on their way. others: the same of each other model, whose price nobody has written down.
+    possibly paid for, with broken-off tries and calls that a kill left on their way. others: the same of each other
+    model, whose price nobody has written down.
     """
 
     answered: int = 0

@@ -30,11 +30,14 @@ class Teacher(Section):
     model: str = Field(default="none", min_length=1, validate_default=True)
     """The model's name at the provider; needed wherever somebody is asked."""
     base_url: str | None = None
-    """Address of an endpoint, up to and with /v1; the other providers know theirs."""
+    """Address of an endpoint, up to and with /v1; the other providers know theirs. It is part of what is asked: another
+    address, or another name of the same machine, means that everything is asked (and paid) anew. Beside provider:
+    recorded it names the address that the replies came from, so that a run's own journal.jsonl can be played."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """NAME of the environment variable with the API key, never the key itself."""
     journal: str | None = None
-    """The recorded replies to play, relative to the recipe (provider: recorded)."""
+    """The recorded replies to play, relative to the recipe (provider: recorded). Of one's own run: its journal.jsonl,
+    with model, sampling and prompt as they were, and base_url (of fireworks: https://api.fireworks.ai/inference/v1)."""
     temperature: float = Field(default=0.7, ge=0, le=2)
     """0.7: the published DeepSeek-V3 run."""
     top_p: float | None = Field(default=None, gt=0, le=1)

@@ -170,6 +170,13 @@ def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funne
         say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:
         say(f"rows: {funnel.passing:,} requests failed for a passing reason; the same command asks for them again")
+    lost = facts["reasons"].get("not_recorded", 0)
+    if lost:
+        told = "" if recipe.teacher.base_url else ", and teacher.base_url that run's address, which is not named here"
+        say(
+            f"rows: {lost:,} have no reply in {recipe.teacher.journal} to what is asked of them now: the model, the prompt, "
+            f"the sampling and synthesis.output must be those of the run that recorded it{told}"
+        )
     if funnel.unusable and recipe.teacher.provider != "recorded":
         say(
             f"rows: {funnel.unusable:,} were rejected for what the teacher replied, and their replies count for ever; "

@@ -184,7 +184,7 @@ def test_replies_to_another_prompt_do_not_count(tmp_path):
     finish_rows(recipe, run)
     made = make_plan(load_recipe(write_recipe(tmp_path), ["synthesis.prompt=sentiment-rationale"]), run)
     assert (made.left, made.size.measured) == (30, False)
-    assert made.notes[-1] == "30 replies on disk are to another prompt or setting and do not count"
+    assert made.notes[-1] == "30 replies on disk are to another prompt, address or setting and do not count"
     assert made.stages[0].reasons == ["synthesis changed", "prompt file changed"]
 
 

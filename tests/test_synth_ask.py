@@ -210,3 +210,21 @@ def test_a_killed_build_goes_on_where_it_was(folder):
     manifest = run.manifest("rows")
     assert manifest is not None
     assert manifest.facts["asked"] == manifest.facts["kept"] + manifest.facts["rejected"] == 120
+
+
+def test_the_journal_of_ones_own_run_is_played_where_its_address_is_named(folder, teacher, capsys):
+    _, rows, _, asked = build(folder, teacher)
+    recorded = "teacher={provider: recorded, model: m, journal: run/journal.jsonl"
+    replayed = RunFolder(folder / "replayed")
+    there = load_recipe(folder / "small.yaml", [f'{recorded}, base_url: "http://127.0.0.1:9/v1"}}'])
+    assert build_dataset(there, replayed).facts["kept"] == len(rows) == 10
+    assert list(read_rows(replayed.rows / "train.jsonl", LabelRow)) == list(
+        read_rows(folder / "run" / "rows" / "train.jsonl", LabelRow)
+    )
+    assert teacher.asked == asked, "nobody was"
+    capsys.readouterr()
+    nowhere = load_recipe(folder / "small.yaml", [f"{recorded}}}"])
+    assert build_dataset(nowhere, RunFolder(folder / "nowhere")).facts["reasons"] == {"not_recorded": 10}
+    told = capsys.readouterr().err
+    assert "rows: 10 have no reply in run/journal.jsonl to what is asked of them now" in told
+    assert "teacher.base_url that run's address, which is not named here" in told
