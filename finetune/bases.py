@@ -170,5 +170,13 @@ def loading(base: Base) -> Iterator[None]:
         if not isinstance(error, (OSError, ValueError, ImportError, SafetensorError)) and type(error) is not Exception:
             raise
         first = redact(str(error).strip().split("\n")[0])
-        where = "on the Hub or in its cache" if base.hub is not None else f"in {base.place}"
+        where = _hub() if base.hub is not None else f"in {base.place}"
         raise TrainingError(f"the base model {base.name} cannot be loaded {where}: {first}") from None
+
+
+def _hub() -> str:
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    if HF_HUB_OFFLINE:
+        return "in the Hub's cache, and HF_HUB_OFFLINE is set, so that nothing is downloaded"
+    return "on the Hub or in its cache"

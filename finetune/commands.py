@@ -93,21 +93,23 @@ def export(argv: list[str]) -> int:
     if args.to == "safetensors":
         _merge(launch, name, args)
         return 0
-    from finetune.gguf_folder import export_gguf_files
     from finetune.taken import take
 
     taken = take(launch.recipe, launch.run, name, args.seed)
     _note_changes(launch, name)
+    from finetune.gguf_folder import export_gguf_files  # seconds, that a refusal need not wait
+
     export_gguf_files(taken, args.quantize or ("q8_0",), args.out, not args.no_parity)
     return 0
 
 
 def _merge(launch: Launch, name: str, args: argparse.Namespace) -> None:
-    from finetune.merged import merge_student
     from finetune.taken import take
 
     taken = take(launch.recipe, launch.run, name, args.seed)
     _note_changes(launch, name)
+    from finetune.merged import merge_student  # seconds, that a refusal need not wait
+
     merge_student(taken, _DTYPES[args.dtype] if args.dtype else None, args.out, not args.no_parity)
 
 

@@ -40,8 +40,12 @@ def write_merged_card(taken: Taken, folder: Path, dtype: str, figures: Parity | 
     _write(taken, folder, head, [], made, [*_transformers(taken), *_parity({"": figures})])
 
 
-def write_gguf_card(taken: Taken, folder: Path, files: Sequence[GgufFile], figures: dict[str, Parity | str]) -> None:
-    """The card of a folder of GGUF files; the first is the one that its Modelfile names."""
+def write_gguf_card(
+    taken: Taken, folder: Path, files: Sequence[GgufFile], older: Sequence[Path], figures: dict[str, Parity | str]
+) -> None:
+    """The card of a folder of GGUF files; the first is the one that its Modelfile names. older: what an earlier export
+    has left there.
+    """
     base, pushed = _hub_base(taken), taken.recipe.students[taken.name].push_to_hub
     head: dict[str, Any] = {"library_name": "gguf"}
     if pushed is not None and taken.run.manifest(f"push-{taken.name}") is not None:
@@ -50,7 +54,8 @@ def write_gguf_card(taken: Taken, folder: Path, files: Sequence[GgufFile], figur
         head |= {"base_model": base, "base_model_relation": "finetune"}
     made = f"`{taken.title}` as GGUF, for llama.cpp and Ollama; made by Tutelage."
     use = [
-        *(f"- `{file.path.name}`: {_size(file.bytes)}" for file in files), "",
+        *(f"- `{file.path.name}`: {_size(file.bytes)}" for file in files),
+        *(f"- `{path.name}`: {_size(path.stat().st_size)}, of an earlier export" for path in older), "",
         "```sh", f"ollama create {taken.title} -f Modelfile", f'ollama run {taken.title} "..."', "```", "",
         "The Modelfile says how a question is put, where an answer ends, and how the student was sampled when it was "
         "scored. llama.cpp reads the first two from the file itself:", "",

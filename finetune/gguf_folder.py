@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from finetune.export_card import write_gguf_card
 from finetune.export_folder import check_folder
@@ -42,13 +43,17 @@ def export_gguf_files(taken: Taken, kinds: Sequence[Kind], out: Path | None, mea
     merged = merged_folder(taken, None, taken.home / "merged") if taken.adapted else taken.folder
     made = [_export(taken, merged, folder, kind) for kind in kinds]
     files = [one.path for one in made]
+    others = [folder / f"{taken.title}-{kind}.gguf" for kind in get_args(Kind) if kind not in kinds]
+    older = [path for path in others if path.is_file()]
     figures: Figures = {}
     if measure:
         figures = check_adapted(taken, merged, files, rows) if taken.adapted else _check_whole(taken, files, rows)
         tell(figures, merged_dtype(merged))
-    if taken.adapted:
+    if taken.adapted and (out is None or not (merged / "README.md").exists()):
         write_card(taken, merged)
-    write_gguf_card(taken, folder, made, {file.name: figures[file.name] for file in files if figures})
+    write_gguf_card(taken, folder, made, older, {file.name: figures[file.name] for file in files if figures})
+    for path in older:
+        say(f"{path.name}: of an earlier export, and not made anew: name its kind in --quantize too, or delete it")
     say(f"student {taken.name}: {', '.join(path.name for path in files)} and a Modelfile are in {folder}")
     say(f"to use it: cd {shlex.quote(str(folder))} && ollama create {taken.title} -f Modelfile")
     return files
