@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from finetune.causal_record import CausalRecord, read_any_record
+from finetune.record import StudentRecord
 from recipes.console import say
 from recipes.errors import RunError
 from recipes.runs import RunFolder
@@ -16,7 +17,8 @@ from recipes.stages import student_inputs
 
 
 def check_trained(recipe: Recipe, name: str, run: RunFolder) -> None:
-    """Raises RunError where the student must be trained again first."""
+    """Raises RunError where the student must be trained again first; how it answers needs no training."""
+    recipe = _as_told(recipe, name, read_any_record(run, name))
     stale = run.why_stale(f"student-{name}", student_inputs(recipe, name, run))
     if stale:
         raise RunError(
@@ -29,10 +31,7 @@ def say_changes(recipe: Recipe, name: str, run: RunFolder, arguments: Sequence[s
 
     arguments: of the command that trains it again. Raises TrainingError where it is not trained.
     """
-    record, stage = read_any_record(run, name), f"student-{name}"
-    if isinstance(record, CausalRecord) and recipe.students[name].kind == "causal":
-        told = recipe.causal(name).model_copy(update={"answering": record.answering})
-        recipe = recipe.model_copy(update={"students": {**recipe.students, name: told}})
+    recipe, stage = _as_told(recipe, name, read_any_record(run, name)), f"student-{name}"
     stale = run.why_stale(stage, student_inputs(recipe, name, run))
     if stale:
         why = ", ".join(stale) if run.manifest(stage) is not None else "its last training did not end"
@@ -40,3 +39,11 @@ def say_changes(recipe: Recipe, name: str, run: RunFolder, arguments: Sequence[s
             f"student {name}: used as it was trained; since then {why}: "
             f"`python -m finetune {shlex.join([*arguments, '--student', name])}` trains it again"
         )
+
+
+def _as_told(recipe: Recipe, name: str, record: StudentRecord | CausalRecord) -> Recipe:
+    """The recipe with the student's answering as it was when the student was trained."""
+    if not isinstance(record, CausalRecord) or recipe.students[name].kind != "causal":
+        return recipe
+    told = recipe.causal(name).model_copy(update={"answering": record.answering})
+    return recipe.model_copy(update={"students": {**recipe.students, name: told}})

@@ -224,6 +224,16 @@ def test_models_are_opened_only_when_their_answers_are_wanted(run: RunFolder) ->
     assert FakeSpeaker.open_now == 0
 
 
+def test_how_a_student_answers_needs_no_training_to_be_compared(run: RunFolder) -> None:
+    compared(run)
+    asked = FakeSpeaker.asked
+    students = {"tuned": response_runs.student_of(answering={"temperature": 0, "max_new_tokens": 9})}
+    compared(run, students=students)
+    assert FakeSpeaker.asked > asked, "asked anew, as the recipe says now"
+    with pytest.raises(RunError, match="the student tuned is not what the recipe says"):
+        compared(run, students={"tuned": response_runs.student_of(epochs=3, answering={"temperature": 0})})
+
+
 def test_base_answers_are_kept_only_while_the_base_is_the_same(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(**student: Any) -> int:
         students = {"tuned": response_runs.student_of(**student)}
