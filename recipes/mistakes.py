@@ -127,7 +127,7 @@ def _unknown(document: Document, model: type[BaseModel], path: KeyPath) -> str:
 def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     if kind == "union_tag_not_found":
-        return "is missing: it is classifier or causal"
+        return _no_kind(document, path)
     if kind == "union_tag_invalid":
         return _choice(context["expected_tags"], context["tag"], f", got '{context['tag']}'")
     if kind == "missing":
@@ -163,6 +163,13 @@ def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
     if wanted == _SECTION and path[-1:] == ("lora",) and type(value) is int:
         wanted += f", such as lora: {{rank: {value}}}"
     return f"must be {wanted}{got}" if wanted else details["msg"].replace("Input should", "it should", 1)
+
+
+def _no_kind(document: Document, path: KeyPath) -> str:
+    """Of a student that stands in no file but in --set alone, the name is more likely wrong than the kind forgotten."""
+    said, name = "is missing: it is classifier or causal", str(path[1])
+    written = [one for one in document.value["students"] if ("students", one) not in document.overrides]
+    return said if name in written else f"{said}; the file has no student {name}: {did_you_mean(name, written)}"
 
 
 def _choice(expected: str, value: Any, got: str) -> str:

@@ -284,7 +284,10 @@ OVERRIDES = [
     ("about=!!python/object:os.system x", "--set about=!!python/object:os.system x: about: tags (!...) are not allowed: "
      "write the plain value, in quotes if it is text"),
     ("evaluation.seeds=1", "--set evaluation.seeds=1: evaluation.seeds: unknown key; did you mean seed?"),
-    ("students.new.base=minilm", "--set students.new.base=minilm: students.new.kind: is missing: it is classifier or causal"),
+    ("students.new.base=minilm", "--set students.new.base=minilm: students.new.kind: is missing: it is classifier or causal; "
+     "the file has no student new: there is tiny"),
+    ("students.tini.epochs=2", "--set students.tini.epochs=2: students.tini.kind: is missing: it is classifier or causal; "
+     "the file has no student tini: did you mean tiny?"),
     ("source.path=x.jsonl", "--set source.path=x.jsonl: source.path: there is no file DIR/x.jsonl; did you mean texts.jsonl?"),
 ]  # fmt: skip
 
