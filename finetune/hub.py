@@ -14,19 +14,12 @@ from recipes.stages import student_inputs
 
 
 def check_push(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
-    """Find before anything is paid for what a push would fail by. Raises TrainingError: no token, no such name."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
+    """Find before anything is paid for what a push would fail by. Raises TrainingError: no token."""
     for name in names:
         repository = recipe.students[name].push_to_hub
         pushed = run.manifest(f"push-{name}") is not None
         if repository is None or (pushed and not run.why_stale(f"student-{name}", student_inputs(recipe, name, run))):
             continue
-        try:
-            validate_repo_id(repository)
-        except HFValidationError as error:
-            raise TrainingError(f"students.{name}: push_to_hub: {str(error).splitlines()[0]}") from None
         _token(name)
 
 
