@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.calibrate import _draw as fitted_on
+from rag.calibrate import drawn as fitted_on
 from rag.documents import Document
 from rag.index import Index
 from rag.off_topic import OFF_TOPIC

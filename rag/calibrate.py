@@ -39,7 +39,7 @@ _SEEN = 50
 
 def calibrate(index: Index, embedder: Embedder, settings: Retrieval) -> Threshold | None:
     """Fit the threshold on questions about a seeded draw of the documents; None where the catalogue is too small."""
-    documents = _draw(index)
+    documents = drawn(index)
     if len(documents) < LEAST_DOCUMENTS:
         return None
     made = own_questions(documents, lambda word: 0.0, len(_KINDS), kinds=_KINDS)
@@ -80,10 +80,11 @@ def is_due(fact: dict[str, Any] | None, settings: Retrieval, changed: int, docum
     return changed > CHANGED * documents
 
 
-def _draw(index: Index) -> list[Document]:
+def drawn(index: Index) -> list[Document]:
+    """The documents that a threshold is set on: a seeded draw."""
     ids = index.document_ids()
-    drawn = sorted(random.Random(0).sample(range(len(ids)), min(len(ids), QUESTIONS)))
-    return list(index.documents([ids[place] for place in drawn]).values())
+    places = sorted(random.Random(0).sample(range(len(ids)), min(len(ids), QUESTIONS)))
+    return list(index.documents([ids[place] for place in places]).values())
 
 
 def _same(index: Index, embedder: Embedder, documents: list[Document]) -> dict[str, set[str]]:
