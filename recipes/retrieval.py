@@ -89,7 +89,8 @@ class Retrieval(Section):
     top_k: int = Field(default=4, ge=1, le=50)
     """Passages that an answer is given."""
     candidates: int = Field(default=50, ge=1, le=500)
-    """Pieces taken from each of the two searches before their scores are added (Bruch et al., TOIS 2023: decision 17)."""
+    """Pieces taken from each of the two searches before their scores are added (Bruch et al., ACM TOIS 2023; decision
+    17)."""
     rerank: str | None = None
     """A cross-encoder that orders the candidates anew: a local folder or a Hub id."""
     rerank_revision: str | None = None
