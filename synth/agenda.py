@@ -1,4 +1,4 @@
-"""Which call comes next: due retries first, then calls that are ready, then those of the next item.
+"""Which call comes next: due retries, calls that are ready, questions asked again, then those of the next item.
 
 Items are pulled one at a time and only when there is room, so that memory does not grow with their number.
 """
@@ -6,6 +6,7 @@ Items are pulled one at a time and only when there is room, so that memory does 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Call(Generic[Item]):
 class Agenda(Generic[Item]):
     """The calls to make for `items`.
 
-    room: calls that may wait for a retry before no more items are pulled. exhausted: whether all items are begun;
+    room: calls that may wait for a retry before no more items are pulled. most_again: questions that may be asked again
+    at a time; while one of them waits for that, no more items are pulled. exhausted: whether all items are begun;
     paused: whether `next` found nothing to do only because others should have a turn. settled: items done.
     """
 
@@ -66,16 +68,21 @@ class Agenda(Generic[Item]):
         journal: Journal,
         done: Callable[[Item], None],
         room: int,
+        most_again: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._items = iter(items)
         self._missing = missing
         self._journal = journal
         self._done = done
         self._room = room
+        self._most_again = most_again
         self._calls: dict[str, Call[Item]] = {}
         self._ready: deque[Call[Item]] = deque()
+        self._again: deque[Call[Item]] = deque()
+        self._repeated: set[str] = set()
         self._later: list[tuple[float, int, Call[Item]]] = []
         self._order = count()
+        self._found = False  # whether anything of the item at hand is on record: then what is missing is a second try
         self._settled: tuple[Call[Item], Reply | Failure] | None = None
         self._asked: dict[int, tuple[ChatRequest, str]] = {}
         self.exhausted = self.paused = False
@@ -96,9 +103,15 @@ class Agenda(Generic[Item]):
         if self._later and self._later[0][0] <= now:
             return heapq.heappop(self._later)[2]
         self.paused = False
-        if not self._ready and new and len(self._later) < self._room:
+        if not self._ready and not self._again and new and len(self._later) < self._room:
             self._pull()
-        return self._ready.popleft() if self._ready else None
+        if self._ready:
+            return self._ready.popleft()
+        if not self._again or len(self._repeated) >= self._most_again():
+            return None
+        call = self._again.popleft()
+        self._repeated.add(call.key)
+        return call
 
     def wait(self, now: float) -> float | None:
         """Seconds until a retry is due; None where none waits."""
@@ -115,6 +128,7 @@ class Agenda(Generic[Item]):
     def settle(self, call: Call[Item], found: Reply | Failure) -> None:
         """The journal has `found` for the call."""
         del self._calls[call.key]
+        self._repeated.discard(call.key)
         self._settled = call, found
         for work in call.works:
             work.waiting -= 1
@@ -140,12 +154,13 @@ class Agenda(Generic[Item]):
             else:
                 self.exhausted = True
                 return
-            if self._ready:
+            if self._ready or self._again:
                 return
         self.paused = True
 
     def _advance(self, work: Work[Item]) -> None:
         """Make the item's missing requests calls, or count it as done."""
+        self._found = False
         requests = self._missing(work.item, self._lookup)
         for request in requests:
             known = self._asked.get(id(request))
@@ -153,7 +168,12 @@ class Agenda(Generic[Item]):
             call = self._calls.get(key)
             if call is None:
                 call = self._calls[key] = Call(key, request, [])
-                self._ready.append(call)
+                if not work.rounds and not self._found:
+                    self._ready.append(call)
+                elif work.rounds < 2:
+                    self._again.append(call)
+                else:
+                    self._again.appendleft(call)  # what is begun is settled before more is asked again
             call.works.append(work)
         self._asked.clear()
         work.waiting = len(requests)
@@ -169,4 +189,6 @@ class Agenda(Generic[Item]):
             return self._settled[1]  # asked for at once in nearly every case: no need to read it back
         key = request.key()
         self._asked[id(request)] = request, key  # the reference keeps the id from being used again
-        return self._journal.get(key)
+        found = self._journal.get(key)
+        self._found = self._found or found is not None
+        return found

@@ -85,5 +85,6 @@ async def _ask(
     async with open_teacher(recipe.teacher, recipe.resolve("")) as model:
         items, teacher = examples.stream(), recipe.teacher
         await ask_all(
-            items, missing, lambda example: example.id, model, journal, teacher, budget, done, trial.most_open
-        )
+            items, missing, lambda example: example.id, model, journal, teacher, budget, done,
+            trial.most_open, trial.most_again,
+        )  # fmt: skip

@@ -174,8 +174,8 @@ def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funne
     if lost:
         told = "" if recipe.teacher.base_url else ", and teacher.base_url that run's address, which is not named here"
         say(
-            f"rows: {lost:,} have no reply in {recipe.teacher.journal} to what is asked of them now: the model, the prompt, "
-            f"the sampling and synthesis.output must be those of the run that recorded it{told}"
+            f"rows: {lost:,} have no reply in {recipe.teacher.journal} to what is asked of them now: the model, the "
+            f"prompt, the sampling and synthesis.output must be those of the run that recorded it{told}"
         )
     if funnel.unusable and recipe.teacher.provider != "recorded":
         say(

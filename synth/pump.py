@@ -47,17 +47,19 @@ async def ask_all(
     budget: Budget | None,
     done: Callable[[Item], None],
     most_open: Callable[[], float] = lambda: math.inf,
+    most_again: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Send whatever `missing` says is missing, until every item is `done`.
 
     missing: the requests of an item that the journal does not answer yet; asked again when all of them are settled.
     ident: an item's id. done: called once per item that needs no more calls, in the order in which they are settled.
-    most_open: requests without an answer from which on no more items are begun.
+    most_open: requests without an answer from which on no more items are begun. most_again: questions that may be asked
+    again at a time.
 
     Raises TeacherError where the teacher cannot go on, BudgetError where the budget cannot, RunError where the disk
     cannot, Enough where `done` did, KeyboardInterrupt after Ctrl-C. Whatever was answered until then is in the journal.
     """
-    agenda = Agenda(items, missing, journal, done, room=4 * teacher.concurrency)
+    agenda = Agenda(items, missing, journal, done, 4 * teacher.concurrency, most_again)
     outcomes = Outcomes(agenda, ident, journal, teacher, Account(budget, journal))
     await Pump(outcomes, model, most_open).run()
 

@@ -62,7 +62,11 @@ class Trial:
 
     def most_open(self) -> float:
         """Requests that may be on their way: of a paid teacher not more than the rows it takes to tell."""
-        return math.inf if self.over or not self.paid else PER_KEPT * (self.kept + 1) - self.judged
+        return self.most_again() if self.paid else math.inf
+
+    def most_again(self) -> float:
+        """Rows that may be asked again about at a time: of any teacher not more than it takes to tell."""
+        return math.inf if self.over else PER_KEPT * (self.kept + 1) - self.judged
 
     def fails(self, row: Settled) -> bool:
         """Take in the next row, filters and all; whether asking should stop now.

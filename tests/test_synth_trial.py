@@ -147,6 +147,29 @@ def test_the_same_command_goes_on_and_a_changed_recipe_is_tried_anew(tmp_path, s
     assert len(said) == paid + 2 * 80, "the first 20 are on record"
 
 
+def test_of_a_teacher_of_ones_own_too_only_the_rows_on_trial_are_asked_about_again(tmp_path):
+    folder(tmp_path, rows=300)
+    asked = []
+    with TeacherStub(lambda body: asked.append(len(body["messages"])) or "mixed", latency=0.05) as stub:
+        free = [f"teacher={{provider: endpoint, model: m, base_url: '{stub.url}'}}", "synthesis.budget_usd=null"]
+        with pytest.raises(TeacherError, match="none of the first 20 rows can be kept"):
+            build(tmp_path, *free)
+        assert 64 <= asked.count(2) <= 66, "rows are begun freely, until the first reply is asked for again"
+        assert asked.count(4) == PER_KEPT, "and asked about again for the verdict alone"
+
+
+def test_questions_wait_to_be_asked_again_until_the_trial_is_decided(tmp_path):
+    folder(tmp_path, rows=300)
+
+    def answer(body):
+        return "good" if len(body["messages"]) > 2 else "mixed"
+
+    with TeacherStub(answer) as stub:
+        free = [f"teacher={{provider: endpoint, model: m, base_url: '{stub.url}'}}", "synthesis.budget_usd=null"]
+        assert build(tmp_path, *free)["kept"] == 300
+        assert stub.asked.total() == 600
+
+
 def test_without_a_yes_the_same_command_stops_again_and_asks_nobody(tmp_path, said):
     said.answer = lambda text: "mixed"
     folder(tmp_path)
