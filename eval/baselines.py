@@ -18,6 +18,7 @@ import numpy as np
 from eval.metrics import Codes, Floats
 from eval.scored import to_codes
 from recipes.console import say
+from recipes.counts import counted
 from recipes.errors import RunError
 from recipes.rows import LabelRow, read_rows
 from recipes.runs import RunFolder
@@ -62,7 +63,7 @@ def why_not(recipe: Recipe, run: RunFolder, name: str) -> str | None:
         return None if seen else "no train row has a label by the teacher"
     if len(seen) < 2:
         whose = "human" if name == "tfidf_gold" else "teacher's"
-        return f"it needs train rows of two labels, and they have {len(seen)} {whose} label(s)"
+        return f"it needs train rows of two labels, and they have {counted(len(seen), f'{whose} label')}"
     return None if any(_WORD.search(text) for text, _ in rows) else "no train row has a word of two letters"
 
 

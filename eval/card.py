@@ -16,6 +16,7 @@ from eval.numbers import percent, span
 from eval.response_markdown import response_section
 from eval.responses import ResponseComparison, ResponseScores, SeedFigures
 from recipes.console import say
+from recipes.counts import counted
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
 
@@ -122,7 +123,8 @@ def _section(comparison: Comparison, model: ModelScores, seed: SeedScore) -> str
         lines.append([name.replace("_", " ").replace("f1", "F1"), *own, *others])
     said = [verdict.text() for verdict in comparison.verdicts if verdict.claim.startswith(f"{model.name} ")]
     rows, gold = comparison.rows, comparison.gold_rows
-    labelled = f" {gold:,} of them have a human label, for accuracy and F1." if gold < rows else ""
-    told = f"On {rows:,} test rows that no student was trained or chosen on; agreement is with the teacher.{labelled}"
-    parts = ["## Scores", told, markdown_table(head, lines), *(said if seed.chosen else [])]
+    have = "has" if gold == 1 else "have"
+    labelled = f" {gold:,} of them {have} a human label, for accuracy and F1." if gold < rows else ""
+    told = f"On {counted(rows, 'test row')} that no student was trained or chosen on; agreement is with the teacher."
+    parts = ["## Scores", told + labelled, markdown_table(head, lines), *(said if seed.chosen else [])]
     return "\n\n".join(parts)

@@ -17,6 +17,7 @@ from eval.questions import Questions
 from eval.unfinished import Unfinished
 from finetune.hardware import free_memory
 from recipes.console import say
+from recipes.counts import counted
 from recipes.errors import RunError
 from recipes.rows import ResponseRow, Row, read_rows, write_rows
 from recipes.runs import Manifest, RunFolder
@@ -127,7 +128,8 @@ def _generate(
     """Ask for all answers, a window at a time; those that an earlier process wrote down are not asked for again."""
     kept = Unfinished(path.parent, responder.stem(), inputs)
     lines, rows = kept.read(Response), questions.rows
-    say(f"{responder.name}: answers {len(rows):,} questions" + (f", {len(lines):,} are answered" if lines else ""))
+    before = f", {len(lines):,} of them before" if lines else ""
+    say(f"{responder.name}: answers {counted(len(rows), 'question')}{before}")
     tokens, answered, seconds = 0, 0, 0.0
     if len(lines) < len(rows):
         speaker = responder.open()

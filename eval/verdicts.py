@@ -61,7 +61,8 @@ def _few(rows: int, detectable: Sequence[float | None]) -> str:
         return f"{told}."
     if len(found) < len(detectable):
         return f"{told}: a difference from the teacher would mostly go unseen, however large."
-    return f"{told}: a difference from the teacher below about {100 * max(found):.0f} points would mostly go unseen."
+    least = counted(round(100 * max(found)), "point")
+    return f"{told}: a difference from the teacher below about {least} would mostly go unseen."
 
 
 def _unanswered(teacher: ModelScores, rows: int) -> str:

@@ -7,6 +7,7 @@ import yaml
 from finetune.bases import Base
 from finetune.card_settings import settings
 from finetune.record import SeedRecord, StudentRecord
+from recipes.counts import counted
 from recipes.schema import Recipe
 
 
@@ -41,8 +42,8 @@ def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[s
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in record.skipped.items()) or "none"
     return [
         f"- base: `{record.base}`",
-        f"- {record.rows['train']:,} rows with {labels}; {record.rows['validation']:,} to choose the epoch; rows that "
-        f"could not be used: {skipped}",
+        f"- {counted(record.rows['train'], 'row')} with {labels}; {record.rows['validation']:,} to choose the epoch; "
+        f"rows that could not be used: {skipped}",
         f"- human labels seen in this step: {record.human_labels:,}",
         f"- texts cut at {record.max_length} tokens: {record.truncated:,}",
         f"- seed {seed.seed}, {seed.steps:,} steps, {seed.seconds:,.0f} s on {record.device}",

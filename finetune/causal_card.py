@@ -8,6 +8,7 @@ from finetune.bases import Base
 from finetune.card_settings import settings
 from finetune.causal_record import CausalRecord, CausalSeed
 from finetune.causal_watch import perplexity
+from recipes.counts import counted
 from recipes.schema import Recipe
 
 
@@ -45,13 +46,13 @@ def _data(recipe: Recipe, record: CausalRecord) -> list[str]:
     source = recipe.source.hub or recipe.source.path
     rejected = sum(record.rejected.values())
     student = recipe.causal(record.name)
-    written = "by no teacher: they are the source's own"
+    written = "responses are the source's own"
     if recipe.teacher.provider != "none" and student.rows == "task":
-        written = f"by the teacher `{recipe.teacher.model}`"
+        written = f"responses written by the teacher `{recipe.teacher.model}`"
     return [
-        f"- source: `{source}`; responses written {written}",
-        f"- {record.rows['train']:,} rows to train on, {record.rows['validation']:,} to choose the checkpoint; "
-        f"{rejected:,} longer than {record.max_length} tokens were left out",
+        f"- source: `{source}`; {written}",
+        f"- {counted(record.rows['train'], 'row')} to train on, {record.rows['validation']:,} to choose the "
+        f"checkpoint; {rejected:,} longer than {record.max_length} tokens were left out",
     ]
 
 

@@ -121,7 +121,7 @@ def encode_rows(
 
 def _refuse(ids: Sequence[str], student: str, what: str) -> None:
     if ids:
-        raise TrainingError(f"students.{student}: {len(ids):,} rows {what} ({name_rows(ids)}); is format right?")
+        raise TrainingError(f"students.{student}: {len(ids):,} of its rows {what} ({name_rows(ids)}); is format right?")
 
 
 def name_rows(ids: Sequence[str]) -> str:

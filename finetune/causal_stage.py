@@ -21,6 +21,7 @@ from finetune.merged_base import whole_base
 from finetune.record import SEED_FILE
 from finetune.seeds import one_seed
 from recipes.console import say
+from recipes.counts import counted
 from recipes.errors import TrainingError
 from recipes.rows import ResponseRow, write_rows
 from recipes.runs import RunFolder, digest, write_atomic
@@ -98,16 +99,16 @@ def _introduce(recipe: Recipe, name: str, training: CausalLesson, validation: Ca
     if rejected and len(training):
         longest = max(one.tokens for one in [*training.rejected, *validation.rejected])
         say(
-            f"student {name}: {rejected:,} rows not used: longer than max_length {student.max_length} tokens (the "
-            f"longest has {longest:,}); they are listed in students/{name}/{REJECTED}"
+            f"student {name}: {counted(rejected, 'row')} not used: longer than max_length {student.max_length} tokens "
+            f"(the longest has {longest:,}); they are listed in students/{name}/{REJECTED}"
         )
     if not len(training):
         raise TrainingError(f"students.{name}: all rows are longer than max_length {student.max_length}: raise it")
     seeds = f", {len(student.seeds)} seeds" if len(student.seeds) > 1 else ""
     tokens = sum(len(row.input_ids) for row in training.rows)
     say(
-        f"student {name}: {len(training):,} rows of {tokens / len(training):,.0f} tokens, {len(validation):,} to "
-        f"validate{seeds}; {machine.about}"
+        f"student {name}: {counted(len(training), 'row')} of {tokens / len(training):,.0f} tokens, {len(validation):,} "
+        f"to validate{seeds}; {machine.about}"
     )
 
 

@@ -13,6 +13,7 @@ from finetune.lessons import Lesson, training_lesson, validation_lesson
 from finetune.record import SeedRecord, StudentRecord, best_seed, mean_and_deviation
 from finetune.seeds import one_seed
 from recipes.console import say
+from recipes.counts import counted
 from recipes.runs import RunFolder, digest, write_atomic
 from recipes.schema import Recipe
 
@@ -47,13 +48,15 @@ def _introduce(recipe: Recipe, name: str, training: Lesson, validation: Lesson, 
     student = recipe.classifier(name)
     seeds = f", {len(student.seeds)} seeds" if len(student.seeds) > 1 else ""
     whose = "gold labels" if student.rows == "gold" else "the teacher's labels"
-    say(f"student {name}: {len(training):,} rows with {whose}, {len(validation):,} to validate{seeds}; {machine.about}")
+    rows = f"{counted(len(training), 'row')} with {whose}, {len(validation):,} to validate"
+    say(f"student {name}: {rows}{seeds}; {machine.about}")
     for reason, count in _skipped(training, validation).items():
-        say(f"student {name}: {count:,} rows not used: {reason}")
+        say(f"student {name}: {counted(count, 'row')} not used: {reason}")
     seen = set(training.answers().tolist())
     missing = [label for place, label in enumerate(recipe.labels) if place not in seen]
     if missing:
-        say(f"student {name}: no training row has the label {', '.join(missing)}: it cannot learn to answer that")
+        labels = f"label{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+        say(f"student {name}: no training row has the {labels}: it cannot learn to answer that")
 
 
 def _skipped(training: Lesson, validation: Lesson) -> dict[str, int]:

@@ -24,6 +24,7 @@ from finetune.rendering_tokens import Codec
 from finetune.scratch import make_tokenizer
 from finetune.silence import quiet
 from recipes.console import printable
+from recipes.counts import counted
 from recipes.rows import ResponseRow
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
@@ -108,8 +109,8 @@ def _lengths(rows: Sequence[Measured]) -> Table:
 def _too_long(long: Sequence[Measured], most: int) -> str:
     if not long:
         return f"max_length {most:,}: no row is longer"
-    ids = name_rows([one.row.id for one in long])
-    return f"max_length {most:,}: {len(long):,} rows are longer, and are rejected from training: {ids}"
+    ids, are = name_rows([one.row.id for one in long]), "is" if len(long) == 1 else "are"
+    return f"max_length {most:,}: {counted(len(long), 'row')} {are} longer, and {are} rejected from training: {ids}"
 
 
 def _show(one: Measured, most: int, console: Console, codec: Codec) -> None:

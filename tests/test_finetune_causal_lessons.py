@@ -100,5 +100,5 @@ def test_rows_that_would_teach_nothing_or_never_to_stop_are_refused_by_name(enco
     rows = [tiny_causal.make_row(number, "train") for number in range(8)]
     with pytest.raises(TrainingError, match=why) as error:
         encode_rows(Spoilt(encoded), rows, 100, "train", "a")  # type: ignore[arg-type]
-    assert "8 rows" in str(error.value)
+    assert "8 of its rows" in str(error.value)
     assert "(train-0, train-1, train-2, train-3, train-4 and 3 more)" in str(error.value)

@@ -112,7 +112,7 @@ def test_validation_rows_that_cannot_be_used_are_told_and_recorded(
     rows = [tiny.make_row(number, "validation") for number in range(12)]
     write_rows(run.rows / "validation.jsonl", [rows[0].model_copy(update={"label": None}), *rows[1:]])
     train_student(tiny.make_recipe(base, a={"epochs": 1}), "a", run)
-    assert "student a: 1 rows not used: no majority (validation)" in capsys.readouterr().err
+    assert "student a: 1 row not used: no majority (validation)" in capsys.readouterr().err
     record = read_record(run, "a")
     assert (record.skipped, record.rows["validation"]) == ({"no majority (validation)": 1}, 11)
 
