@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from recipes.console import warn
-from recipes.errors import RunError, TutelageError
+from recipes.errors import RunError, Terminated, TutelageError
 from recipes.keys import redact
 
 if TYPE_CHECKING:  # pydantic is not needed to print a --help
@@ -96,7 +96,10 @@ def open_run(recipe: Recipe, args: argparse.Namespace) -> RunFolder:
 
 
 def run_main(main: Callable[[list[str] | None], int | None]) -> NoReturn:
-    """Run a launcher and exit: mistakes as a sentence and their code, Ctrl-C as 130, our own bugs as a traceback."""
+    """Run a launcher and exit: mistakes as a sentence and their code, Ctrl-C as 130, our own bugs as a traceback.
+
+    SIGTERM where it is heard as a wish to stop: 143.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a Windows console cannot show every letter
@@ -105,8 +108,8 @@ def run_main(main: Callable[[list[str] | None], int | None]) -> NoReturn:
         sys.stdout.flush()
     except TutelageError as error:
         code = _end(str(error), error.code)
-    except KeyboardInterrupt:
-        code = _end("stopped", 130)
+    except KeyboardInterrupt as stop:
+        code = _end("stopped", 143 if isinstance(stop, Terminated) else 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has gone: no complaint
         code = 141

@@ -21,6 +21,10 @@ class TutelageError(Exception):
     code = 1
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM (docker stop, a batch queue's time limit), taken as Ctrl-C is: a wish to stop, no mistake."""
+
+
 class RecipeError(TutelageError):
     """The recipe is wrong: one line per mistake, each `file:line: path: message`."""
 

@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop cleanly, on any platform."""
+"""Ctrl-C and SIGTERM as a wish to stop cleanly, on any platform."""
 
 from __future__ import annotations
 
@@ -9,23 +9,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from recipes.errors import Terminated
+
 
 @contextmanager
-def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` in the running event loop at every Ctrl-C while the block runs, instead of raising."""
-    if not hears_signals():
-        yield
-        return
+def on_interrupt(stop: Callable[[KeyboardInterrupt], None]) -> Iterator[None]:
+    """Call `stop` in the running event loop at every Ctrl-C and SIGTERM while the block runs, instead of raising.
+
+    It is told what to raise when all is settled.
+    """
     loop = asyncio.get_running_loop()
 
-    def heard(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop)  # also wakes a loop that sleeps (Windows has no add_signal_handler)
+    def heard(number: int, _frame: FrameType | None) -> None:
+        end = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        loop.call_soon_threadsafe(stop, end)  # also wakes a loop that sleeps (Windows has no add_signal_handler)
 
-    before = signal.signal(signal.SIGINT, heard)
+    before = {number: signal.signal(number, heard) for number in _heard()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+        for number, handler in before.items():
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, handler if handler is not None else default)
+
+
+def _heard() -> list[signal.Signals]:
+    """The signals to listen to: in the main thread alone, and none that is ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def hears_signals() -> bool:

@@ -57,7 +57,8 @@ async def ask_all(
     again at a time.
 
     Raises TeacherError where the teacher cannot go on, BudgetError where the budget cannot, RunError where the disk
-    cannot, Enough where `done` did, KeyboardInterrupt after Ctrl-C. Whatever was answered until then is in the journal.
+    cannot, Enough where `done` did, KeyboardInterrupt after Ctrl-C or SIGTERM. What was answered until then is in
+    the journal.
     """
     agenda = Agenda(items, missing, journal, done, 4 * teacher.concurrency, most_again)
     outcomes = Outcomes(agenda, ident, journal, teacher, Account(budget, journal))
@@ -166,14 +167,14 @@ class Pump(Generic[Item]):
                 say("stopping: calls on their way are waited for, so that their replies are kept; Ctrl-C drops them")
         self.changed.set()
 
-    def _interrupted(self) -> None:
-        """Ctrl-C: nothing more is sent; where that is so already, what is in flight is dropped."""
+    def _interrupted(self, end: KeyboardInterrupt) -> None:
+        """Ctrl-C or SIGTERM: nothing more is sent; where that is so already, what is in flight is dropped."""
         if self.error is not None:
             for task in self.tasks:
                 task.cancel()
         elif self.tasks:
             say(f"stopping: {len(self.tasks)} calls on their way may still come back; Ctrl-C again drops them")
-        self._stop(KeyboardInterrupt())
+        self._stop(end)
 
     async def _keep_synced(self) -> None:
         """Sync what was written, in groups, off the loop."""

@@ -21,6 +21,7 @@ from recipes.rows import SPLITS, LabelRow, Reject, read_rows
 from recipes.runs import RunFolder
 from synth.build import build_dataset
 from synth.faults import Fault
+from synth.journal import Journal
 
 RECIPE = """\
 name: small
@@ -228,3 +229,26 @@ def test_the_journal_of_ones_own_run_is_played_where_its_address_is_named(folder
     told = capsys.readouterr().err
     assert "rows: 10 have no reply in run/journal.jsonl to what is asked of them now" in told
     assert "teacher.base_url that run's address, which is not named here" in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_sigterm_stops_as_ctrl_c_does_and_nothing_is_guessed_to_be_paid(folder):
+    write_rows(folder, 400)
+    price = ["--set", "teacher.price={input: 1, output: 1}", "--set", "synthesis.budget_usd=9", "--yes"]
+    with TeacherStub(_answer, latency=0.05) as stub:
+        command = [sys.executable, "-m", "synth", str(folder / "small.yaml"), "--run", str(folder / "run"), "--set"]
+        command += [f"teacher.base_url={stub.url}", *price]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while stub.answered.total() < 30:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        said = process.communicate(timeout=30)[1]
+        calls = stub.answered.total()
+    assert process.returncode == 143
+    assert "rows settled; run the same command to go on from here" in said
+    with Journal.open(folder / "run" / "journal.jsonl") as journal:
+        assert (journal.replies, journal.lease) == (calls, Usage()), "what was on its way came back"
+        assert journal.usage == Usage(
+            *(sum(getattr(one, kind) for one in stub.billed) for kind in ("prompt", "cached", "completion"))
+        )
