@@ -50,6 +50,7 @@ def score_retrieval(recipe: Recipe, run: RunFolder, yes: bool = False) -> Retrie
         say(f"retrieval: up to date ({report_path(run)})")
         return known
     say(f"retrieval: {'; '.join(stale) or 'retrieval.json is damaged'}")
+    run.start(STAGE)
     with Searcher(recipe, run) as searcher:
         asked = open_queries(recipe, run, searcher.index)
         say(f"retrieval: {len(asked.queries):,} questions ({queries_path(run)})")
