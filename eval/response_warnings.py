@@ -113,4 +113,5 @@ def _of_judge(recipe: Recipe, judge: JudgeReport) -> Iterator[str]:
         unscored = sum(one.unscored.values())
         if unscored > UNSCORED * (one.rows + unscored):
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in one.unscored.items())
-            yield f"{one.student} against {one.other}: {counted(unscored, 'question')} without a verdict ({reasons})."
+            have = "has" if unscored == 1 else "have"
+            yield f"{one.student} against {one.other}: {counted(unscored, 'question')} {have} no verdict ({reasons})."
