@@ -89,6 +89,8 @@ def _read_json(text: str, answer: AnswerFormat, labels: Sequence[str]) -> Answer
 
 
 def _read_word(text: str, labels: Sequence[str], cut: bool) -> Answer:
+    if not text.strip():
+        raise Problem("the reply is empty")
     if text in labels:
         label = text
     else:

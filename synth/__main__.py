@@ -21,7 +21,8 @@ def main(argv: list[str] | None = None) -> int:
         facts = build_dataset(launch.recipe, launch.run, launch.yes, args.ask_again).facts
     if not facts["rows"]["train"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["reasons"].items())
-        raise SourceError(f"no row is left to train on ({reasons}): see {launch.run.rows / 'rejects.jsonl'}")
+        cause = f"; most calls failed as {facts['failed_as']}" if facts.get("failed_as") else ""
+        raise SourceError(f"no row is left to train on ({reasons}{cause}): see {launch.run.rows / 'rejects.jsonl'}")
     return 0
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 from recipes.chat import ChatRequest
 from recipes.console import say
+from recipes.errors import BudgetError
 from recipes.rows import Example, Reject
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
@@ -48,6 +49,12 @@ def ask_teacher(
     try:
         with Progress("rows", drawn, spend) as progress:
             asyncio.run(_ask(recipe, task, screen, examples, journal, progress, trial))
+    except BudgetError as stop:
+        done = progress.kept + progress.rejected.total()
+        fewer = (
+            f"or lower source.train and source.test: {done:,} of {drawn:,} rows are answered, and are not asked again"
+        )
+        raise BudgetError(f"{stop}; {fewer}") from None
     except Enough as stop:
         facts = {"judged": trial.judged, "kept": trial.kept, "reasons": dict(trial.rejects)}
         run.finish(TRIAL, inputs, [], facts)

@@ -18,6 +18,8 @@ BUSY = 900.0
 """Seconds of nothing but 429s: a quota per minute is waited out, a spent one is not worth a night."""
 REJECTIONS = 20
 """Requests refused as wrong, and none answered, after which all of them are taken to be wrong."""
+WEB_PAGES = 5
+"""Web pages in place of the first reply ever, after which the address is taken to be no API's."""
 LONGEST_QUIET = 120.0
 """Seconds that a Retry-After can hold new rows back while everything fails."""
 PROBE = 1.0
@@ -38,6 +40,7 @@ class Breaker:
         self.heard = False
         self.failing = 0
         self.rejected = 0
+        self.pages = 0
         self._since = 0.0
         self._begun = 0.0
         self._probed = 0.0
@@ -58,6 +61,9 @@ class Breaker:
             self.rejected += 1
             self.failing = 0
             return not self.answered_ever and self.rejected >= REJECTIONS
+        self.pages += fault.kind == "web_page"
+        if self.pages >= WEB_PAGES and not self.answered_ever:
+            return True
         if not self.failing:
             self._since, self._busy = now, True
         self.failing += 1

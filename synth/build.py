@@ -169,7 +169,10 @@ def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funne
     if funnel.without_logprobs:
         say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:
-        say(f"rows: {funnel.passing:,} requests failed for a passing reason; the same command asks for them again")
+        say(
+            f"rows: {funnel.passing:,} requests failed for a passing reason, most of them as {facts['failed_as']}; the "
+            "same command asks for them again"
+        )
     lost = facts["reasons"].get("not_recorded", 0)
     if lost:
         told = "" if recipe.teacher.base_url else ", and teacher.base_url that run's address, which is not named here"

@@ -39,6 +39,8 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
 def read_completion(body: bytes, content_type: str) -> Reply:
     """The reply in the body of a 200. Raises Fault where there is none."""
     data = _parsed(body)
+    if data is None and body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        raise Fault("web_page", _shown(body))
     if not isinstance(data, dict):
         raise Fault("bad_body", f"expected a JSON object, got {content_type or 'no content type'}: {_shown(body)}")
     usage = read_usage(data.get("usage"))

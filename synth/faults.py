@@ -7,6 +7,7 @@ connection     refused, reset before the request        yes          no         
 broken         reset or cut after the request           yes          yes             "
 timeout        no answer in time, 408, 504              yes          yes             "
 bad_body       200 with no JSON, no choices             yes          yes             "
+web_page       200 with HTML                            yes          yes             if it is the first thing ever seen
 rejected       400, 413, 422: this request is wrong     no           no              if every request is
 redirected     3xx: never followed, the key stays here  no           no              yes
 unauthorised   401, 403                                 no           no              yes
@@ -27,6 +28,7 @@ Kind = Literal[
     "broken",
     "timeout",
     "bad_body",
+    "web_page",
     "rejected",
     "redirected",
     "unauthorised",
@@ -34,8 +36,8 @@ Kind = Literal[
     "quota",
 ]
 
-_AGAIN = frozenset({"rate_limited", "server", "connection", "broken", "timeout", "bad_body"})
-_BILLED = frozenset({"broken", "timeout", "bad_body"})
+_AGAIN = frozenset({"rate_limited", "server", "connection", "broken", "timeout", "bad_body", "web_page"})
+_BILLED = frozenset({"broken", "timeout", "bad_body", "web_page"})
 _STOPS = frozenset({"redirected", "unauthorised", "not_found", "quota"})
 _NO_QUOTA = ("insufficient_quota", "insufficient balance", "billing_hard_limit")
 """Not 'exceeded your current quota': Gemini says so of an ordinary 429 too."""
@@ -115,6 +117,11 @@ def stop_sentence(fault: Fault, address: str, model: str, key_variable: str | No
         return f"{where} redirects elsewhere ({seen}); keys are not sent on: name the final address in base_url"
     if fault.kind == "connection":
         return f"nothing answers at {address} ({seen}): is the server running, and is base_url right?"
+    if fault.kind == "web_page":
+        return (
+            f"base_url answers with a web page ({seen}), not as an API: name the API's own address, up to /v1, "
+            f"in place of {address}, and none behind a login"
+        )
     if fault.kind == "rejected":
         return f"{where} refused every request so far as wrong ({seen}): change the recipe accordingly"
     return f"{where} answered none of the last calls ({fault.kind}, {seen}): it was given up; try again later"

@@ -3,7 +3,7 @@
 All reasons a row can be rejected for:
     source   empty_<field>, too_long, unknown_gold, duplicate, near_duplicate_of_test;
              of conversations: no_response, bad_roles, bad_messages, empty_turn
-    teacher  malformed, unknown_label, refused, truncated, no_majority, teacher_failed, not_recorded;
+    teacher  malformed, empty, unknown_label, refused, truncated, no_majority, teacher_failed, not_recorded;
              of reasoning: empty_question, empty_reasoning, empty_response
     filter   short_rationale; of generative rows (quality.py): short_response, long_response, empty_reasoning,
              short_reasoning, copied_reasoning, meta_talk, ungrounded, language, near_duplicate

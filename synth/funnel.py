@@ -37,6 +37,7 @@ class Funnel:
         self.replies = 0
         self.again = 0
         self.without_logprobs = 0
+        self.failures: Counter[str] = Counter()  # why rows got no reply
         self.unusable = 0  # rows rejected for what the teacher replied
         self.passing = 0  # failures that the next run asks for again
         self.prompt = self.cached = self.completion = 0
@@ -72,6 +73,7 @@ class Funnel:
 
     def reject(self, row: Reject) -> None:
         self.rejected += 1
+        self.failures[row.detail] += row.reason == "teacher_failed"
         self.unusable += row.stage == "teacher" and row.reply is not None
         self.reasons[row.reason] += 1
 
@@ -106,6 +108,7 @@ class Funnel:
                 "left_out": self.left_out[1],
             },
             "teacher_right": {split: [self.right[split], self.judged[split]] for split in SPLITS if self.judged[split]},
+            "failed_as": self.failures.most_common(1)[0][0] if self.failures.total() else None,
             "replies": self.replies,
             "asked_again": self.again,
             "tokens": {"prompt": self.prompt, "cached": self.cached, "completion": self.completion},

@@ -23,6 +23,8 @@ _ADVICE = {
     "malformed": "compare what the prompt asks for with its section `answer`, or have the endpoint keep to it "
     "(synthesis.output)",
     "unknown_label": "name the labels in the prompt as the recipe writes them",
+    "empty": "look at what the server sends (a model that only thinks, a chat template of another model), or raise "
+    "teacher.max_tokens",
     "truncated": "do so, or ask for shorter answers in the prompt",
     "refused": "put the task in other words in the prompt, or name another teacher",
     "no_majority": "say in the prompt what tells the labels apart, or lower teacher.temperature",

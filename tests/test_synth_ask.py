@@ -15,10 +15,12 @@ from stubs import TeacherStub
 import recipes.stages
 import synth.ask
 from recipes.chat import Reply, Usage
+from recipes.errors import SourceError, TeacherError
 from recipes.load import load_recipe
 from recipes.prompts import SHIPPED
 from recipes.rows import SPLITS, LabelRow, Reject, read_rows
 from recipes.runs import RunFolder
+from synth.__main__ import main
 from synth.build import build_dataset
 from synth.faults import Fault
 from synth.journal import Journal
@@ -148,7 +150,8 @@ def test_failures_that_pass_are_asked_again_next_time(folder, teacher, capsys):
     assert not manifest.complete
     assert len(rows) == 9
     assert rejects["text number 3"].detail == "timeout: no answer within 1 s"
-    assert "1 requests failed for a passing reason" in capsys.readouterr().err
+    failed = "1 requests failed for a passing reason, most of them as timeout: no answer within 1 s; the same command"
+    assert failed in capsys.readouterr().err
     teacher.say = {}
     manifest, rows, rejects, asked = build(folder, teacher)
     assert (asked, len(rows), rejects, manifest.complete) == (["Tweet: text number 3"], 10, {}, True)
@@ -158,7 +161,7 @@ def test_the_budget_is_kept_and_rows_are_not_written_half(folder, teacher):
     from recipes.errors import BudgetError
 
     price = ["teacher.price={input: 1000, output: 1000}", "synthesis.budget_usd=12"]
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetError, match=r"or lower source\.train and source\.test: \d of 10 rows are answered"):
         build(folder, teacher, price)
     assert not (folder / "run" / "rows").exists()
     assert 0 < 1.5 * len(teacher.asked) <= 12
@@ -252,3 +255,19 @@ def test_sigterm_stops_as_ctrl_c_does_and_nothing_is_guessed_to_be_paid(folder):
         assert journal.usage == Usage(
             *(sum(getattr(one, kind) for one in stub.billed) for kind in ("prompt", "cached", "completion"))
         )
+
+
+def test_a_web_page_in_place_of_an_api_stops_soon_and_says_so(folder):
+    write_rows(folder, 300)
+    with TeacherStub(faults={"html": 1.0}) as stub:
+        recipe = load_recipe(folder / "small.yaml", [f"teacher.base_url={stub.url}", "teacher.retries=6"])
+        with pytest.raises(TeacherError, match=r"base_url answers with a web page .*please log in.*, not as an API"):
+            build_dataset(recipe, RunFolder(folder / "run"))
+        assert stub.asked.total() <= 10
+
+
+def test_where_every_call_failed_the_last_line_says_how(folder, teacher):
+    teacher.say = {"number 3": Fault("timeout", "no answer within 1 s"), "": Fault("server", "it fell over", 500)}
+    lost = r"\(10 teacher_failed; most calls failed as server: 500: it fell over\): see .*rejects\.jsonl"
+    with pytest.raises(SourceError, match=lost):
+        main([str(folder / "small.yaml"), "--run", str(folder / "run")])

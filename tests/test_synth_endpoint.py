@@ -122,7 +122,8 @@ def test_every_providers_way_of_saying_it() -> None:
 def test_a_body_without_a_reply_is_a_fault_that_may_be_billed(body: bytes) -> None:
     with pytest.raises(Fault) as caught:
         read_completion(body, "text/html")
-    assert (caught.value.kind, caught.value.may_be_billed, caught.value.again) == ("bad_body", True, True)
+    kind = "web_page" if b"html" in body else "bad_body"
+    assert (caught.value.kind, caught.value.may_be_billed, caught.value.again) == (kind, True, True)
     assert len(caught.value.message) < 500
 
 
@@ -152,7 +153,7 @@ def test_an_error_inside_a_200_is_that_error() -> None:
         (Canned(429, {"error": {"message": "x", "code": "insufficient_quota"}}), "quota", False),
         (Canned(307, b"", {"location": "http://127.0.0.1:1/v1"}), "redirected", False),
         ("empty", "bad_body", True),
-        ("html", "bad_body", True),
+        ("html", "web_page", True),
         ("cut", "broken", True),
         ("reset", "broken", True),
     ],
@@ -377,6 +378,8 @@ def test_fireworks_makes_the_same_fault_as_the_endpoint(
         first, second = one(teacher(stub.url)), one(teacher(stub.url, provider="fireworks"), tmp_path)
         assert len(stub.seen) == 2, "langchain does not send again by itself"
     assert isinstance(first, Fault) and isinstance(second, Fault)
+    if script == "html":  # langchain-fireworks hides the body: it cannot be told from any other that is no JSON
+        first.kind = "bad_body"
     assert (second.kind, second.status, second.retry_after) == (first.kind, first.status, first.retry_after)
     if isinstance(script, Canned):
         assert second.message == first.message

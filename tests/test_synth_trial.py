@@ -119,6 +119,7 @@ def test_no_more_is_on_its_way_than_it_takes_to_tell():
     [
         ("no idea what this is", r"20 are rejected as malformed, e\.g\. r\d+ \(.*\): compare what the prompt asks for"),
         ("mixed", r"20 are rejected as unknown_label, e\.g\. r\d+ \(.*got 'mixed'\): name the labels in the prompt"),
+        (" ", r"20 are rejected as empty, e\.g\. r\d+ \(the reply is empty\): look at what the server sends"),
         ("I'm sorry, I cannot label that.", r"20 are rejected as refused"),
     ],
 )

@@ -146,6 +146,8 @@ def why_unusable(vote: Vote[Read]) -> tuple[str, str]:
         return "not_recorded", "the journal has no reply to this request"
     if vote.cut is not None:
         return "truncated", vote.cut
+    if vote.reply is not None and vote.answer.outcome == "malformed" and not vote.reply.text.strip():
+        return "empty", "the reply is empty"
     return vote.answer.outcome, vote.answer.problem
 
 

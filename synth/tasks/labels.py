@@ -117,7 +117,7 @@ def _label(vote: LabelVote) -> str | None:
 
 
 def _reason(vote: LabelVote) -> tuple[str, str]:
-    if vote.failure is None and vote.answer is not None and vote.answer.unknown is not None:
+    if vote.failure is None and vote.answer is not None and vote.answer.unknown:
         return "unknown_label", vote.answer.problem
     return why_unusable(vote)
 
