@@ -13,13 +13,16 @@ from recipes.estimate import call_size, count_asked, first_rows
 from recipes.index_plan import plan_index
 from recipes.judge_plan import plan_judge
 from recipes.pending import find_stages, training_plans
-from recipes.prompts import Prompt, load_prompt
+from recipes.prompts import Prompt, load_prompt, prompt_path
 from recipes.run_plan import KEY, RunPlan
-from recipes.runs import RunFolder
+from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
 from recipes.spent import Spent, read_spent
-from recipes.stages import rows_inputs
+from recipes.stages import TEACHER_SPEED, rows_inputs
 from recipes.teachers import Teacher
+
+ASKED = "asked"
+"""Manifest whose facts say how many replies were had to which requests (`asked_as`), of every rows stage that ended."""
 
 
 def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
@@ -52,7 +55,7 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     recipe, rows = plan.recipe, plan.rows
     teacher, synthesis, prompt = recipe.teacher, recipe.synthesis, load_prompt(recipe)
     spent = read_spent(run.journal, teacher.model)
-    useful = spent if _same_requests(recipe, run) else Spent()
+    useful = _useful(recipe, run, spent)
     calls = None if rows is None else sum(rows.values()) * synthesis.votes
     answered = useful.answered if calls is None else min(useful.answered, calls)
     left = 0 if rows_done or teacher.provider == "recorded" else None if calls is None else calls - answered
@@ -78,10 +81,21 @@ def _answer_notes(recipe: Recipe) -> list[str]:
     return [note for variable in variables for note in _unset(variable)]
 
 
-def _same_requests(recipe: Recipe, run: RunFolder) -> bool:
-    """Whether the replies on disk answer what would be asked now, as far as the last finished rows stage shows."""
+def asked_as(recipe: Recipe) -> str:
+    """A digest of what the rows' requests have in common; that they are of the same rows is not in it."""
+    teacher, synthesis = recipe.teacher, recipe.synthesis
+    dumped = teacher.model_dump(mode="json", exclude=TEACHER_SPEED) | {"base_url": teacher.address()}
+    return digest([dumped, file_digest(prompt_path(recipe)), synthesis.output, synthesis.soft_labels])
+
+
+def _useful(recipe: Recipe, run: RunFolder, spent: Spent) -> Spent:
+    """The replies on disk that answer what would be asked now, as far as the finished rows stages show."""
     manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
-    return manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in ("prompt file", "teacher"))
+    if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in ("prompt file", "teacher")):
+        return spent
+    earlier = run.manifest(ASKED)
+    answered = earlier.facts.get(asked_as(recipe), 0) if earlier is not None else 0
+    return replace(spent, answered=min(answered, spent.answered)) if answered else Spent()
 
 
 def _notes(plan: RunPlan, prompt: Prompt) -> list[str]:

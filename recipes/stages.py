@@ -31,7 +31,7 @@ _SERVING = {
     "max_answer_tokens",
 }  # fmt: skip
 """Of an assistant: what decides nothing about the answer to a first question."""
-_TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
+TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
 
 
 def keeps_ties(recipe: Recipe) -> bool:
@@ -45,7 +45,7 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
     inputs = {
         "task and labels": digest([recipe.task, recipe.labels]),
         "source": digest(recipe.source),
-        "teacher": digest(recipe.teacher.model_dump(exclude=_TEACHER_SPEED)),
+        "teacher": digest(recipe.teacher.model_dump(exclude=TEACHER_SPEED)),
         "synthesis": digest(recipe.synthesis.model_dump(exclude={"budget_usd"})),
         "ties": digest(keeps_ties(recipe)),
         "tutelage's row code": digest(ROWS_VERSION),

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from recipes.console import say
-from recipes.plan import confirm_spend
+from recipes.plan import ASKED, asked_as, confirm_spend
 from recipes.prompts import Prompt, load_prompt
 from recipes.rows import SPLITS, Example, Reject, row_writer
 from recipes.runs import Manifest, RunFolder, write_atomic
@@ -187,4 +187,8 @@ def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funne
         )
     written = run.finish(STAGE, inputs, [*_row_files(run), card], facts, complete=not funnel.passing)
     run.manifest_path(AGAIN).unlink(missing_ok=True)
+    if prompt is not None:
+        before = run.manifest(ASKED)
+        answered = {asked_as(recipe): funnel.drawn * recipe.synthesis.votes - funnel.passing}
+        run.finish(ASKED, {}, [], {**(before.facts if before is not None else {}), **answered})
     return written

@@ -17,6 +17,7 @@ import synth.ask
 from recipes.chat import Reply, Usage
 from recipes.errors import SourceError, TeacherError
 from recipes.load import load_recipe
+from recipes.plan import make_plan
 from recipes.prompts import SHIPPED
 from recipes.rows import SPLITS, LabelRow, Reject, read_rows
 from recipes.runs import RunFolder
@@ -271,3 +272,22 @@ def test_where_every_call_failed_the_last_line_says_how(folder, teacher):
     lost = r"\(10 teacher_failed; most calls failed as server: 500: it fell over\): see .*rejects\.jsonl"
     with pytest.raises(SourceError, match=lost):
         main([str(folder / "small.yaml"), "--run", str(folder / "run")])
+
+
+def test_a_plan_knows_the_replies_to_what_was_asked_before_something_else(folder, teacher):
+    build(folder, teacher)
+    prompt = folder / "prompt.yaml"
+    first = prompt.read_text(encoding="utf-8")
+    prompt.write_text(first.replace("Judge the text alone.", "Judge it alone."), "utf-8")
+    assert len(build(folder, teacher)[3]) == 10
+    prompt.write_text(first, "utf-8")
+    write_rows(folder, 12)
+
+    def planned(*overrides):
+        plan = make_plan(load_recipe(folder / "small.yaml", overrides), RunFolder(folder / "run"))
+        return plan.answered, plan.left
+
+    assert planned() == (10, 2)
+    assert planned("teacher.base_url=http://127.0.0.1:9/v1/") == (10, 2)
+    assert planned("teacher.base_url=http://127.0.0.2:9/v1") == (0, 12)
+    assert len(build(folder, teacher)[3]) == 2
