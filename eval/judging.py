@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from eval.bouts import TIE, Bout, Ruling
@@ -16,7 +17,7 @@ from recipes.evaluation import Judge
 from recipes.judge_prompt import VERDICTS, judge_prompt_path, read_judge_prompt
 from recipes.schema import Recipe, Synthesis
 from synth.budget import Budget
-from synth.journal import Journal
+from synth.journal import Failure, Journal
 from synth.progress import Progress
 from synth.pump import ask_all
 from synth.tasks.asking import Asking, Lookup, Vote, why_unusable
@@ -118,7 +119,17 @@ def ask_bench(bench: Bench, bouts: Sequence[Bout], journal: Journal, yes: bool) 
         return sentence
     except TeacherError as error:
         raise TeacherError(_as_judge(error)) from None
+    _tell_failures(left, journal)
     return ""
+
+
+def _tell_failures(asked: Sequence[ChatRequest], journal: Journal) -> None:
+    """Say how many first requests brought no reply, and the commonest reason."""
+    found = [journal.get(request.key()) for request in asked]
+    failures = Counter(f"{one.kind}: {one.message}" for one in found if isinstance(one, Failure))
+    if failures:
+        cause = failures.most_common(1)[0][0]
+        say(f"judge: {failures.total():,} of {len(asked):,} requests failed, most of them as {cause}")
 
 
 async def _ask(bench: Bench, bouts: Sequence[Bout], journal: Journal) -> None:

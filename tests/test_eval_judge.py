@@ -265,3 +265,13 @@ def test_a_conversation_is_judged_with_what_was_said_before(run: RunFolder) -> N
     assert found.judge is not None
     assert found.judge.judged[0].other == "reference"
     assert "| taken |" in response_markdown(found)
+
+
+def test_a_judge_that_fails_is_said_to_and_why(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    with TeacherStub(likes_truth, faults={"500": 0.5}, seed=1) as stub:
+        found = judged(run, stub.url, retries=0)
+    assert found.judge is not None
+    failed = r"judge: (\d+) of (\d+) requests failed, most of them as server: 500: the server fell over"
+    told = re.search(failed, capsys.readouterr().err)
+    assert told is not None
+    assert int(told[1]) == stub.struck["500"] > 0
