@@ -11,6 +11,7 @@ import tiny_causal
 import tiny_llama
 
 from finetune import ahead, train
+from finetune.bases import Base, loading
 from finetune.train import check_ahead, train_students
 from recipes.errors import TrainingError
 from recipes.rows import Turn, write_rows
@@ -93,7 +94,9 @@ def test_a_base_of_the_wrong_kind(llama: Path, bert: Path, tmp_path: Path) -> No
 
 def test_a_hub_model_that_is_neither_here_nor_to_be_had(tmp_path: Path) -> None:
     told = refused(tiny_causal.make_recipe(a={"base": "nobody/nothing", **ADAPTER}), tmp_path)
-    assert told.startswith("the base model nobody/nothing cannot be loaded on the Hub or in its cache: ")
+    assert told.startswith(
+        "the base model nobody/nothing cannot be loaded in the Hub's cache, and HF_HUB_OFFLINE is set, so"
+    )
     assert "\n" not in told
 
 
@@ -152,3 +155,10 @@ def test_what_is_trained_already_is_not_looked_at_again(
     recipe = tiny_causal.make_recipe(a={"max_length": 32}, b={"base": str(llama), **ADAPTER})
     monkeypatch.setattr(train, "_is_trained", lambda recipe, name, run: name == "a")
     check_ahead(recipe, "ab", RunFolder(tmp_path))
+
+
+def test_online_no_setting_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    base = Base("nobody/nothing", "nobody/nothing", "nobody/nothing", None)
+    with pytest.raises(TrainingError, match="cannot be loaded on the Hub or in its cache: gone"), loading(base):
+        raise OSError("gone")
