@@ -169,7 +169,7 @@ def test_an_id_that_comes_twice_is_refused_once_and_counted(
     assert report.documents == 3
     said = capsys.readouterr().err
     assert "products.jsonl:3: the id 'p1' stands in an earlier row, which counts" in said
-    assert "1 rows left out (id seen before 1)" in said
+    assert "1 row left out (id seen before 1)" in said
     with open_index(recipe, run) as index:
         assert index.documents(["p1"])["p1"].title == "Lamp model 1"
 
