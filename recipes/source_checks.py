@@ -124,9 +124,9 @@ def _values(source: Source, path: Path, head: list[dict[str, Any]]) -> Found:
         if bad is not None:
             yield ("source", "fields", field), f"row {bad} of {path.name} holds no text in {column!r}"
     if source.messages is not None and source.messages in head[0]:
-        problem = next((_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)), None)
-        if problem:
-            yield ("source", "messages"), f"the column {source.messages!r} of {path.name} {problem}"
+        problems = [_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)]
+        if problems and problems[0] and all(problems):  # one that is none among others is a reject of its own
+            yield ("source", "messages"), f"the column {source.messages!r} of {path.name} {problems[0]}"
 
 
 def _is_text(value: Any) -> bool:

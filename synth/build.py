@@ -63,7 +63,7 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False, ask_again: 
         screen = opened.enter_context(Screen(recipe))
         examples = opened.enter_context(Examples(recipe.source))
         examples.read(recipe)
-        for sentence in examples.shortfalls():
+        for sentence in (*examples.shortfalls(), *examples.conflicts()):
             say(sentence)
         if prompt is None:
             funnel = Funnel(recipe, examples.counts(), examples.left_out())

@@ -23,18 +23,26 @@ INSERT = (
 )
 INSERT_CONTENT = "INSERT INTO content VALUES (?, ?)"
 ID_TWICE = """
-    SELECT id, MIN(number), MAX(number) FROM example WHERE side = ? GROUP BY id HAVING COUNT(*) > 1
+    SELECT id, MIN(number), MAX(number), COUNT(*) OVER () FROM example WHERE side = ? GROUP BY id HAVING COUNT(*) > 1
     ORDER BY MIN(number) LIMIT 1"""
 # A test set is read in first: its copy of a text has the smaller place, and the one to train on is the duplicate.
 MARK_DUPLICATES = """
     UPDATE example SET reason = 'duplicate', detail = (
         SELECT 'the same text as row ' || first.number ||
-        CASE first.side WHEN 'test' THEN ' of the test rows' ELSE '' END
+        CASE WHEN first.id <> example.id THEN ' (' || first.id || ')' ELSE '' END ||
+        CASE first.side WHEN 'test' THEN ' of the test rows' ELSE '' END ||
+        CASE WHEN first.gold <> example.gold THEN ', which is labelled ' || first.gold || ' there' ELSE '' END
         FROM example first WHERE first.name = example.name
         AND (first.reason IS NULL OR first.reason = 'duplicate') ORDER BY first.place LIMIT 1)
     WHERE reason IS NULL AND EXISTS (
         SELECT 1 FROM example first WHERE first.name = example.name AND first.place < example.place
         AND (first.reason IS NULL OR first.reason = 'duplicate'))"""
+# Texts that a person labelled in more than one way; the first row of each is the one that counts.
+CONFLICTS = """
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM example WHERE (reason IS NULL OR reason = 'duplicate') AND gold IS NOT NULL
+        AND name IN (SELECT name FROM example WHERE reason = 'duplicate')
+        GROUP BY name HAVING COUNT(DISTINCT gold) > 1)"""
 USABLE = "SELECT COUNT(*) FROM example WHERE side = ? AND reason IS NULL"
 RANK_AT = "SELECT rank FROM example WHERE side = ? AND reason IS NULL ORDER BY rank LIMIT 1 OFFSET ?"
 COMPARE = "UPDATE example SET compared = 1 WHERE side = ? AND reason IS NULL AND rank < ?"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from types import TracebackType
 
+from recipes.console import say
 from recipes.errors import RunError, SourceError
 from recipes.rows import Example, Reject, Split
 from recipes.schema import Recipe, Source
@@ -23,6 +25,8 @@ from synth.sources import Side, SourceRow, has_test_set, origin, read_source, te
 from synth.splits import Dealer, Group, quotas, rank, wanted
 
 _BATCH = 1_000
+TOLD_SECONDS = 5.0
+"""Between two words on how far the reading of a large source has come."""
 COMPARED_PER_ROW = 4
 LEAST_COMPARED = 30_000
 """Where few rows of many are drawn, only so many (those first in the draw) are compared with each other."""
@@ -60,12 +64,16 @@ class Examples:
     def add(self, side: Side, rows: Iterable[SourceRow]) -> None:
         """Read in one side. Raises SourceError where an id column holds one id twice."""
         stream = iter(rows)
+        told = time.monotonic()
         while batch := list(islice(stream, _BATCH)):
             places = list(islice(self._places, len(batch)))
             values = [self._values(place, side, row) for place, row in zip(places, batch, strict=True)]
             self.base.executemany(sql.INSERT, values)
             said = ((place, row.content.encode()) for place, row in zip(places, batch, strict=True))
             self.base.executemany(sql.INSERT_CONTENT, said)
+            if time.monotonic() - told > TOLD_SECONDS:
+                told = time.monotonic()
+                say(f"rows: {places[-1]:,} rows of the source are read; they are compared when all are")
         if self.source.id is not None:
             self._check_ids(side)
 
@@ -81,9 +89,12 @@ class Examples:
     def _check_ids(self, side: Side) -> None:
         found = self.base.execute(sql.ID_TWICE, (side,)).fetchone()
         if found:
+            name, first, last, twice = found
+            where = " of the test set" if side == "test" else ""
+            more = f" (one of {twice:,} such ids)" if twice > 1 else ""
             raise SourceError(
-                f"source.id: {found[0]!r} is the id of row {found[1]} and of row {found[2]} ({side} rows); an id must "
-                "name one row: name another column, or leave source.id out"
+                f"source.id: {name!r} is the id of row {first} and of row {last}{where}{more}; an id must name one "
+                "row: name another column, or leave source.id out"
             )
 
     def divide(self) -> None:
@@ -178,6 +189,13 @@ class Examples:
             for name in ("train", "test")
             if found[name] < wanted[name]
         ]
+
+    def conflicts(self) -> list[str]:
+        """In a sentence, how many texts the source labels in more than one way."""
+        (texts,) = self.base.execute(sql.CONFLICTS).fetchone()
+        first = "the label of the first counts, and the others are rejected as duplicate"
+        rows = "1 text stands" if texts == 1 else f"{texts:,} texts stand"
+        return [f"source: {rows} in several rows with different labels: {first}"] if texts else []
 
     def left_out(self) -> tuple[int, int]:
         """(conversations that were drawn and end with turns nobody answered, those turns)."""

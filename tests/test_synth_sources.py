@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recipes.errors import SourceError
 from recipes.schema import Recipe, Source, Synthesis, Teacher
+from recipes.source_checks import source_mistakes
 from recipes.students import ClassifierStudent
 from synth.cleaning import clean_text
 from synth.examples import Examples
@@ -122,8 +123,9 @@ def test_ids(tmp_path):
     hashed = [example.id for example in read(tmp_path)[0]]
     assert len(set(hashed)) == 2
     assert all(len(name) == 16 for name in hashed)
-    write(tmp_path / "rows.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": 2}, {"text": "c", "n": 1}])
-    with pytest.raises(SourceError, match=r"'1' is the id of row 1 and of row 3"):
+    write(tmp_path / "rows.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": 1}, {"text": "c", "n": 2}] * 2)
+    two = r"'1' is the id of row 1 and of row 5 \(one of 2 such ids\); an id must name one row"
+    with pytest.raises(SourceError, match=two):
         read(tmp_path, id="n")
     write(tmp_path / "rows.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": None}])
     with pytest.raises(SourceError, match=r"rows\.jsonl:2: the id column 'n' is empty"):
@@ -146,6 +148,39 @@ def test_exact_duplicates_keep_the_first_and_train_gives_way_to_test(tmp_path):
         ("duplicate", "the same text as row 1 of the test rows"),
     ]
     assert counts == {"read": 6, "drawn": 4, "not drawn": 0, "duplicate": 2}
+
+
+def test_one_text_with_several_labels_is_said(tmp_path):
+    rows = [("one", 1, "good"), ("one", 2, "bad"), ("two", 3, "bad"), ("two", 4, "bad"), ("three", 5, "good")]
+    write(tmp_path / "rows.jsonl", [{"text": text, "n": n, "y": gold} for text, n, gold in rows])
+    recipe = make_recipe(tmp_path, id="n", label="y", label_names={"good": "positive", "bad": "negative"})
+    with Examples(recipe.source) as examples:
+        examples.read(recipe)
+        assert [reject.detail for reject in examples.rejects()] == [
+            "the same text as row 1 (1), which is labelled positive there",
+            "the same text as row 3 (3)",
+        ]
+        (said,) = examples.conflicts()
+    assert said.startswith("source: 1 text stands in several rows with different labels: the label of the first counts")
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_one_cell_that_is_no_conversation_refuses_no_recipe_wherever_it_stands(tmp_path, place):
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    rows = [{"messages": "a text" if at == place else chat} for at in range(3)]
+    write(tmp_path / "rows.jsonl", rows)
+    source = Source(path="rows.jsonl", messages="messages", test=0)
+    assert list(source_mistakes(source, tmp_path, None, "chat")) == []
+    write(tmp_path / "rows.jsonl", [rows[place]] * 3)
+    ((_, sentence),) = source_mistakes(source, tmp_path, None, "chat")
+    assert "holds no list: a conversation is" in sentence
+
+
+def test_a_large_source_is_not_read_in_silence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("synth.examples.TOLD_SECONDS", -1.0)
+    write(tmp_path / "rows.jsonl", [{"text": f"text {n}"} for n in range(1500)])
+    read(tmp_path)
+    assert "rows: 1,000 rows of the source are read" in capsys.readouterr().err
 
 
 def test_a_test_set_without_a_usable_row_is_an_error(tmp_path):
