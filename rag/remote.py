@@ -33,6 +33,7 @@ MESSAGE_TOKENS = 4
 """What a chat format writes around a message, about."""
 
 _ADVICE: dict[Kind, str] = {
+    "web_page": "that is a web page: base_url must be the API's address, up to and with /v1",
     "unauthorised": "check the key, and its rights to the model",
     "not_found": "check the model's name and base_url",
     "quota": "the account's credit is used up",

@@ -190,7 +190,7 @@ ERROR = json.dumps({"error": {"message": f"no such key {KEY}"}}).encode()
         (Stream([delta("Yes", "content_filter")]), "content filter"),
         (
             Stream([b"<html>", b"log in"], headers={"content-type": "text/html"}),
-            "expected a JSON object, got text/html",
+            "log in.: that is a web page: base_url must be the API's address",
         ),
         (Stream([b"data: " + b"x" * (MOST_LINE_BYTES + 1), None]), "the answer has no end"),
     ],
