@@ -33,7 +33,8 @@ def detectable_share(rows: int, apart: int, level: float) -> float | None:
     if one_way * rows >= apart:
         return one_way
     counts, chances, bounds = _apart(rows, apart / rows, level)
-    return float(brentq(lambda least: _power(least * rows / apart, counts, chances, bounds) - POWER, 0, apart / rows))
+    lean = float(brentq(lambda lean: _power(lean, counts, chances, bounds) - POWER, 0, 1))
+    return lean * apart / rows
 
 
 def detectable_mean(differences: Floats, level: float) -> float | None:

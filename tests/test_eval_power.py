@@ -75,3 +75,11 @@ def test_the_permutation_test_finds_such_a_mean_four_times_in_five(rows: int) ->
     rng = np.random.default_rng(1)
     drawn = rng.normal(least, 1, size=(trials, rows))
     assert np.mean([permutation_test(row, 0) < 0.05 for row in drawn]) == pytest.approx(POWER, abs=0.08)
+
+
+@pytest.mark.parametrize("rows", [6, 37, 149, 901])
+def test_any_number_of_rows_apart_has_a_difference_within_it(rows: int) -> None:
+    for apart in range(rows + 1):
+        found = detectable_share(rows, apart, 0.05 / 3)
+        assert found is None or 0 < found <= 1
+        assert found is None or apart == 0 or found <= max(apart / rows, detectable_share(rows, 0, 0.05 / 3) or 1)
