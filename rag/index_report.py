@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from recipes.counts import counted
 from synth.progress import Progress
 
 
@@ -40,11 +41,11 @@ class IndexReport:
     def sentence(self) -> str:
         """What was done, in a line."""
         what = [f"{getattr(self, name):,} {name}" for name in ("added", "changed", "removed", "unchanged")]
-        rows = _counted(sum(self.rejected.values()), "row")
+        rows = counted(sum(self.rejected.values()), "row")
         left = f"; {rows} left out ({_reasons(self.rejected)})" if self.rejected else ""
         return (
-            f"{_counted(self.documents, 'document')} in {_counted(self.chunks, 'piece')}: {', '.join(what)}; "
-            f"{_counted(self.embedded, 'piece')} embedded in {self.seconds:.1f} s{left}"
+            f"{counted(self.documents, 'document')} in {counted(self.chunks, 'piece')}: {', '.join(what)}; "
+            f"{counted(self.embedded, 'piece')} embedded in {self.seconds:.1f} s{left}"
         )
 
 
@@ -69,10 +70,6 @@ class IndexProgress(Progress):
         parts = [f"index: {report.read:,}{of} documents", f"{report.unchanged:,} unchanged"]
         parts += [f"{report.embedded:,} pieces embedded", f"{rate:,.1f} documents/s"]
         return " · ".join(parts + self._to_go(rate, report.read))
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _reasons(rejected: Mapping[str, int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recipes.assistant import Assistant
+from recipes.counts import counted
 from recipes.pending import StagePlan
 from recipes.retrieval import Catalogue
 from recipes.runs import RunFolder
@@ -33,10 +34,12 @@ class IndexPlan:
     def line(self) -> str:
         """The plan in a line."""
         if self.held is not None and not self.stage.reasons:
-            pieces = f"{self.held[1]:,} piece{'' if self.held[1] == 1 else 's'}"
-            return f"up to date: {_documents(self.held[0])} in {pieces}, embedded by {self.model}"
+            pieces = counted(self.held[1], "piece")
+            return f"up to date: {counted(self.held[0], 'document')} in {pieces}, embedded by {self.model}"
         where = self.catalogue.path or self.catalogue.hub
-        count = f"the documents of {where}" if self.rows is None else f"up to {_documents(self.rows)} of {where}"
+        count = (
+            f"the documents of {where}" if self.rows is None else f"up to {counted(self.rows, 'document')} of {where}"
+        )
         return f"to do: {'; '.join(self.stage.reasons)}; {count}, {self._embedded()}"
 
     def _embedded(self) -> str:
@@ -71,7 +74,3 @@ def answers_line(recipe: Recipe, assistant: Assistant) -> str:
     if assistant.model == "teacher":
         return f"{recipe.teacher.model} ({recipe.teacher.where()})"
     return "extractive: sentences of the passages, no model" if assistant.model == "extractive" else assistant.model
-
-
-def _documents(count: int) -> str:
-    return f"{count:,} document{'' if count == 1 else 's'}"

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from recipes.counts import counted
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
@@ -100,14 +101,13 @@ def _enough(source: Source, where: KeyPath, path: Path, head: int) -> Found:
         return
     if source.test is None:
         message = "is none to score on: add rows, or write test: 0 to train on all of them"
-        yield where, f"{path.name} has {_rows(rows)}, and a fifth of that {message}"
+        yield where, f"{path.name} has {counted(rows, 'row')}, and a fifth of that {message}"
     else:
         left = "" if apart else ": none would be left to train on"
-        yield ("source", "test"), f"{_rows(source.test)} to score on are asked for, and {path.name} has {rows:,}{left}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+        yield (
+            ("source", "test"),
+            f"{counted(source.test, 'row')} to score on are asked for, and {path.name} has {rows:,}{left}",
+        )
 
 
 def _columns(source: Source, path: Path, columns: list[str]) -> Found:
