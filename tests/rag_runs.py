@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 
 from rag.embedder import embedding_fingerprint
+from rag.index import Index
+from rag.index_folder import IndexFolder
+from rag.ledger import open_ledger
+from rag.vectors import VectorStore, open_vectors
 from recipes.load import load_recipe
+from recipes.runs import RunFolder
 from recipes.schema import Recipe
 
 RECIPE = """\
@@ -100,3 +105,23 @@ def without_model(monkeypatch: pytest.MonkeyPatch) -> list[WordEmbedder]:
 
     monkeypatch.setattr("rag.indexing_pass.open_embedder", opening)
     return opened
+
+
+def titles(index: Index, recipe: Recipe, query: str, limit: int = 3) -> list[str]:
+    """What a search by meaning finds."""
+    (hits,) = index.dense(WordEmbedder(recipe).queries([query]), limit)
+    return [index.documents([hit.document])[hit.document].title for hit in hits]
+
+
+def stores(recipe: Recipe, run: RunFolder) -> tuple[set[str], set[str]]:
+    """Ids of the pieces in the ledger and in the vector store."""
+    with open_ledger(IndexFolder(run).ledger) as ledger, current(run) as store:
+        assert not ledger.in_debt()
+        return set(ledger.places()[0]), set(store.ids())
+
+
+def current(run: RunFolder) -> VectorStore:
+    """The vector store that is read from."""
+    folder = IndexFolder(run)
+    with open_ledger(folder.ledger) as ledger:
+        return open_vectors(folder.generation(ledger.fact("generation")), None, ledger.fact("collection"))

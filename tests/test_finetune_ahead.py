@@ -153,6 +153,7 @@ def test_what_is_trained_already_is_not_looked_at_again(
     llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny_causal.make_recipe(a={"max_length": 32}, b={"base": str(llama), **ADAPTER})
+    assert "students.a: max_length 32 has no room" in refused(recipe, tmp_path)
     monkeypatch.setattr(train, "_is_trained", lambda recipe, name, run: name == "a")
     check_ahead(recipe, "ab", RunFolder(tmp_path))
 
