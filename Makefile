@@ -20,7 +20,7 @@ quickstart:       ## teacher -> rows -> student -> report on the sample data
 	HF_HUB_OFFLINE=1 $(BIN)/python -m finetune recipes/quickstart.yaml
 
 bench:            ## every measurement, one after the other; results in bench/results
-	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in $$(grep -l '^#!' bench/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 cli-docs:         ## docs/cli.md from --help, docs/recipe.md from the schema
 	@$(BIN)/python -m recipes keys > docs/recipe.md

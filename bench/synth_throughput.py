@@ -19,7 +19,6 @@ Prints one JSON object as its last line, and fails where a goal is missed.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import random
@@ -36,8 +35,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from teacher_peers import LABELS, PROMPT
+
 ROOT = Path(__file__).resolve().parent.parent
-LABELS = ["negative", "neutral", "positive"]
+PEERS = ROOT / "bench" / "teacher_peers.py"
 LATENCY = 0.2
 FAULTS = ("p429", "p500", "pbad", "pcut", "phang", "pdrop", "pempty")
 QUIET = dict.fromkeys(("jitter", "rps_cap", "concurrency_cap", *FAULTS), 0)
@@ -49,15 +50,6 @@ source: {{path: rows.jsonl, text: text, id: id, test: 0, validation: 0}}
 teacher: {{provider: endpoint, base_url: "{url}/v1", model: teacher, concurrency: {concurrency}, timeout: 60}}
 synthesis: {{prompt: prompt.yaml}}
 students: {{student: {{kind: classifier, base: minilm}}}}
-"""
-PROMPT = """
-version: 1
-system: >-
-  You are an expert annotator of the sentiment of tweets. You read a tweet as the manager of a social media account
-  would, decide from the text alone, think about it first, and answer with one JSON object: {"reason": why, in one or
-  two sentences, "label": negative, neutral or positive}.
-user: "Tweet: {text}"
-answer: {kind: json, label: label, rationale: reason}
 """
 GOALS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "clean64.share": (lambda value: value >= 0.93, ">= 0.93 of ideal at 64"),
@@ -181,9 +173,7 @@ class Bench:
         self.server.reset(**config)
         out = self.folder / f"{name}.json"
         out.unlink(missing_ok=True)
-        spent = run(
-            [sys.executable, __file__, "--peer", name, self.server.url, str(rows), str(concurrency)], self.folder
-        )
+        spent = run([sys.executable, str(PEERS), name, self.server.url, str(rows), str(concurrency)], self.folder)
         if not out.exists():
             return {"skipped": "not installed"}
         found = figures(spent, self.server, rows, concurrency, config.get("latency", LATENCY))
@@ -191,61 +181,6 @@ class Bench:
 
     def peers(self, names: tuple[str, ...], rows: int, concurrency: int, **config: float) -> dict[str, Any]:
         return {name: self.peer(name, rows, concurrency, **config) for name in names}
-
-
-def as_peer(name: str, url: str, rows: int, concurrency: int) -> None:
-    """Inside a peer's own process: send what `python -m synth` sends, count replies that name a label."""
-    system = PROMPT.split("system: >-\n")[1].split("user:")[0]
-    system = " ".join(system.split())
-    with Path("all.jsonl").open(encoding="utf-8") as lines:
-        texts = [json.loads(line)["text"] for line, _ in zip(lines, range(rows), strict=False)]
-    chats = [[("system", system), ("user", f"Tweet: {text}")] for text in texts]
-    try:
-        found = asyncio.run(
-            _openai(url, chats, concurrency) if name == "openai" else _langchain(url, chats, concurrency)
-        )
-    except ImportError:
-        return
-    valid = 0
-    for reply in found:
-        try:
-            valid += json.loads(reply)["label"] in LABELS
-        except (TypeError, ValueError, KeyError):
-            pass
-    Path(f"{name}.json").write_text(json.dumps({"valid": valid / rows}), encoding="utf-8")
-
-
-async def _openai(url: str, chats: list[list[tuple[str, str]]], concurrency: int) -> list[str | None]:
-    import openai
-
-    client = openai.AsyncOpenAI(api_key="none", base_url=f"{url}/v1", timeout=60)
-    gate = asyncio.Semaphore(concurrency)
-
-    async def one(chat: list[tuple[str, str]]) -> str | None:
-        async with gate:
-            messages: Any = [{"role": role, "content": content} for role, content in chat]
-            try:
-                answer = await client.chat.completions.create(
-                    model="teacher", messages=messages, temperature=0.7, max_tokens=1024,
-                    response_format={"type": "json_object"},
-                )  # fmt: skip
-            except openai.OpenAIError:
-                return None
-            return answer.choices[0].message.content
-
-    return await asyncio.gather(*(one(chat) for chat in chats))
-
-
-async def _langchain(url: str, chats: list[list[tuple[str, str]]], concurrency: int) -> list[str | None]:
-    from langchain_fireworks import ChatFireworks
-
-    model = ChatFireworks(
-        model="teacher", api_key="none", base_url=f"{url}/v1", temperature=0.7, max_tokens=1024, timeout=60,
-        model_kwargs={"response_format": {"type": "json_object"}},
-    )  # fmt: skip
-    found = await model.abatch(chats, config={"max_concurrency": concurrency}, return_exceptions=True)
-    await model.aclose()
-    return [None if isinstance(one, BaseException) else str(one.content) for one in found]
 
 
 def steps(bench: Bench, wanted: list[str], peers: bool, scale: float) -> dict[str, Any]:
@@ -309,11 +244,7 @@ def main() -> int:
     parser.add_argument("--steps", default="clean64,clean256,faults,cap,memory,replay", help="comma-separated")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows; below 1 nothing is saved")
-    parser.add_argument("--peer", nargs=4, metavar=("NAME", "URL", "ROWS", "CONCURRENCY"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.peer:
-        as_peer(args.peer[0], args.peer[1], int(args.peer[2]), int(args.peer[3]))
-        return 0
     wanted = args.steps.split(",")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
