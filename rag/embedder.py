@@ -27,8 +27,10 @@ from recipes.stages import embedding_identity
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-BATCH = 32
-"""Texts of like length that go through the model together: on 2 cores 128 are a third slower."""
+BATCH_TOKENS = 1_500
+"""Tokens, padding included, that go through the model together on a CPU: 1,000 and 3,000 are slower on 2 cores."""
+GPU_BATCH_TOKENS = 16_000
+"""The same on a GPU."""
 
 Vectors = NDArray[np.float32]
 
@@ -69,12 +71,17 @@ class Embedder:
     def _embed(self, texts: Sequence[str], prompt: str) -> Vectors:
         if not texts:
             return np.empty((0, self.width), np.float32)
+        vectors = np.empty((len(texts), self.width), np.float32)
         try:
             with quiet(), self._precision():
-                # it sorts by length itself
-                found = self._model.encode(
-                    list(texts), prompt=prompt, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
-                )
+                for batch in self._batches(texts):
+                    vectors[batch] = self._model.encode(
+                        [texts[at] for at in batch],
+                        prompt=prompt,
+                        batch_size=len(batch),
+                        normalize_embeddings=True,
+                        show_progress_bar=False,
+                    )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -82,10 +89,22 @@ class Embedder:
                 f"memory ran out while embedding on the {self._machine.device}: "
                 "lower retrieval.embedding.max_tokens or take a smaller model"
             ) from None
-        vectors = np.asarray(found, np.float32)
         if not np.isfinite(vectors).all():
             raise RunError(f"retrieval.embedding.model: {self._settings.model} gives vectors that are not finite")
         return vectors
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[NDArray[np.intp]]:
+        """Places of texts with like numbers of tokens, longest first. encode() sorts by characters, which leaves more
+        than a quarter of what a batch of product texts holds to padding.
+        """
+        most = BATCH_TOKENS if self._machine.device == "cpu" else GPU_BATCH_TOKENS
+        ids = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        counts = np.minimum([len(one) for one in ids], self.max_tokens) + 2
+        places, at = np.argsort(-counts, kind="stable"), 0
+        while at < len(places):
+            batch = places[at : at + max(1, most // int(counts[places[at]]))]
+            yield batch
+            at += len(batch)
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
