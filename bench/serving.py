@@ -4,8 +4,8 @@
     python bench/serving.py                          # about ten minutes on two cores, four of them training
     python bench/serving.py --run /tmp/serving       # a folder that is kept: a second run need not train
 
-The real command is started on a recipe whose student is a Llama of 30M weights made in code (trained for one pass: what
-it says is worth nothing, and it says it for as long as it may), over 2,000 products of ../shared/data/products. Every
+The real command is started on a recipe whose student is a Llama of 24M weights made in code (trained for one pass: what
+it says is worth nothing, and it says it for as long as it may), in bf16 where the machine has it, as any student, over 2,000 products of ../shared/data/products. Every
 answer is asked for over HTTP as a stream: retrieval, prompt, generation, checking of citations.
 
 - tokens a second (the server's own count) of 12 clients at once over one alone, with two passages in the prompt and
@@ -61,7 +61,6 @@ students:
     scratch: {vocabulary: 4096, hidden: 512, intermediate: 1408, layers: 8, heads: 8, kv_heads: 4}
     max_length: 512
     epochs: 1
-    precision: fp32
 retrieval:
   catalogue: {path: products.jsonl, id: id, fields: {title: title, description: description}}
   embedding: {model: minilm}
