@@ -5,8 +5,9 @@
     python bench/serving.py --run /tmp/serving       # a folder that is kept: a second run need not train
 
 The real command is started on a recipe whose student is a Llama of 24M weights made in code (trained for one pass: what
-it says is worth nothing, and it says it for as long as it may), in bf16 where the machine has it, as any student, over 2,000 products of ../shared/data/products. Every
-answer is asked for over HTTP as a stream: retrieval, prompt, generation, checking of citations.
+it says is worth nothing, and it says it for as long as it may), over 2,000 products of ../shared/data/products. It
+answers in bf16 where the machine has it, as any student does. Every answer is asked for over HTTP as a stream:
+retrieval, prompt, generation, checking of citations.
 
 - tokens a second (the server's own count) of 12 clients at once over one alone, with two passages in the prompt and
   answers of up to 128 tokens; they take turns, and the ratio is the median over rounds. A prompt is read at the same
