@@ -24,7 +24,7 @@ _QUOTED = re.compile(
 )
 _CODE = re.compile(r"(?<![\w.,/-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\w-])")
 _MEASURE = re.compile(
-    r"\d+(?:x\d+)+[A-Za-z]{0,2}|\d+(?:[.,]\d+)?-?[A-Za-z]{0,2}(?:-[a-z]+)*|[\d-]+(?:[a-z]+-?)+|"
+    r"\d+(?:x\d+)+[A-Za-z]{0,2}|\d+(?:[.,]\d+)?-?[A-Za-z]{0,2}(?:-[a-z]+)*|[\d-]+[a-z]+(?:-[a-z]+)*-?|"
     r"(?:[Uu]nder|[Oo]ver|[Mm]id|[Pp]re|[Pp]ost|[Ss]ub|[Uu]p-to)-\d+s?",
     re.ASCII,
 )

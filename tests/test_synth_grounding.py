@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import recipes
 from recipes.errors import SourceError
-from synth.grounding import ungrounded
+from synth.grounding import _MEASURE, ungrounded
 from synth.languages import Language
 from synth.quantities import quantities, spelt
 from synth.wording import meta_talk
@@ -189,3 +190,21 @@ def test_a_language_is_told_only_where_it_is_plain():
     assert Language("de").other("This knife is sharp and has a handle made of wood.") == "en"
     with pytest.raises(SourceError, match=r"filters\.language: xx is not a known language; known are .*de.*en"):
         Language("xx")
+
+
+NESTED = re.compile(
+    r"\d+(?:x\d+)+[A-Za-z]{0,2}|\d+(?:[.,]\d+)?-?[A-Za-z]{0,2}(?:-[a-z]+)*|[\d-]+(?:[a-z]+-?)+|"
+    r"(?:[Uu]nder|[Oo]ver|[Mm]id|[Pp]re|[Pp]ost|[Ss]ub|[Uu]p-to)-\d+s?",
+    re.ASCII,
+)
+"""Measures as they were first written: plain to read, and exponential in a long word."""
+
+
+@given(st.text(alphabet="1x-aB.", max_size=9))
+def test_a_measure_is_what_it_was(text: str) -> None:
+    assert bool(_MEASURE.fullmatch(text)) == bool(NESTED.fullmatch(text))
+
+
+def test_a_word_of_ten_thousand_letters_is_read() -> None:
+    for slug in ("1" + "a" * 10_000 + "B", "1-" + "very-long-" * 1_000 + "slugB"):
+        assert ungrounded(f"See {slug}.", ["x"]) == [slug]
