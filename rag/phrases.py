@@ -22,15 +22,23 @@ _COURTESIES = [
     ),
     (re.compile(r"(?:good ?)?bye(?: bye)?|see you(?: later)?|have a (?:nice|good) (?:day|evening)"), "Goodbye."),
 ]
-_CATALOGUE = r"(?:catalog(?:ue)?|passages?|sources?|documents?|information|context|descriptions?|results?|products?)"
+_CATALOGUE = r"(?:catalog(?:ue)?|passages?|sources?|documents?|information|context|descriptions?|results?)"
 _NOT = r"(?:(?:do|does|did|is|are|was|were|has|have|could|can)(?: ?not|n?['’]t))"
+_SAYS = r"say|mention|list|specif|state|indicate|tell|describe|answer|information|details?\b"
+_SILENT = re.compile(
+    rf"\b{_CATALOGUE}\b[^.!?]{{0,60}}\b{_NOT}\b[^.!?]{{0,40}}\b(?:{_SAYS})|\bnot enough information\b|"
+    r"\b(?:I|we) (?:could|can)(?: ?not|n?['’]t) (?:answer|say|tell)",
+    re.IGNORECASE,
+)
+"""Of one that cites: that its source says nothing is a refusal; that a product has not what was asked for is none."""
 _NOTHING = re.compile(
-    rf"\b{_CATALOGUE}\b[^.!?]{{0,60}}\b{_NOT}\b[^.!?]{{0,40}}\b(?:say|mention|contain|include|list|specif|state|cover|"
-    r"provide|give|answer|tell|have|know|hold|indicate|available|there)|"
+    rf"\b{_CATALOGUE}\b[^.!?]{{0,60}}\b{_NOT}\b[^.!?]{{0,40}}\b(?:{_SAYS}|contain|include|cover|provide|give|have|know|"
+    r"hold|available|there)|"
     r"\b(?:could|can)(?: ?not|n?['’]t) (?:be found|find|answer|say|tell)|\b(?:am|was|were) (?:unable|not able) to "
     r"(?:find|answer|say|tell)|"
-    rf"\b(?:not|nothing|none)\b[^.!?]{{0,30}}\bin (?:the|our|this|these) (?:given |provided |supplied )?{_CATALOGUE}|"
-    rf"\bno (?:such )?(?:{_CATALOGUE}|mention)\b|\bnot enough information\b|"
+    rf"\b(?:no [a-z]|not\b|nothing\b|none\b)[^.!?]{{0,30}}\bin (?:the|our|this|these) "
+    rf"(?:given |provided |supplied )?{_CATALOGUE}|"
+    rf"\bno (?:such )?(?:{_CATALOGUE}|mention)\b|\bno such (?:product|item|thing)|\bnot enough information\b|"
     r"\b(?:do not|don['’]t) (?:know\b|have (?:any |that |enough |this )?(?:information|product))",
     re.IGNORECASE,
 )
@@ -43,8 +51,12 @@ def courtesy(question: str) -> str | None:
 
 
 def finds_nothing(response: str, cited: bool) -> bool:
-    """Whether a response says that the catalogue has no answer. One that goes on to cite something has answered."""
-    said = sentences(response)
-    if not said or len(response) > _MOST_REFUSAL or (cited and len(said) > 1):
+    """Whether a model's response says that the catalogue has no answer. One that goes on to cite something has
+    answered.
+    """
+    if len(response) > _MOST_REFUSAL:
         return False
-    return _NOTHING.search(said[0]) is not None
+    said = sentences(response)
+    if not said or (cited and len(said) > 1):
+        return False
+    return (_SILENT if cited else _NOTHING).search(said[0]) is not None

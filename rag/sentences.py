@@ -7,14 +7,17 @@ from collections.abc import Iterator
 
 from rag.stop_words import STOP_WORDS
 
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?:\s?\[\d{1,4}\])*(?=\s)|[。！？]+[」』”]*(?:\[\d{1,4}\])*|\n+|\Z")
+_END = re.compile(
+    r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?:\s?\[\d{1,4}\])*(?=\s|\Z)|[。！？]+[」』”]*(?:\[\d{1,4}\])*|\n+|\Z"
+)
+"""The look behind it: a run of dots is tried once, from its first."""
 _GOES_ON = re.compile(r"\s+[a-zß-öø-ÿ]")
 _SHORTENED = re.compile(
     r"(?:^|[\s(])(?:[A-Za-z]|e\.g|i\.e|etc|vs|approx|ca|max|min|incl|excl|no|nos|vol|art|fig|pp?|dr|mrs?|ms|st|inc|ltd|"
     r"co|corp|oz|lbs?|in|ft|cm|mm|u\.s|u\.k|z\.b|bzw)\.$",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
 
 
 def sentences(text: str) -> list[str]:
@@ -34,7 +37,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 def telling_words(text: str) -> list[str]:
     """The words of a text in their order, as `stem`, stop words left out, each once."""
-    found = (word.casefold().replace("’", "'") for word in _WORD.findall(text))
+    found = (word.casefold().replace("’", "'") for word in WORD.findall(text))
     return list(dict.fromkeys(stem(word) for word in found if word not in STOP_WORDS))
 
 

@@ -79,6 +79,8 @@ def test_sentences() -> None:
         "New line。", "新行。", "end",
     ]  # fmt: skip
     assert sentences("It boils. [1] It whistles.[2] End") == ["It boils. [1]", "It whistles.[2]", "End"]
+    assert sentences("It has batteries. [1]") == ["It has batteries. [1]"]
+    assert sentences("a" + "." * 100_000 + "b") == ["a" + "." * 100_000 + "b"]
     assert sentences(" \n ") == []
     assert telling_words("Do you have the Kettles of Oona's, kettle?") == ["kettle", "oona"]
     assert [stem(word) for word in ("boxes", "batteries", "glass", "bus", "dishes", "its")] == [
@@ -110,6 +112,18 @@ def test_a_question_is_no_courtesy(said: str) -> None:
         ("There is no such product.", False, True),
         ("I don't have information about that.", False, True),
         ("There is nothing like that in our catalogue.", False, True),
+        ("There is no product like that in our catalogue.", False, True),
+        ("The catalogue does not contain any information about its weight [1].", True, True),
+        ("The description doesn't specify a colour [2].", True, True),
+        ("I cannot tell from this passage [1].", True, True),
+        ("This product does not contain nuts [1].", True, False),
+        ("No, the product is not available in blue [1].", True, False),
+        ("There is no product cheaper than the Acme kettle [1].", True, False),
+        ("The product does not include batteries [1].", True, False),
+        ("The product does not include batteries.", False, False),
+        ("No, the kettle in the catalogue is of steel.", False, False),
+        ("The product does not include batteries. [1]", True, False),
+        ("The passages do not mention its weight. [1]", True, True),
         ("It holds two litres [1].", True, False),
         ("It does not leak.", False, False),
         ("The kettle is not made of plastic.", False, False),
