@@ -7,12 +7,12 @@ read_talk -> refers back? rewritten -> searched -> nothing found? refused
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rag.answers import Done as Done
 from rag.answers import Options as Options
@@ -23,10 +23,11 @@ from rag.links import is_web, web_addresses
 from rag.outlet import Outlet
 from rag.passages import Found, Passage
 from rag.phrases import courtesy, finds_nothing
-from rag.prompting import Prompt, Talk, fit, read_talk, shares, shown_passage
+from rag.prompting import CHARS_PER_TOKEN, Prompt, Talk, check_length, estimate, fit, read_talk, shares, shown_passage
 from rag.rewrite import MOST_TOKENS, joined, read_rewritten, refers_back, rewriting
 from rag.speakers import Ask, Ending, Piece, Speaker
 from rag.thoughts import without_thoughts
+from rag.utterance import Utterance
 from recipes.assistant import Assistant as Settings
 from recipes.rows import Turn
 from recipes.runs import RunFolder
@@ -35,6 +36,8 @@ from recipes.students import Answering, CausalStudent
 
 if TYPE_CHECKING:
     from rag.retriever import Retriever
+
+Anything = TypeVar("Anything")
 
 _NOTHING = Ending("stop", 0, 0)
 
@@ -55,7 +58,8 @@ class _Asked:
 class Assistant:
     """Answers questions. retriever: None answers without passages. speaker: None quotes the passages.
 
-    Both are the caller's to close. Searches run in one thread of their own, one after another.
+    Both are the caller's to close. Searches run in one thread of their own, one after another. What takes the longer
+    the more a client sends runs in others, so that answers under way go on meanwhile.
     """
 
     def __init__(
@@ -64,11 +68,18 @@ class Assistant:
         self._settings, self._answering = settings, answering
         self._retriever, self._speaker = retriever, speaker
         self._context = min(settings.context_tokens, speaker.context if speaker else settings.context_tokens)
-        self._searching = ThreadPoolExecutor(1, "search")
+        self._searching, self._reading = ThreadPoolExecutor(1, "search"), ThreadPoolExecutor(4, "read")
+        self._rewrites = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is anybody to answer: the device of a student may be lost while a server runs."""
+        return self._speaker is None or self._speaker.alive
 
     def close(self) -> None:
-        """End the thread of the searches."""
+        """End its threads."""
         self._searching.shutdown(cancel_futures=True)
+        self._reading.shutdown(cancel_futures=True)
 
     async def reply(
         self, messages: Sequence[Turn], options: Options | None = None
@@ -82,8 +93,10 @@ class Assistant:
         asked = await self._asked(messages, options)
         yield asked.sources
         if asked.said is not None:
-            yield Piece(asked.said)
-            yield Done(asked.spent, (), 0, 0, not asked.sources.found.answerable, asked.said, asked.prompt.messages)
+            said, reason = _as_asked(asked.said, options)
+            yield Piece(said)
+            ending = _together(Ending(reason, 0, 0), asked.spent)
+            yield Done(ending, (), 0, 0, not asked.sources.found.answerable, said, asked.prompt.messages)
             return
         outlet, quoted, ending = _outlet(asked), _outlet(asked), asked.spent
         async with aclosing(self._say(asked, options)) as pieces:
@@ -95,42 +108,52 @@ class Assistant:
                     yield shown
         for shown in outlet.close():
             yield shown
-        if not outlet.response and ending.reason != "cancelled":  # all of it was thought, or of no use
-            for shown in _all_of(quoted, self._quoted(asked)):
+        if self._speaker is not None and not outlet.response and ending.reason != "cancelled":
+            said, reason = _as_asked(self._quoted(asked), options)  # all of it was thought, or of no use
+            ending = replace(ending, reason="length") if reason == "length" else ending
+            for shown in _all_of(quoted, Piece(said)):
                 yield shown
         yield self._done(asked, ending, outlet, quoted)
 
     async def _asked(self, messages: Sequence[Turn], options: Options) -> _Asked:
-        talk = read_talk(messages, self._settings.instruction, self._settings.history_turns)
         room, most = shares(self._context, options.max_tokens or self._answering.max_new_tokens)
+        talk, back = await self._apart(self._read, messages, room)
         greeting = courtesy(talk.question)
         if greeting is not None:
             nothing = Found(talk.question, (), 0.0, True)
-            return _Asked(Sources(nothing, talk.question), fit(talk, (), self._count, room), greeting, most, _NOTHING)
-        question, spent = await self._standalone(talk, options)
+            prompt = await self._apart(fit, talk, (), self._count, room)
+            return _Asked(Sources(nothing, talk.question), prompt, greeting, most, _NOTHING)
+        question, spent = (await self._standalone(talk, options)) if back else (talk.question, _NOTHING)
         found = await self._search(question, options)
         if self._speaker is not None and not self._speaker.turns:
             talk = Talk(talk.instruction, (), question)
-        prompt = fit(talk, found.passages, self._count, room)
+        prompt = await self._apart(fit, talk, found.passages, self._count, room)
         sources = Sources(replace(found, passages=prompt.passages), question)
         return _Asked(sources, prompt, None if found.answerable else self._settings.refusal, most, spent)
 
+    def _read(self, messages: Sequence[Turn], room: int) -> tuple[Talk, bool]:
+        """The conversation, and whether its question has to be written anew."""
+        talk = read_talk(messages, self._settings.instruction, self._settings.history_turns)
+        check_length(talk, self._count, room)
+        return talk, self._settings.rewrite and refers_back(talk.question, talk.history)
+
     async def _standalone(self, talk: Talk, options: Options) -> tuple[str, Ending]:
         """The question by itself, and what it took to write it."""
-        if not self._settings.rewrite or not refers_back(talk.question, talk.history):
-            return talk.question, _NOTHING
-        ask = Ask(rewriting(talk.question, talk.history), MOST_TOKENS, 0.0, seed=options.seed)
-        if self._speaker is None or self._speaker.count(ask.messages) > self._context - MOST_TOKENS:
-            return joined(talk.question, talk.history), _NOTHING
-        said, spent = "", _NOTHING
-        async with aclosing(self._speaker.say(ask)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Ending):
-                    spent = piece
-                    break
-                said += "" if piece.thought else piece.text
-        written = read_rewritten(without_thoughts(said), talk.question, talk.history)
-        return written or joined(talk.question, talk.history), replace(spent, reason="stop")
+        written: str | None = None
+        spent = _NOTHING
+        if self._speaker is not None and self._rewrites:
+            ask = Ask(rewriting(talk.question, talk.history), MOST_TOKENS, 0.0, seed=options.seed)
+            if await self._apart(self._speaker.count, ask.messages) <= self._context - MOST_TOKENS:
+                said, spent = await _all_said(self._speaker, ask)
+                # a model that thinks for so long will do so each time
+                self._rewrites = bool(said) or spent.reason != "length"
+                written = await self._apart(read_rewritten, said, talk.question, talk.history)
+        if not written:
+            written = await self._apart(joined, talk.question, talk.history)
+        return written, replace(spent, reason="stop")
+
+    async def _apart(self, doing: Callable[..., Anything], *given: Any) -> Anything:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, partial(doing, *given))
 
     async def _search(self, question: str, options: Options) -> Found:
         if self._retriever is None:
@@ -141,7 +164,9 @@ class Assistant:
 
     async def _say(self, asked: _Asked, options: Options) -> AsyncGenerator[Piece | Ending, None]:
         if self._speaker is None:
-            yield self._quoted(asked)
+            said, reason = _as_asked(self._quoted(asked), options)
+            yield Piece(said)
+            yield Ending(reason, 0, 0)
             return
         answering = self._answering
         ask = Ask(
@@ -156,20 +181,20 @@ class Assistant:
             async for piece in pieces:
                 yield piece
 
-    def _quoted(self, asked: _Asked) -> Piece:
+    def _quoted(self, asked: _Asked) -> str:
         """What the passages say themselves."""
-        return Piece(extract(asked.sources.question, asked.prompt.passages) or self._settings.refusal)
+        return extract(asked.sources.question, asked.prompt.passages) or self._settings.refusal
 
     def _done(self, asked: _Asked, ending: Ending, outlet: Outlet, quoted: Outlet) -> Done:
         """quoted: what was said in place of an answer, if anything."""
         response, cited = outlet.response or quoted.response, outlet.cited or quoted.cited
-        passages = asked.prompt.passages
+        passages, wrote = asked.prompt.passages, self._speaker is not None and bool(outlet.response)
         return Done(
             ending=ending,
             citations=cited,
             invented=outlet.invented,
             stripped=outlet.stripped,
-            abstained=response == self._settings.refusal or finds_nothing(response, bool(cited)),
+            abstained=response == self._settings.refusal or (wrote and finds_nothing(response, bool(cited))),
             response=response,
             prompt=asked.prompt.messages,
             ungrounded=unsupported(response, passages, asked.sources.question) if passages else (),
@@ -180,7 +205,14 @@ class Assistant:
         """Tokens of a prompt; a guess where there is no model to count them."""
         if self._speaker is not None:
             return self._speaker.count(messages)
-        return sum(len(turn.content) for turn in messages) // 4
+        return sum(estimate(turn.content) for turn in messages)
+
+
+def answering_of(recipe: Recipe) -> Answering:
+    """How the assistant answers: as its section says, else as its student does."""
+    settings = recipe.assistant or Settings()
+    student = recipe.students.get(settings.model.removeprefix("students."))
+    return settings.answering or (student.answering if isinstance(student, CausalStudent) else Answering())
 
 
 @asynccontextmanager
@@ -193,16 +225,36 @@ async def open_assistant(recipe: Recipe, run: RunFolder) -> AsyncIterator[Assist
     from rag.speakers import open_speaker
 
     settings = recipe.assistant or Settings()
-    student = recipe.students.get(settings.model.removeprefix("students."))
-    answering = settings.answering or (student.answering if isinstance(student, CausalStudent) else Answering())
     async with AsyncExitStack() as stack:
         retriever = stack.enter_context(open_retriever(recipe, run)) if recipe.retrieval else None
         speaker = None
         if settings.model != "extractive":
             speaker = await stack.enter_async_context(open_speaker(recipe, run))
-        assistant = Assistant(settings, answering, retriever, speaker)
+        assistant = Assistant(settings, answering_of(recipe), retriever, speaker)
         stack.callback(assistant.close)
         yield assistant
+
+
+async def _all_said(speaker: Speaker, ask: Ask) -> tuple[str, Ending]:
+    """An answer as a whole, without its thought."""
+    said, ending = "", _NOTHING
+    async with aclosing(speaker.say(ask)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Ending):
+                ending = piece
+                break
+            said += "" if piece.thought else piece.text
+    return without_thoughts(said), ending
+
+
+def _as_asked(text: str, options: Options) -> tuple[str, Literal["stop", "length"]]:
+    """A text that no model wrote, ended where a model's would have been: before a stop string, and at the tokens that
+    were asked for.
+    """
+    utterance = Utterance(stop=options.stop)
+    said = "".join(piece.text for piece in [*utterance.add(text), *utterance.end()])
+    most = CHARS_PER_TOKEN * (options.max_tokens or len(said))
+    return said[:most], "length" if len(said) > most else "stop"
 
 
 def _outlet(asked: _Asked) -> Outlet:

@@ -47,7 +47,7 @@ _ADVICE: dict[Kind, str] = {
 class RemoteSpeaker:
     """An endpoint (see Speaker). context: what its prompts are trimmed to; what the model really takes is not known."""
 
-    turns = True
+    turns = alive = True
 
     def __init__(self, endpoint: Endpoint, session: aiohttp.ClientSession, context: int) -> None:
         self.name = endpoint.model
@@ -151,7 +151,9 @@ class RemoteSpeaker:
 
 def _mended(body: dict[str, Any], said: str) -> bool:
     """Take out of a body what its server says it does not know; whether there was such a thing."""
-    if "stream_options" in said and body.pop("stream_options", None):
+    refused = [name for name in ("stream_options", "temperature", "top_p") if name in said and name in body]
+    if refused:  # a reasoning model takes its own temperature alone
+        del body[refused[0]]
         return True
     if "max_completion_tokens" in said and "max_tokens" in body:  # OpenAI's reasoning models
         body["max_completion_tokens"] = body.pop("max_tokens")

@@ -8,7 +8,8 @@ that the conversation is about are put behind the question.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import dropwhile, islice
 
 from rag.sanitise import escaped, visible
 from rag.sentences import telling_words
@@ -85,26 +86,28 @@ def read_rewritten(reply: str, question: str, history: Sequence[Turn]) -> str | 
 
 def joined(question: str, history: Sequence[Turn]) -> str:
     """The question with the words behind it that the last questions and the last answer are about."""
-    asked = telling_words(question)
-    about: list[str] = []
+    asked = set(telling_words(question))
+    about: dict[str, None] = {}
     for earlier in [turn.content for turn in reversed(history) if turn.role == "user"][:3]:
-        about += [word for word in telling_words(earlier) if word not in about and word not in asked]
+        about |= {word: None for word in telling_words(earlier) if word not in asked}
         if len(about) >= 2:
             break
     answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")
-    names = [name for name in _names(answer) if not {*telling_words(name)} <= {*asked, *about}]
-    behind = [*about[:_MOST_WORDS], *names[:_MOST_NAMES]]
+    said = asked | about.keys()
+    names = (name for name in _names(answer) if not said.issuperset(telling_words(name)))
+    behind = [*islice(about, _MOST_WORDS), *islice(names, _MOST_NAMES)]
     return f"{question} ({' '.join(behind)})" if behind else question
 
 
-def _names(text: str) -> list[str]:
-    """What looks like a name: capitalised words and model codes; not a single word that only begins a sentence."""
-    found = []
+def _names(text: str) -> Iterator[str]:
+    """What looks like a name, each once: capitalised words and model codes; not a single word that only begins a
+    sentence.
+    """
+    told = set()
     for match in _NAME.finditer(text):
-        begins = text[: match.start()].rstrip(" \"'“*")[-1:] in ("", *".!?:\n")
-        name = match[0].split(" ")
-        while name and not telling_words(name[0]):
-            name = name[1:]
-        if name and (len(name) > 1 or not begins or any(map(str.isdigit, name[0]))):
-            found.append(" ".join(name))
-    return list(dict.fromkeys(found))
+        begins = text[max(0, match.start() - 9) : match.start()].rstrip(" \"'“*")[-1:] in ("", *".!?:\n")
+        name = list(dropwhile(lambda word: not telling_words(word), match[0].split(" ")))
+        shown = " ".join(name)
+        if shown not in told and name and (len(name) > 1 or not begins or any(map(str.isdigit, shown))):
+            told.add(shown)
+            yield shown

@@ -52,6 +52,11 @@ class Speaker(Protocol):
     context: int
     turns: bool
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can still answer anything."""
+        ...
+
     def count(self, messages: Sequence[Turn]) -> int:
         """Tokens of the prompt that `messages` make."""
         ...

@@ -7,6 +7,7 @@ where the recipe says and nowhere else; names that resolve to link-local or meta
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -138,8 +139,19 @@ async def whole_body(response: aiohttp.ClientResponse) -> bytes:
 def network_fault(error: Exception, timeout: float) -> Fault:
     """A network error as a Fault: before the request was sent or after it, when it may be billed."""
     said = str(error) or type(error).__name__
-    if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL)):
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Fault("connection", f"cannot connect to {error.host}:{error.port}: {_why(error)}")
+    if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)):
         return Fault("connection", said)
     if isinstance(error, asyncio.TimeoutError):
         return Fault("timeout", f"no answer within {timeout:g} s")
     return Fault("broken", said)
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """What was in the way; aiohttp's own text speaks of `ssl:default` wherever the address is."""
+    certificate = aiohttp.ClientConnectorCertificateError
+    cause: Exception = error.certificate_error if isinstance(error, certificate) else error.os_error
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return os.strerror(cause.errno)
+    return getattr(cause, "strerror", None) or str(cause)

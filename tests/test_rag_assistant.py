@@ -19,6 +19,7 @@ from rag_runs import WordEmbedder, product, shop, without_model
 from rag.assistant import Assistant, Done, Options, Sources, open_assistant
 from rag.citations import find_citations
 from rag.passages import Found, Passage
+from rag.prompting import Talk, read_talk
 from rag.speakers import Ask, Ending, Piece
 from recipes.assistant import Assistant as Settings
 from recipes.errors import AskError
@@ -360,3 +361,79 @@ def test_the_assistant_of_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(sources, Sources) and isinstance(done, Done)
     assert len(sources.found.passages) == 2 and sources.found.passages[0].title == "Lamp model 3"
     assert "Colour red. [1]" in done.response and 1 in done.citations
+
+
+def test_where_no_model_wrote_it_nothing_is_taken_for_a_refusal() -> None:
+    silent = [replace(PASSAGES[0], text="The catalogue does not say how heavy the kettle is.")]
+    _, _, done = answer(None, "How heavy is the kettle?", shelf=Shelf(silent))
+    assert "does not say" in done.response and not done.abstained
+    _, _, done = answer(Voice(""), "How heavy is the kettle?", shelf=Shelf(silent))
+    assert done.quoted and not done.abstained
+    assert not answer(Voice("No, the product is not available in blue [1]."), "Is it blue?")[2].abstained
+    assert answer(Voice("The catalogue does not say how heavy it is [1]."), "How heavy is it?")[2].abstained
+
+
+@pytest.mark.parametrize(
+    ("voice", "question", "whole"),
+    [
+        (None, "Is the teapot made of glass?", "Glass teapot: A teapot of glass. [2]"),
+        (Voice(""), "Is the teapot made of glass?", "Glass teapot: A teapot of glass. [2]"),
+        (None, "zebras", "I could not find that in the catalogue."),
+        (Voice("x"), "Thanks!", "You are welcome."),
+    ],
+)
+def test_our_own_words_end_where_a_models_would(voice: Voice | None, question: str, whole: str) -> None:
+    for options, said, reason in (
+        (Options(), whole, "stop"),
+        (Options(stop=("xyz", whole[4:6])), whole[:4], "stop"),
+        (Options(max_tokens=2), whole[:8], "length"),
+        (Options(max_tokens=500), whole, "stop"),
+    ):
+        _, _, done = answer(voice, question, options=options)
+        assert (done.response.rstrip(), done.ending.reason) == (said.rstrip(), reason)
+
+
+def test_a_model_that_thinks_too_long_to_rewrite_is_asked_once() -> None:
+    class Thinker(Voice):
+        async def say(self, ask: Ask) -> AsyncGenerator[Piece | Ending, None]:
+            self.asked.append(ask)
+            yield Piece("Hm. ", True)
+            yield Ending("length", 9, ask.max_tokens)
+
+    voice, shelf = Thinker(), Shelf()
+    assistant = Assistant(Settings(), Answering(), shelf, voice)  # type: ignore[arg-type]
+
+    async def whole() -> list[object]:
+        return [one async for one in assistant.reply(ask("Do you have a tin mug?", "Yes.", "How much does it weigh?"))]
+
+    for _ in range(2):
+        *_, done = asyncio.run(whole())
+        assert isinstance(done, Done) and done.quoted
+    assistant.close()
+    assert [asked.max_tokens for asked in voice.asked] == [200, 512, 512]
+    assert {asked for asked, _, _ in shelf.asked} == {"How much does it weigh? (tin mug)"}
+
+
+def test_what_takes_long_to_read_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = threading.Event()
+
+    def slowly(*given: Any) -> Talk:
+        assert others.wait(10)
+        return read_talk(*given)
+
+    async def both() -> object:
+        asyncio.get_running_loop().call_later(0.01, others.set)
+        assistant = Assistant(Settings(), Answering(), Shelf(), Voice("Yes [1]."))  # type: ignore[arg-type]
+        said = [one async for one in assistant.reply(ask("Which mug?"))]
+        assistant.close()
+        return said[-1]
+
+    monkeypatch.setattr("rag.assistant.read_talk", slowly)
+    assert isinstance(asyncio.run(both()), Done)
+
+
+def test_a_question_that_is_too_long_is_refused_before_anybody_is_asked() -> None:
+    voice, shelf = Voice("x"), Shelf()
+    with pytest.raises(AskError, match="the question takes"):
+        answer(voice, "Do you have a tin mug?", "Yes.", "How much does it weigh? " + "why " * 9000, shelf=shelf)
+    assert voice.asked == [] and shelf.asked == []

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.passages import Passage
-from rag.prompting import Prompt, Talk, fit, read_talk, shares
+from rag.prompting import Prompt, Talk, check_length, fit, read_talk, shares
 from recipes.errors import AskError
 from recipes.rows import Turn
 
@@ -122,3 +122,29 @@ def test_what_is_too_long_is_trimmed_by_the_rule(bodies: list[str], turns: list[
 def test_a_question_that_cannot_fit_is_refused_with_its_size() -> None:
     with pytest.raises(AskError, match=r"takes 2,\d\d\d tokens .* and there are 100"):
         fit(Talk("Help.", (), "why " * 2000), [passage(1, "Boils.")], words, 100)
+
+
+def test_a_long_talk_is_counted_a_few_times() -> None:
+    counted = []
+
+    def counting(messages: object) -> int:
+        counted.append(messages)
+        return words(messages)
+
+    passages = [passage(number, "Boils water. " * 9) for number in range(1, 51)]
+    history = tuple(Turn(role="user", content="why " * 30) for _ in range(30))
+    prompt = fit(Talk("Help.", history, "Which boils?"), passages, counting, 100)
+    assert len(prompt.passages) == 1 and words(prompt.messages) <= 100
+    assert len(counted) <= 10
+    counted.clear()
+    check_length(Talk("Help.", history, "Which boils?"), counting, 100)
+    assert counted == []
+    with pytest.raises(AskError, match="takes 202 tokens"):
+        check_length(Talk("Help. It is late.", history, "why " * 198), counting, 100)
+
+
+def test_of_a_long_talk_only_the_latest_turns_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr("rag.prompting.without_citations", lambda text: read.append(text) or text)
+    talk = read_talk(said(*["user: a", "assistant: b"] * 99, "user: c"), "Help.", 6)
+    assert len(talk.history) == 6 and len(read) <= 4

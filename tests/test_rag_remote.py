@@ -322,3 +322,28 @@ def test_events() -> None:
 )
 def test_what_is_not_as_it_should_be_is_nothing(data: Any, expected: Delta) -> None:
     assert read_delta(json.dumps(data).encode()) == expected
+
+
+def test_a_reasoning_model_is_asked_at_its_own_temperature() -> None:
+    def refused(name: str) -> Stream:
+        said = f"Unsupported value: '{name}' does not support 0.5 with this model."
+        return Stream([json.dumps({"error": {"message": said}}).encode()], 400, {"content-type": "application/json"})
+
+    async def test(speaker: RemoteSpeaker, server: Streams) -> None:
+        asked = Ask(ASK.messages, 64, 0.5, top_p=0.9)
+        assert (await heard(speaker, asked))[1] == "Yes"
+        assert set(server.seen[0].body) - set(server.seen[-1].body) == {"temperature", "top_p"}
+
+    served([refused("temperature"), refused("top_p"), Stream([delta("Yes", "stop"), DONE])], test)
+
+
+def test_where_nobody_listens_one_plain_sentence_says_so() -> None:
+    async def test(speaker: RemoteSpeaker, server: Streams) -> None:
+        with pytest.raises(TeacherError) as caught:
+            await heard(speaker)
+        assert str(caught.value) == (
+            "assistant.endpoint at http://127.0.0.1:9/v1 gave no answer (cannot connect to 127.0.0.1:9: Connection "
+            "refused): is the server running, and is base_url right?"
+        )
+
+    served([], test, endpoint={"base_url": "http://127.0.0.1:9/v1", "model": "m"})

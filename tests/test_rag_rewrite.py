@@ -73,3 +73,12 @@ def test_a_model_is_asked_with_the_conversation() -> None:
     (turn,) = rewriting("How much?", [ASKED, Turn(role="assistant", content="x" * 5000)])
     assert turn.role == "user" and "Customer: Do you have" in turn.content and "goes on: How much?" in turn.content
     assert len(turn.content) < 2000
+
+
+def test_a_long_talk_is_soon_joined() -> None:
+    many = " ".join(f"word{number}" for number in range(30_000))
+    names = "The " * 40_000 + ". ".join(f"Lamp{number} Verde" for number in range(10_000))
+    said = joined(
+        f"{many} it?", [Turn(role="user", content=f"red {many} kettle"), Turn(role="assistant", content=names)]
+    )
+    assert said.endswith(" it? (red kettle Lamp0 Verde Lamp1 Verde Lamp2 Verde Lamp3 Verde)")
