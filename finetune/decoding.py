@@ -100,23 +100,36 @@ class Decoding:
                 self._widen(-int((self._mask.cumsum(dim=1) == 0).all(dim=0).sum()))
 
     def join(self, other: Decoding) -> None:
-        """Go on with the rows of `other` too, after those that are here; both have made a step, and it is used up."""
+        """Go on with the rows of `other` too, after those that are here; both have made a step, and it is used up.
+        Where there is no memory for both, the rows that are here stay as they were.
+        """
         import torch
 
+        (rows, width), seen = self._mask.shape, self._cache.get_seq_length()
         with torch.inference_mode():
-            more = int(other._mask.shape[1] - self._mask.shape[1])
-            (self if more > 0 else other)._widen(abs(more))
-            for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
-                mine.keys = torch.cat([mine.keys, theirs.keys])
-                mine.values = torch.cat([mine.values, theirs.values])
-            self._ids, self._mask, self._positions = (
-                torch.cat(pair)
-                for pair in (
-                    (self._ids, other._ids), (self._mask, other._mask), (self._positions, other._positions)
-                )
-            )  # fmt: skip
+            try:
+                more = int(other._mask.shape[1] - width)
+                (self if more > 0 else other)._widen(abs(more))
+                for mine, theirs in zip(self._cache.layers, other._cache.layers, strict=True):
+                    mine.keys = torch.cat([mine.keys, theirs.keys])
+                    mine.values = torch.cat([mine.values, theirs.values])
+                self._ids, self._mask, self._positions = (
+                    torch.cat(pair)
+                    for pair in (
+                        (self._ids, other._ids), (self._mask, other._mask), (self._positions, other._positions)
+                    )
+                )  # fmt: skip
+            except Exception:
+                self._shrink(rows, width, seen)
+                raise
             began = self._taken - other._taken
             self._rows += [replace(row, began=row.began + began) for row in other._rows]
+
+    def _shrink(self, rows: int, width: int, seen: int) -> None:
+        """Leave the first rows and the last columns alone; that takes no memory."""
+        self._mask = self._mask[:rows, -width:]
+        for layer in self._cache.layers:
+            layer.keys, layer.values = (kept[:rows, :, -seen:] for kept in (layer.keys, layer.values))
 
     def _forward(self, count: int) -> Tensor:
         """Read the first `count` of the ids that are not read; the logits (rows, tokens) after the last of them."""

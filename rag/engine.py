@@ -58,6 +58,7 @@ class Engine:
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._closed = False
+        self._lost = ""  # why nothing can be answered any more
         self._jobs: list[Job] = []  # the rows of the batch, in its order
         self._batch: Decoding | None = None
         self._reading: tuple[Job, Decoding] | None = None
@@ -74,6 +75,11 @@ class Engine:
             self._changed.notify()
         self._thread.join()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is there to answer."""
+        return self._thread.is_alive()
+
     def submit(self, job: Job) -> None:
         """Have a prompt answered; it must fit the model's positions. `job.gone = True` ends it before its time."""
         with self._changed:
@@ -81,18 +87,28 @@ class Engine:
                 self._waiting.append(job)
                 self._changed.notify()
                 return
-        _tell(job, "cancelled")
+        _tell(job, self._ending())
 
     def _run(self) -> None:
-        while self._is_wanted():
-            try:
-                self._keep([place for place, job in enumerate(self._jobs) if not job.gone])
-                self._read()
-                self._step()
-            except Exception as error:  # whatever it is, the thread lives on
-                self._drop_all(error)
-        for job in [*self._jobs, *([self._reading[0]] if self._reading else []), *self._waiting]:
-            _tell(job, "cancelled")
+        try:
+            while self._is_wanted():
+                try:
+                    self._keep([place for place, job in enumerate(self._jobs) if not job.gone])
+                    self._read()
+                    self._step()
+                except Exception as error:  # whatever it is, the thread lives on
+                    self._drop_all(error)
+        except Exception as error:  # but where not even memory can be given back: the device is lost
+            self._lost = f"the student cannot answer any more ({_seen(error)}): start the server again"
+        finally:
+            with self._changed:
+                self._closed = True
+            for job in [*self._jobs, *([self._reading[0]] if self._reading else []), *self._waiting]:
+                _tell(job, self._ending())
+
+    def _ending(self) -> Told:
+        """What they are told who are not answered."""
+        return TrainingError(self._lost) if self._lost else "cancelled"
 
     def _is_wanted(self) -> bool:
         """Wait until there is something to do; False where the engine is closed."""
@@ -201,5 +217,9 @@ def _sentence(error: Exception) -> TutelageError:
         return TrainingError(
             "the device has no memory for the answers under way: lower assistant.concurrency or context_tokens"
         )
+    return TrainingError(f"the student failed while it answered: {_seen(error)}")
+
+
+def _seen(error: Exception) -> str:
     seen = str(error).strip().partition("\n")[0][:200]
-    return TrainingError(f"the student failed while it answered: {type(error).__name__}: {seen}")
+    return f"{type(error).__name__}: {seen}"

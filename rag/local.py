@@ -31,6 +31,11 @@ class LocalSpeaker:
         self._folding = Folding(student.renderer)
         self.turns = self._folding.turns
 
+    @property
+    def alive(self) -> bool:
+        """Whether the engine still runs."""
+        return self._engine.alive
+
     def count(self, messages: Sequence[Turn]) -> int:
         """Tokens of the prompt that `messages` make."""
         return len(self._folding.prompt(messages))

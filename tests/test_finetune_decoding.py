@@ -108,6 +108,34 @@ def test_padding_goes_with_the_row_that_needed_it() -> None:
     assert batch._cache.get_seq_length() == 3
 
 
+@pytest.mark.parametrize(("first", "second"), [(9, 2), (2, 9)])
+def test_a_batch_that_has_no_memory_for_another_stays_as_it_was(
+    first: int, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MODELS["llama"]
+    whole = Decoding(model, [[1] * first, [7, 8]], GREEDY, TOKENS, 0)
+    tokens = [whole.step() for _ in range(8)]
+    cat = torch.cat
+    for failing in range(2 * len(whole._cache.layers) + 3):
+        batch, other = (
+            Decoding(model, prompts, GREEDY, TOKENS, 0) for prompts in ([[1] * first, [7, 8]], [[3] * second])
+        )
+        said = [batch.step()]
+        other.step()
+        calls: list[object] = []
+
+        def full(tensors: Any, *rest: Any, calls: list[object] = calls, last: int = failing, **more: Any) -> Any:
+            calls.append(tensors)
+            if len(calls) > last:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return cat(tensors, *rest, **more)
+
+        with monkeypatch.context() as patch, pytest.raises(torch.OutOfMemoryError):
+            patch.setattr(torch, "cat", full)
+            batch.join(other)
+        assert [*said, *(batch.step() for _ in range(7))] == tokens
+
+
 def test_what_a_long_prompt_says_does_not_depend_on_how_it_is_read() -> None:
     long = [7, *range(50), 3]
     for chunk in (1, 5, 60):

@@ -229,3 +229,25 @@ def test_models_whose_rows_cannot_join_answer_one_by_one(
         for number, one in enumerate(asked):
             decoding = endless.begin([1, 2, number], GREEDY, 0)
             assert one.all()[0] == [decoding.step()[0] for _ in range(20)]
+
+
+def test_where_the_device_is_lost_nobody_waits_for_it(
+    endless: GenerativeStudent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered\nwhere")
+
+    with Engine(endless, rows=1) as engine:
+        assert engine.alive
+        under_way, waits = Asked(engine, [1, 2, 3], LONG), Asked(engine, [1, 2, 3])
+        under_way.next()
+        monkeypatch.setattr("rag.engine.free_memory", fails)
+        monkeypatch.setattr(engine, "_step", fails)
+        assert "device-side assert" in str(under_way.all()[1])
+        assert str(waits.all()[1]) == (
+            "the student cannot answer any more (RuntimeError: CUDA error: device-side assert triggered): "
+            "start the server again"
+        )
+        engine._thread.join(60)
+        assert not engine.alive
+        assert "cannot answer any more" in str(Asked(engine, [1, 2, 3]).all()[1])
