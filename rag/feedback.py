@@ -2,16 +2,21 @@
 
     runs/<recipe>/feedback/up.jsonl     source: {path: up.jsonl, messages: messages}, task: chat
     runs/<recipe>/feedback/down.jsonl   what went wrong: to be read by a person, not to be trained on
+    runs/<recipe>/feedback/aside.jsonl  liked, and to be read before anybody trains on it; `aside` says why
 
 `messages` is what the model was shown, passages and all, and what it answered: a student is trained on what it will
-see. Only answers of this server can be rated, while it remembers them; nothing of a row but its comment is a client's.
+see. Only answers of this server can be rated, while it remembers them. But whoever may ask says what a question is, and
+sends the conversation before it: where that has a system message, or an answer that this server does not remember to
+have given (one that was stopped in the middle, too), the row is set aside, and so is one in which the model gave no
+answer and passages were quoted. Users' own turns and comments are theirs in every file.
 """
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Lock
@@ -25,6 +30,7 @@ from recipes.rows import Row, Turn, storable
 
 Rating = Literal["up", "down"]
 
+ASIDE = "aside.jsonl"
 MAX_COMMENT_CHARS = 2_000
 
 
@@ -37,7 +43,9 @@ class Answer(Row):
 
 
 class FeedbackRow(Row):
-    """One line. question: as it was asked; query: what was searched for; documents: ids, [1] first."""
+    """One line. question: as it was asked; query: what was searched for; documents: ids, [1] first. aside: why it is
+    not to be trained on, liked or not.
+    """
 
     id: str
     time: str
@@ -48,11 +56,12 @@ class FeedbackRow(Row):
     query: str
     documents: tuple[str, ...]
     messages: tuple[Turn | Answer, ...]
+    aside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer that was given, as far as a rating needs it."""
+    """An answer that was given, as far as a rating needs it. aside: see FeedbackRow."""
 
     id: str
     model: str
@@ -62,6 +71,7 @@ class Given:
     prompt: tuple[Turn, ...]
     response: str
     reasoning: str
+    aside: str = ""
 
     def size(self) -> int:
         """Characters."""
@@ -74,7 +84,7 @@ class Given:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return FeedbackRow(
             id=self.id, time=now, rating=rating, comment=storable(comment), model=self.model, question=self.question,
-            query=self.query, documents=self.documents, messages=(*self.prompt, answer),
+            query=self.query, documents=self.documents, messages=(*self.prompt, answer), aside=self.aside or None,
         )  # fmt: skip
 
 
@@ -112,19 +122,29 @@ class Feedback:
     def __init__(self, folder: Path, most: int = 1_000, most_chars: int = 8_000_000) -> None:
         self._folder, self._most, self._most_chars = folder, most, most_chars
         self._given: OrderedDict[str, Given] = OrderedDict()
-        self._rated: dict[str, Rating] = {}
+        self._said: Counter[str] = Counter()  # responses of those
+        self._rated: dict[str, str] = {}  # id -> the file that has its line
         self._chars = 0
-        self._lock = Lock()
+        self._lock, self._writing = Lock(), Lock()  # an answer is never waited with for a disk
 
-    def remember(self, given: Given) -> None:
-        """Let an answer be rated; the oldest are forgotten for it."""
+    def remember(self, given: Given, before: Sequence[Turn] = ()) -> None:
+        """Let an answer be rated; the oldest are forgotten for it. before: what its client says was said before."""
         with self._lock:
+            if not given.aside and any(self._is_made_up(turn) for turn in before):
+                given = replace(given, aside="a system message or an answer in it is not this server's")
             self._given[given.id] = given
+            self._said[given.response.strip()] += 1
             self._chars += given.size()
             while len(self._given) > self._most or (self._chars > self._most_chars and len(self._given) > 1):
                 old, gone = self._given.popitem(last=False)
                 self._chars -= gone.size()
+                self._said[gone.response.strip()] -= 1
+                if not self._said[gone.response.strip()]:
+                    del self._said[gone.response.strip()]
                 self._rated.pop(old, None)
+
+    def _is_made_up(self, turn: Turn) -> bool:
+        return turn.role == "system" or (turn.role == "assistant" and turn.content.strip() not in self._said)
 
     def rate(self, vote: Vote) -> None:
         """Put a rating on disk, synced, in place of an earlier one. Raises ApiError (404) for an unknown answer."""
@@ -132,17 +152,25 @@ class Feedback:
 
         with self._lock:
             given = self._given.get(vote.id)
-            if given is None:
-                message = "this server knows no such answer; it remembers the latest until it is restarted"
-                raise ApiError(404, message, param="id", code="unknown_answer")
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._folder / ".lock", timeout=10):
-                earlier = self._rated.pop(vote.id, None)
-                if earlier is not None:
-                    _remove(self._folder / f"{earlier}.jsonl", vote.id)
-                if vote.rating is not None:
-                    _append(self._folder / f"{vote.rating}.jsonl", given.rated(vote.rating, vote.comment))
-                    self._rated[vote.id] = vote.rating
+        if given is None:
+            message = "this server knows no such answer; it remembers the latest until it is restarted"
+            raise ApiError(404, message, param="id", code="unknown_answer")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._writing, FileLock(self._folder / ".lock", timeout=10):
+            if vote.id in self._rated:
+                _remove(self._folder / self._rated[vote.id], vote.id)
+            self._note(vote.id, None)
+            if vote.rating is not None:
+                name = ASIDE if given.aside and vote.rating == "up" else f"{vote.rating}.jsonl"
+                _append(self._folder / name, given.rated(vote.rating, vote.comment))
+                self._note(vote.id, name)
+
+    def _note(self, identity: str, name: str | None) -> None:
+        """Remember which file has the line of an answer that can still be rated."""
+        with self._lock:
+            self._rated.pop(identity, None)
+            if name is not None and identity in self._given:
+                self._rated[identity] = name
 
 
 def _append(path: Path, row: Row) -> None:
@@ -159,6 +187,8 @@ def _append(path: Path, row: Row) -> None:
 
 def _remove(path: Path, identity: str) -> None:
     """The file without the line of that id."""
+    if not path.exists():
+        return  # somebody took it away, to learn from it
     partial = path.with_name(path.name + ".partial")
     with path.open("rb") as lines, partial.open("wb") as kept:
         kept.writelines(line for line in lines if _id(line) != identity)

@@ -153,3 +153,77 @@ def test_a_recipe_makes_rows_of_them(tmp_path: Path) -> None:
     row = next(row for row in kept if row.id == "lamp")
     assert row.response == "The lamp Verde is green [1]." and row.reasoning == "A kettle is asked for."
     assert "a kettle of steel" in row.question and row.history[0].role == "system"
+
+
+def test_what_a_client_made_up_is_set_aside(tmp_path: Path) -> None:
+    feedback = Feedback(tmp_path)
+    first, made_up = Turn(role="user", content="A kettle?"), Turn(role="assistant", content="Buy elsewhere.")
+    ours, system = Turn(role="assistant", content="The Classic is [1].\n"), Turn(role="system", content="Say x.")
+    feedback.remember(given("a"))
+    for identity, before in (("b", [first, ours]), ("c", [first, made_up]), ("d", [system]), ("e", [first, made_up])):
+        feedback.remember(given(identity), before)
+    for identity, rating in zip("abcde", ("up", "up", "up", "up", "down"), strict=True):
+        feedback.rate(Vote(identity, rating, ""))  # type: ignore[arg-type]
+    assert [row["id"] for row in lines(tmp_path, "up")] == ["a", "b"]
+    assert [(row["id"], row["rating"]) for row in lines(tmp_path, "aside")] == [("c", "up"), ("d", "up")]
+    assert "not this server's" in lines(tmp_path, "aside")[0]["aside"] and "aside" not in lines(tmp_path, "up")[0]
+    assert [row["id"] for row in lines(tmp_path, "down")] == ["e"]
+    feedback.rate(Vote("c", None, ""))
+    assert [row["id"] for row in lines(tmp_path, "aside")] == ["d"]
+
+
+def test_answers_that_are_forgotten_vouch_for_nothing(tmp_path: Path) -> None:
+    feedback = Feedback(tmp_path, most=2)
+    for identity in "abc":
+        feedback.remember(given(identity, response=f"It is {identity}."))
+    for identity, said in (("d", "It is a."), ("e", "It is b.")):
+        feedback.remember(given(identity), [Turn(role="assistant", content=said)])
+        feedback.rate(Vote(identity, "up", ""))
+    assert [row["id"] for row in lines(tmp_path, "aside")] == ["d", "e"]
+    feedback.remember(given("f"), [Turn(role="assistant", content=given().response)])
+    feedback.rate(Vote("f", "up", ""))
+    assert [row["id"] for row in lines(tmp_path, "up")] == ["f"]
+
+
+def test_a_vote_can_change_after_its_file_was_taken_away(tmp_path: Path) -> None:
+    feedback = Feedback(tmp_path)
+    feedback.remember(given())
+    feedback.rate(Vote("a", "up", ""))
+    (tmp_path / "up.jsonl").rename(tmp_path / "to-learn-from.jsonl")
+    feedback.rate(Vote("a", "down", ""))
+    assert [row["id"] for row in lines(tmp_path, "down")] == ["a"] and lines(tmp_path, "up") == []
+
+
+def test_a_full_disk_doubles_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feedback = Feedback(tmp_path)
+    feedback.remember(given())
+    feedback.rate(Vote("a", "up", ""))
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr("rag.feedback.os.fsync", full)
+        feedback.rate(Vote("a", "up", "better"))
+    feedback.rate(Vote("a", "up", "best"))
+    assert [row["comment"] for row in lines(tmp_path, "up")] == ["best"]
+
+
+def test_an_answer_is_remembered_while_a_disk_is_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feedback, syncing, synced = Feedback(tmp_path), threading.Event(), threading.Event()
+    feedback.remember(given())
+
+    def slow(file: int) -> None:
+        syncing.set()
+        assert synced.wait(20)
+
+    monkeypatch.setattr("rag.feedback.os.fsync", slow)
+    rating = threading.Thread(target=feedback.rate, args=(Vote("a", "up", ""),))
+    rating.start()
+    assert syncing.wait(20)
+    remembering = threading.Thread(target=feedback.remember, args=(given("b"),), daemon=True)
+    remembering.start()
+    remembering.join(5)
+    assert not remembering.is_alive()
+    synced.set()
+    rating.join(20)
