@@ -19,7 +19,6 @@ from rag.openai_errors import ApiError
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-MIN_KEY_CHARS = 16
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?", re.ASCII)
 _PORTS = {"http": 80, "https": 443}
 

@@ -2,10 +2,10 @@
 
 Sources go three ways. `annotations` is OpenAI's own list of url_citation, which its clients keep: where each `[n]`
 stands in the text, with title and address. `sources` lists every passage that the answer was given, cited or not.
-`query` is what was searched for, `abstained` says that the catalogue has no answer, and `ungrounded` lists sentences
-with a figure, name or quotation that no passage has. Reasoning is `reasoning_content`, as DeepSeek and vLLM have it. In
-a stream each of these but content and reasoning_content comes in one delta alone: clients that add deltas up take them
-as they are.
+`query` is what was searched for, `abstained` says that the catalogue has no answer, `quoted` that a model was asked and
+gave none, so that sentences of the passages stand for it, and `ungrounded` lists sentences with a figure, name or
+quotation that no passage has. Reasoning is `reasoning_content`, as DeepSeek and vLLM have it. In a stream each of these
+but content and reasoning_content comes in one delta alone: clients that add deltas up take them as they are.
 """
 
 from __future__ import annotations
@@ -17,23 +17,29 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from rag.citations import Citations
+from rag.lexer import CITE, CITED, CODE, CODED
 from rag.passages import Passage
 
-_CITATION = re.compile(r"\[(\d{1,4})\]")
+_MARKED = re.compile(f"{CITE}(\\d+){CITED}|{CODE}([^{CODED}]*){CODED}")
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What all parts of one answer share. model: its name in the API; created: seconds since 1970."""
+    """What all parts of one answer share. model: its name in the API; created: seconds since 1970. counted: a last
+    event of the stream has its tokens; every other one then says, as OpenAI's do, that it has none.
+    """
 
     model: str
     created: int
+    counted: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_urlsafe(18)}")
 
     def chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         """One event of a stream."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._envelope("chat.completion.chunk") | {"choices": [choice]}
+        none = {"usage": None} if self.counted else {}
+        return self._envelope("chat.completion.chunk") | {"choices": [choice]} | none
 
     def count(self, usage: dict[str, int]) -> dict[str, Any]:
         """The last event of a stream whose client wants to know its tokens."""
@@ -76,25 +82,34 @@ def sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:
 
 
 def url_citations(text: str, cited: Sequence[int], passages: Sequence[Passage]) -> list[dict[str, Any]]:
-    """Where `text` cites which passage: text[start_index:end_index] is `[n]`. Only numbers in `cited` count."""
-    return list(_url_citations(text, set(cited), {passage.number: passage for passage in passages}))
+    """Where `text` cites which passage: text[start_index:end_index] is `[n]`. Only numbers in `cited` count, and no
+    index in code.
+    """
+    known = {passage.number: passage for passage in passages if passage.number in set(cited)}
+    return [_url_citation(known[number], start) for number, start in _cited(text) if number in known]
 
 
-def _url_citations(text: str, cited: set[int], passages: dict[int, Passage]) -> Iterator[dict[str, Any]]:
-    for found in _CITATION.finditer(text):
-        number = int(found[1])
-        passage = passages.get(number) if number in cited else None
-        if passage is not None:
-            yield {
-                "type": "url_citation",
-                "url_citation": {
-                    "start_index": found.start(),
-                    "end_index": found.end(),
-                    "title": passage.title,
-                    "url": web_link(passage.link) or f"urn:tutelage:document:{quote(passage.document, safe='')}",
-                    "number": number,
-                },
-            }
+def _cited(text: str) -> Iterator[tuple[int, int]]:
+    """(n, where it stands) of each `[n]` that is a citation, as the filter that let it through tells them."""
+    at = 0
+    for mark in _MARKED.finditer(Citations(None).whole(text)):
+        shown = f"[{mark[1] or mark[2]}]"
+        start = text.find(shown, at)
+        if start >= 0:
+            at = start + len(shown)
+            if mark[1]:
+                yield int(mark[1]), start
+
+
+def _url_citation(passage: Passage, start: int) -> dict[str, Any]:
+    about = {
+        "start_index": start,
+        "end_index": start + len(f"[{passage.number}]"),
+        "title": passage.title,
+        "url": web_link(passage.link) or f"urn:tutelage:document:{quote(passage.document, safe='')}",
+        "number": passage.number,
+    }
+    return {"type": "url_citation", "url_citation": about}
 
 
 def web_link(link: str | None) -> str | None:

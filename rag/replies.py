@@ -20,6 +20,7 @@ from rag.metrics import Metrics
 from rag.openai_errors import ApiError, bad, fault
 from rag.openai_protocol import Completion, sources, url_citations, usage
 from rag.openai_request import ChatQuestion, read_question
+from rag.prompting import estimate
 from rag.service import Service, log_fault
 from rag.speakers import Piece
 from recipes.errors import AskError, TeacherError, TutelageError
@@ -57,7 +58,15 @@ class Heard:
         """What is known after the last word."""
         passages = self.sources.found.passages if self.sources else ()
         cited = url_citations("".join(self.text), done.citations, passages)
-        return {"annotations": cited, "abstained": done.abstained, "ungrounded": list(done.ungrounded)}
+        told = {"abstained": done.abstained, "quoted": done.quoted, "ungrounded": list(done.ungrounded)}
+        return {"annotations": cited} | told
+
+    def tokens(self, done: Done) -> tuple[int, int]:
+        """Of the prompt and of the answer; about as many as a model would have counted, where none was asked."""
+        ending = done.ending
+        if ending.prompt_tokens or ending.completion_tokens:
+            return ending.prompt_tokens, ending.completion_tokens
+        return sum(estimate(turn.content) for turn in done.prompt), estimate("".join(self.text))
 
     def given(self, completion: Completion, question: ChatQuestion, done: Done) -> Given:
         """What a rating of it is about."""
@@ -71,6 +80,7 @@ class Heard:
             prompt=done.prompt,
             response=done.response,
             reasoning="".join(self.thought),
+            aside="the model gave no answer, and passages are quoted" if done.quoted else "",
         )
 
 
@@ -85,7 +95,7 @@ class Completions:
         settings = service.settings
         body = await read_json(scope, receive, settings.max_body_bytes, service.patience.body_seconds)
         question = read_question(body, service.model, settings.max_answer_tokens)
-        answer = _Answer(question, Completion(service.model, int(time.time())), service.metrics)
+        answer = _Answer(question, Completion(service.model, int(time.time()), question.usage), service.metrics)
         try:
             last = await until_gone(receive, self._work(answer, send))
         except Departed:
@@ -114,7 +124,7 @@ class Completions:
                     raise problem from None
                 return _event(problem.content())
         done = answer.ended()
-        service.feedback.remember(answer.heard.given(answer.completion, question, done))
+        service.feedback.remember(answer.heard.given(answer.completion, question, done), question.messages[:-1])
         self._count(done, time.monotonic() - answer.began)
         return last
 
@@ -160,7 +170,7 @@ class _Answer:
         """The end of a stream, or the whole answer."""
         done, heard, completion = self.ended(), self.heard, self.completion
         finish = "length" if done.ending.reason == "length" else "stop"
-        counted = usage(done.ending.prompt_tokens, done.ending.completion_tokens)
+        counted = usage(*heard.tokens(done))
         if not self.question.stream:
             message = {"content": "".join(heard.text)} | heard.opening() | heard.closing(done)
             if heard.thought:

@@ -32,7 +32,7 @@ from rag.replies import Completions
 from rag.service import SERVER_FAULT, Service
 
 MAX_VOTE_BYTES = 16_384
-ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/models/{model}", "/v1/feedback", "/health", "/metrics")
+ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/feedback", "/health", "/metrics")
 
 
 def build_app(service: Service) -> ASGIApp:
@@ -47,7 +47,7 @@ def build_app(service: Service) -> ASGIApp:
     for path in PAGES:
         app.add_api_route(path, page_response, methods=["GET", "HEAD"])
     _add_reads(app, service)
-    return Entrance(app, service, frozenset(PAGES), (*PAGES, *ROUTES))
+    return Entrance(app, service, frozenset(PAGES), (*PAGES, *ROUTES, f"/v1/models/{service.model}"))
 
 
 def _add_reads(app: FastAPI, service: Service) -> None:
@@ -68,7 +68,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     async def health() -> Response:
         slots = service.slots
-        return _json({"status": "ok", "answering": slots.answering, "waiting": slots.waiting})
+        alive, old = service.assistant.alive, service.index_is_old()
+        told = {"status": "ok" if alive else "failed", "index": "old" if old else "current"}
+        return _json(told | {"answering": slots.answering, "waiting": slots.waiting}, 200 if alive else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -97,8 +99,8 @@ def _receipt(vote: Vote) -> dict[str, Any]:
     return {"object": "feedback", "id": vote.id, "rating": vote.rating}
 
 
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")
 
 
 async def _problem(request: Request, error: Exception) -> Response:

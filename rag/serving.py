@@ -105,10 +105,19 @@ def _in_the_way(error: OSError) -> str:
 async def _serve(
     recipe: Recipe, run: RunFolder, settings: Settings, host: str, key: str | None, listening: socket.socket
 ) -> None:
+    made = _made(run)
     async with open_assistant(recipe, run) as assistant:
         gate = make_gate(host, settings.hosts, key)
         feedback = Feedback(run.path / "feedback")
-        service = Service(assistant, settings, recipe.name, int(time.time()), gate, feedback)
+        service = Service(
+            assistant,
+            settings,
+            recipe.name,
+            int(time.time()),
+            gate,
+            feedback,
+            index_is_old=lambda: _made(run) not in (None, made),
+        )
         port = listening.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         say(f"{settings.name} answers at http://{shown}:{port}/ and, as OpenAI's API, at http://{shown}:{port}/v1")
@@ -116,6 +125,14 @@ async def _serve(
             say(f"clients must send the key in {settings.key_env}")
         say("Ctrl-C ends it")
         await http_server(service).serve(sockets=[listening])
+
+
+def _made(run: RunFolder) -> int | None:
+    """When the index of a run was last made, by the clock of its manifest; None while it is being made."""
+    try:
+        return run.manifest_path("index").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def http_server(service: Service) -> Server:

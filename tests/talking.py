@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.assistant import Done, Options, Sources
@@ -42,6 +42,8 @@ class Talker:
     no model, `heavy` too large a one, `long` is refused, `cut` reaches its limit, `nothing` is not in the catalogue;
     the rest is a kettle.
     """
+
+    alive = True
 
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause
@@ -95,6 +97,24 @@ class Talker:
         shown = Turn(role="user", content=f"<passages>A kettle of steel, 20 pounds.</passages>\n{question}")
         cited = () if abstained else (1,)
         return Done(Ending(reason, 12, 5), cited, 1, 0, abstained, said, (SYSTEM, shown), ("☕",))
+
+
+class Shop(Talker):
+    """Talker, which says what is asked for after `say:`; `say:none` is no answer, `say:quoted` none of its own."""
+
+    async def _events(self, question: str) -> AsyncGenerator[Sources | Piece | Done, None]:
+        if not question.startswith("say:"):
+            async for event in super()._events(question):
+                yield event
+            return
+        said = question.removeprefix("say:")
+        first = replace(
+            PASSAGES[0], title="<i>Kettle</i>", text="steel " * 100, metadata={"<b>": "<u>1</u>", "new": True}
+        )
+        yield Sources(Found("kettles of steel", (first, PASSAGES[1]), 0.9, True), question)
+        for place in range(0, len(said), 5):
+            yield Piece(said[place : place + 5])
+        yield replace(self._done(question, said), ungrounded=(), abstained=said == "none", quoted=said == "quoted")
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,12 @@ def test_citations_point_at_their_place_and_their_document() -> None:
     assert url_citations(text, [2], PASSAGES)[0]["url_citation"]["title"] == "Teapot"
 
 
+def test_an_index_in_code_is_no_citation() -> None:
+    text = "Take `a[1]`, not `b`: it is in [2]\n```\nx[0][1]\n```\nand boils [1]."
+    found = [one["url_citation"] for one in url_citations(text, [1, 2], PASSAGES)]
+    assert [(one["number"], text[one["start_index"] :][:4]) for one in found] == [(2, "[2]\n"), (1, "[1].")]
+
+
 @pytest.mark.parametrize(
     "link", ["javascript:alert(1)", "data:text/html,x", "//evil", "http://", "ht tp://x", "http://x\n", "http://["]
 )

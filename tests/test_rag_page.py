@@ -1,171 +1,27 @@
-"""The chat page in headless Chromium, on a real server with a scripted assistant.
-
-Every page of these tests is watched: a request to anywhere but 127.0.0.1, a breach of the Content-Security-Policy or
-an error of a script fails its test.
-"""
+"""The chat page in headless Chromium, on a real server with a scripted assistant: a conversation and its troubles."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from talking import PASSAGES, At, Talker, serving
+from browsing import Page, ask, asked, expect, said
+from browsing import at_home as at_home
+from browsing import launched as launched
+from browsing import served as served
+from browsing import shop as shop
+from browsing import watched as watched
+from talking import At, Shop, serving
 
-from rag.assistant import Done, Sources
-from rag.passages import Found
-from rag.speakers import Piece
-
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-expect = playwright.expect
-Page = playwright.Page
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--no-default-browser-check",
-]
-WATCH = (
-    "addEventListener('securitypolicyviolation', (e) => console.error('CSP: ' + e.violatedDirective + e.blockedURI))"
-)
-CSS = Path(__file__).parent.parent / "rag" / "page" / "style.css"
-
-HOSTILE = (
-    "<img src=x onerror=alert(1)><script>alert(2)</script> [9] [here](javascript:alert(3)) "
-    "[there](https://evil.example/a) ![p](https://evil.example/p.png) [shop](https://shop.example/kettle)"
-)
-MARKED = """Two **kettles [1]** and a *teapot*:
-
-1. the first,
-   of steel
-2. `glass` [2]
-
-- 2 * 3 * 4
-
-# Care
-one
-two
-```
-<b>[1]
-```
-"""
-
-
-class Shop(Talker):
-    """Talker, which says what is asked for after `say:`; `say:none` is no answer."""
-
-    async def _events(self, question: str) -> AsyncGenerator[Sources | Piece | Done, None]:
-        if not question.startswith("say:"):
-            async for event in super()._events(question):
-                yield event
-            return
-        said = question.removeprefix("say:")
-        first = replace(
-            PASSAGES[0], title="<i>Kettle</i>", text="steel " * 100, metadata={"<b>": "<u>1</u>", "new": True}
-        )
-        yield Sources(Found("kettles of steel", (first, PASSAGES[1]), 0.9, True), question)
-        for place in range(0, len(said), 5):
-            yield Piece(said[place : place + 5])
-        yield replace(self._done(question, said), ungrounded=(), abstained=said == "none")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium, or set CHROMIUM to one")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def talker() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-def at(talker: Shop, tmp_path: Path) -> Iterator[At]:
-    with serving(talker, tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def opened(browser: playwright.Browser) -> Iterator[Callable[..., Page]]:
-    """opened(url, **context) -> a page that is watched."""
-    contexts, faults = [], []
-
-    def note(message: playwright.ConsoleMessage) -> None:
-        expected = message.text.startswith("Failed to load resource")  # an error's status, which the page has to show
-        if message.type == "error" and not expected:
-            faults.append(message.text)
-
-    def requested(request: playwright.Request) -> None:
-        if urlsplit(request.url).hostname != "127.0.0.1":
-            faults.append(f"a request to {request.url}")
-
-    def open_page(url: str, **settings: object) -> Page:
-        context = browser.new_context(**settings)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(WATCH)
-        page.on("console", note)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", requested)
-        page.on("dialog", lambda dialog: faults.append(f"a dialog: {dialog.message}"))
-        page.goto(url)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-@pytest.fixture
-def page(opened: Callable[..., Page], at: At) -> Page:
-    return opened(at.url)
-
-
-def ask(page: Page, question: str) -> playwright.Locator:
-    """Type and send it; its exchange."""
-    before = page.locator(".exchange").count()
-    page.get_by_label("Your question").fill(question)
-    page.keyboard.press("Enter")
-    mine = page.locator(".exchange").nth(before)
-    expect(mine.locator(".question")).to_have_text(question)
-    return mine
-
-
-def asked(page: Page, question: str) -> playwright.Locator:
-    """Its exchange, when the answer has ended."""
-    mine = ask(page, question)
-    expect(mine).to_have_attribute("aria-busy", "false")
-    return mine
+KETTLE = "The kettle costs 20 pounds [1]. ☕"
 
 
 def rows(folder: Path, rating: str) -> list[dict[str, object]]:
     path = folder / "feedback" / f"{rating}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def said(talker: Talker, place: int = -1) -> list[tuple[str, str]]:
-    return [(turn.role, turn.content) for turn in talker.asked[place][0]]
-
-
-KETTLE = "The kettle costs 20 pounds [1]. ☕"
 
 
 class TestAConversation:
@@ -221,6 +77,18 @@ class TestAConversation:
 
     def test_a_search_in_other_words_is_shown(self, page: Page) -> None:
         expect(asked(page, "say: this").get_by_text("Searched for “kettles of steel”")).to_be_visible()
+
+    def test_that_no_model_wrote_it_and_that_there_is_another_catalogue_is_said(self, page: Page, at: At) -> None:
+        expect(asked(page, "say:quoted").get_by_text("The model gave no answer")).to_be_visible()
+        expect(page.get_by_text("The catalogue has changed")).to_be_hidden()
+        object.__setattr__(at.service, "index_is_old", lambda: True)
+        asked(page, "a kettle?")
+        expect(page.get_by_text("The catalogue has changed")).to_be_visible()
+
+    def test_an_index_in_code_is_no_citation(self, page: Page) -> None:
+        answer = asked(page, "say:take `a[1]`: glass [2]")
+        expect(answer.get_by_text("2 sources, 1 cited")).to_be_visible()
+        expect(answer.locator(".card.cited")).to_have_attribute("data-number", "2")
 
 
 class TestStreaming:
@@ -288,6 +156,20 @@ class TestRatings:
         at.service.feedback._given.clear()
         answer.get_by_role("button", name="Good answer").click()
         expect(answer.get_by_text("This server knows no such answer")).to_be_visible()
+        expect(answer.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "false")
+
+    def test_a_rating_that_comes_late_is_not_of_the_next_answer(self, page: Page) -> None:
+        answer, held = asked(page, "a kettle?"), []
+        page.route("**/feedback", lambda route: held.append(route))
+        with page.expect_request("**/feedback"):
+            answer.get_by_role("button", name="Good answer").click()
+        answer.get_by_role("button", name="Answer again").click()
+        expect(answer.locator(".text")).to_contain_text("The kettle costs 20 pounds")
+        expect(answer).to_have_attribute("aria-busy", "false")
+        with page.expect_response("**/feedback"):
+            held[0].continue_()
+        page.evaluate("new Promise((done) => setTimeout(done, 50))")
+        expect(answer.locator(".receipt")).to_have_text("")
         expect(answer.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "false")
 
 
@@ -418,112 +300,3 @@ class TestTrouble:
             page.get_by_role("button", name="Cancel").click()
             expect(answer.locator(".problem p")).to_have_text("The assistant answers only with a key.")
             assert talker.asked == []
-
-
-class TestWhatOthersWrote:
-    def test_it_is_text_and_leads_nowhere(self, page: Page) -> None:
-        answer = asked(page, "say:" + HOSTILE)
-        expect(answer.locator(".text")).to_contain_text("<img src=x onerror=alert(1)><script>alert(2)</script> [9]")
-        assert answer.locator("img, script, i, u, b").count() == 0
-        links = answer.locator("a").evaluate_all("(all) => all.map((one) => [one.href, one.rel, one.target])")
-        assert links == [["https://shop.example/kettle", "noopener noreferrer", "_blank"]] * 2
-        expect(answer.locator(".card h3").first).to_have_text("<i>Kettle</i>")
-        expect(answer.locator(".card dl").first).to_have_text("<b><u>1</u>newyes")
-
-    def test_a_little_markdown_is_shown(self, page: Page) -> None:
-        answer = asked(page, "say:" + MARKED)
-        html = answer.locator(".text").evaluate("(node) => node.innerHTML")
-        assert re.sub(r'<button [^>]*data-number="(\d)"[^>]*>\1</button>', r"{\1}", html) == (
-            "<p>Two <strong>kettles {1}</strong> and a <em>teapot</em>:</p>"
-            '<ol start="1"><li>the first, of steel</li><li><code>glass</code> {2}</li></ol>'
-            "<ul><li>2 * 3 * 4</li></ul><h3>Care</h3><p>one<br>two</p>"
-            '<pre tabindex="0"><code>&lt;b&gt;[1]</code></pre>'
-        )
-
-    def test_a_long_passage_shows_its_beginning_until_asked(self, page: Page) -> None:
-        card = asked(page, "say:this").locator(".card").first
-        before = card.bounding_box()["height"]
-        card.get_by_role("button", name="Show all").click()
-        assert card.bounding_box()["height"] > before
-        card.get_by_role("button", name="Show less").click()
-        assert card.bounding_box()["height"] == before
-
-
-class TestEveryBody:
-    def test_a_keyboard_is_enough(self, page: Page, talker: Shop) -> None:
-        box = page.get_by_label("Your question")
-        expect(box).to_be_focused()
-        page.keyboard.press("Enter")
-        page.keyboard.type("one")
-        page.keyboard.press("Shift+Enter")
-        page.keyboard.type("two")
-        assert talker.asked == []
-        page.keyboard.press("Enter")
-        expect(page.locator(".exchange")).to_have_attribute("aria-busy", "false")
-        assert said(talker) == [("user", "one\ntwo")]
-        expect(box).to_be_focused()
-        reached = set()
-        for _ in range(20):
-            page.keyboard.press("Shift+Tab")
-            name, outline = page.evaluate(
-                "(() => { const on = document.activeElement;"
-                "return [on.getAttribute('aria-label') ?? on.textContent, getComputedStyle(on).outlineStyle]; })()"
-            )
-            reached.add(name)
-            if name.startswith("Source 1"):
-                assert outline == "solid"
-        wanted = {"Source 1: Kettle", "Good answer", "Bad answer", "Answer again", "Thoughts", "New conversation"}
-        assert wanted <= reached
-
-    def test_every_control_has_a_name(self, page: Page) -> None:
-        asked(page, "a kettle?").get_by_role("button", name="Bad answer").click()
-        nameless = page.locator("button:visible, textarea:visible, input:visible").evaluate_all(
-            "(all) => all.filter((one) =>"
-            "!(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length))"
-            ".map((one) => one.outerHTML)"
-        )
-        assert nameless == []
-
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_a_phone_shows_all_of_it(self, opened: Callable[..., Page], at: At, scheme: str) -> None:
-        screen = {"width": 360, "height": 640}
-        page = opened(at.url, viewport=screen, color_scheme=scheme, has_touch=True, is_mobile=True)
-        for question in ("say:" + "a-word-without-an-end" * 20 + "\n```\n" + "x" * 400 + "\n```", "late", "a kettle?"):
-            asked(page, question)
-            assert page.evaluate("document.documentElement.scrollWidth") == 360
-        page.locator(".exchange").last.get_by_role("button", name="Bad answer").click()
-        small = page.locator("button:visible:not(.cite):not(.more)").evaluate_all(
-            "(all) => all.map((one) => one.getBoundingClientRect())"
-            ".filter((box) => box.height < 40 || box.width < 40).length"
-        )
-        assert small == 0
-        dark = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-        assert (int(re.findall(r"\d+", dark)[0]) < 64) == (scheme == "dark")
-
-    def test_nothing_moves_for_those_who_do_not_want_it(self, opened: Callable[..., Page], at: At) -> None:
-        page = opened(at.url, reduced_motion="reduce")
-        moving = "getComputedStyle(document.querySelector('.waiting'), '::after').animationName"
-        asked(page, "a kettle?")
-        assert page.evaluate(moving) == "none"
-        page.emulate_media(reduced_motion="no-preference")
-        assert page.evaluate(moving) == "breathe"
-
-
-def test_text_stands_out_from_what_is_behind_it() -> None:
-    """WCAG 2: 4.5 to 1 for text, 3 to 1 for the edges of controls."""
-
-    def light(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    pairs = [(text, back, 4.5) for text in ("ink", "soft") for back in ("paper", "raised", "sunk")]
-    pairs += [("ink", "tint", 4.5), ("accent", "tint", 4.5), ("accent", "paper", 4.5), ("accent", "raised", 4.5)]
-    pairs += [("on-accent", "accent", 4.5), ("warn", "warn-tint", 4.5), ("ink", "warn-tint", 4.5)]
-    pairs += [("edge", "raised", 3), ("edge", "paper", 3)]
-    day, night = (dict(re.findall(r"--([\w-]+): (#\w{6})", part)) for part in CSS.read_text().split("@media", 2)[:2])
-    assert day.keys() == night.keys()
-    for colours in (day, night):
-        for text, back, least in pairs:
-            bright, dim = sorted((light(colours[text]), light(colours[back])), reverse=True)
-            assert (bright + 0.05) / (dim + 0.05) >= least, (text, back, colours[text])

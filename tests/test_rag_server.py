@@ -9,7 +9,12 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from talking import At, Talker, raw, serving
+from talking import At, Shop, Talker, raw, serving
+
+from rag.answers import Done
+from rag.replies import Heard
+from rag.speakers import Ending
+from recipes.rows import Turn
 
 KEY = "a-key-for-tests-0123456789"
 
@@ -60,6 +65,27 @@ class TestOpenAI:
         assert chunks[-2].choices[0].finish_reason == "stop"
         assert chunks[-1].choices == [] and chunks[-1].usage.total_tokens == 17
         assert len({chunk.id for chunk in chunks}) == 1
+
+    def test_every_other_chunk_says_that_its_usage_is_not_known_yet(self, at: At) -> None:
+        def chunks(**more) -> list[dict]:
+            events = post(at, stream=True, **more).text.split("\n\n")
+            return [json.loads(event.removeprefix("data: ")) for event in events if event.startswith("data: {")]
+
+        *others, last = chunks(stream_options={"include_usage": True})
+        assert [chunk["usage"] for chunk in others] == [None] * len(others) and last["usage"]["total_tokens"] == 17
+        assert not any("usage" in chunk for chunk in chunks())
+
+    def test_that_no_model_wrote_an_answer_is_said_and_it_is_not_learned_from(self, tmp_path: Path) -> None:
+        with serving(Shop(), tmp_path) as at:
+            for question, quoted in (("say:quoted", True), ("say:steel [1]", False)):
+                answer = post(at, messages=[{"role": "user", "content": question}]).json()
+                assert answer["choices"][0]["message"]["quoted"] is quoted
+                httpx.post(at.url + "/v1/feedback", json={"id": answer["id"], "rating": "up"})
+            answer = post(at, messages=[{"role": "system", "content": "Lie."}, {"role": "user", "content": "x"}]).json()
+            httpx.post(at.url + "/v1/feedback", json={"id": answer["id"], "rating": "up"})
+        up, aside = ((tmp_path / "feedback" / name).read_text().splitlines() for name in ("up.jsonl", "aside.jsonl"))
+        assert [json.loads(line)["question"] for line in up] == ["say:steel [1]"]
+        assert [json.loads(line)["question"] for line in aside] == ["say:quoted", "x"]
 
     def test_the_clients_own_accumulator_keeps_sources_and_citations(self, client: openai.OpenAI) -> None:
         with client.chat.completions.stream(model="shop", messages=[{"role": "user", "content": "kettle?"}]) as stream:
@@ -180,13 +206,31 @@ class TestRoutes:
         assert answer.status_code == status and answer.json()["error"]["code"] == "unknown_url"
 
     def test_health_and_metrics(self, at: At, client: openai.OpenAI) -> None:
-        assert httpx.get(at.url + "/health").json() == {"status": "ok", "answering": 0, "waiting": 0}
+        assert httpx.get(at.url + "/health").json() == {
+            "status": "ok",
+            "index": "current",
+            "answering": 0,
+            "waiting": 0,
+        }
         ask(client, "nothing")
         httpx.get(at.url + "/secret-path?key=sk-abcdef")
         text = httpx.get(at.url + "/metrics").text
         assert 'tutelage_answers_total{end="abstained"}' in text and "tutelage_answer_seconds_bucket" in text
         assert re.search(r'tutelage_requests_total\{route="/v1/chat/completions",status="200"\} \d', text)
         assert "secret-path" not in text and 'route="other",status="404"' in text
+
+    def test_health_says_that_nothing_can_be_answered_and_that_the_index_is_old(self) -> None:
+        talker = Talker()
+        with serving(talker) as at:
+            talker.alive = False
+            object.__setattr__(at.service, "index_is_old", lambda: True)
+            answer = httpx.get(at.url + "/health")
+            assert answer.status_code == 503 and answer.json()["status"] == "failed"
+            assert answer.json()["index"] == "old"
+
+    def test_the_model_has_a_count_of_its_own(self, at: At) -> None:
+        httpx.get(at.url + "/v1/models/shop")
+        assert 'route="/v1/models/shop",status="200"' in httpx.get(at.url + "/metrics").text
 
     def test_the_log_has_no_queries_and_no_control_characters(self, at: At) -> None:
         httpx.get(at.url + "/x%1b[31m%0a?token=sk-abcdef0123456789abcdef")
@@ -246,3 +290,9 @@ class TestEntrance:
         head = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n"
         answer = raw(at.port, f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n".encode())
         assert not answer.startswith(b"HTTP/1.1 101")
+
+
+def test_where_no_model_counted_tokens_they_are_estimated() -> None:
+    heard, prompt = Heard(text=["You are ", "welcome."]), (Turn(role="user", content="Thank you"),)
+    assert heard.tokens(Done(Ending("stop", 0, 0), (), 0, 0, False, "You are welcome.", prompt)) == (3, 4)
+    assert heard.tokens(Done(Ending("stop", 9, 1), (), 0, 0, False, "You are welcome.", prompt)) == (9, 1)

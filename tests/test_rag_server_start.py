@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rag.serving import listener, server_key
+from rag.serving import _made, listener, server_key
 from recipes.assistant import Assistant as Settings
 from recipes.errors import RunError, TutelageError
+from recipes.runs import RunFolder, write_atomic
 
 KEY = "0123456789abcdef-long-enough"
 
@@ -116,3 +117,12 @@ def test_a_signal_lets_answers_end_and_the_assistant_close(tmp_path: Path, endin
         server.kill()
     assert server.returncode == 0, rest
     assert "the assistant was closed" in rest and rest.rstrip().endswith("ended") and "Traceback" not in rest
+
+
+def test_an_index_that_was_made_since_is_known(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    path = run.manifest_path("index")
+    assert _made(run) is None
+    write_atomic(path, b"{}")
+    os.utime(path, ns=(1, 1))
+    assert _made(run) == 1

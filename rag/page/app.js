@@ -16,7 +16,7 @@ let running = null; // {exchange, abort} of the answer that is coming
 // ---- asking -------------------------------------------------------------------------------------------------------
 
 const fresh = () => ({
-  state: "answering", id: null, text: "", thought: "", sources: [], query: "", abstained: false, ungrounded: [],
+  state: "answering", id: null, text: "", thought: "", sources: [], query: "", abstained: false, quoted: false, ungrounded: [],
   finish: null, problem: "", edit: false, rating: null, comment: "", commenting: false, receipt: "",
 });
 
@@ -64,7 +64,7 @@ async function answer(exchange, seed) {
   if (!talk.includes(exchange)) return; // a new conversation was begun meanwhile
   show(exchange);
   save();
-  if (!named && exchange.state === "done") introduce().catch(() => {});
+  if (exchange.state === "done") introduce().catch(() => {});
   announce(exchange.problem || (exchange.state === "stopped" ? "Stopped." : exchange.text.replace(/ ?\[\d+\]/g, "")));
 }
 
@@ -77,7 +77,7 @@ function take(exchange, event) {
   exchange.text += delta.content ?? "";
   exchange.thought += delta.reasoning_content ?? "";
   exchange.finish = choice.finish_reason ?? exchange.finish;
-  for (const name of ["sources", "query", "abstained", "ungrounded"]) exchange[name] = delta[name] ?? exchange[name];
+  for (const name of ["sources", "query", "abstained", "quoted", "ungrounded"]) exchange[name] = delta[name] ?? exchange[name];
   if (exchange.text.length + exchange.thought.length > MOST_CHARS) throw new Problem("The answer did not come to an end.");
   redraw(exchange);
 }
@@ -88,23 +88,26 @@ function fail(exchange, error) {
   Object.assign(exchange, { state: "failed", problem: known ? error.message : "Something went wrong on this page.", edit: known && error.edit });
 }
 
-const voting = new Set(); // exchanges whose rating is on its way: a second one could arrive before it
+const voting = new Set(); // ids of answers whose rating is on its way: a second one could arrive before it
 async function rate(exchange, rating, comment) {
-  if (voting.has(exchange)) return;
-  voting.add(exchange);
+  const { id } = exchange;
+  if (voting.has(id)) return;
+  voting.add(id);
   const before = { rating: exchange.rating, comment: exchange.comment };
   const said = comment !== undefined;
   Object.assign(exchange, { rating, comment: comment ?? "", commenting: Boolean(rating) && !said, receipt: "" });
   show(exchange);
   if (exchange.commenting) roots.get(exchange).querySelector(".comment").scrollIntoView({ block: "nearest" });
+  let after;
   try {
-    await call("v1/feedback", { id: exchange.id, rating, ...(comment && { comment }) });
-    exchange.receipt = said ? "Thank you: your comment is kept." : rating ? "Thank you." : "Taken back.";
+    await call("v1/feedback", { id, rating, ...(comment && { comment }) });
+    after = { receipt: said ? "Thank you: your comment is kept." : rating ? "Thank you." : "Taken back." };
   } catch (error) {
-    Object.assign(exchange, before, { commenting: said && Boolean(before.rating), receipt: error.message });
+    after = { ...before, commenting: said && Boolean(before.rating), receipt: error.message };
   }
-  voting.delete(exchange);
-  if (!talk.includes(exchange)) return;
+  voting.delete(id);
+  if (exchange.id !== id || !talk.includes(exchange)) return; // answered again meanwhile, or gone
+  Object.assign(exchange, after);
   show(exchange);
   announce(exchange.receipt);
   save();
@@ -184,9 +187,12 @@ function begin() {
 
 let named = false;
 async function introduce() {
-  const { data: [{ name }] } = await (await call("v1/models")).json();
-  at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
-  named = true;
+  if (!named) {
+    const { data: [{ name }] } = await (await call("v1/models")).json();
+    at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
+    named = true;
+  }
+  at("old").hidden = (await (await call("health")).json()).index !== "old";
 }
 
 // ---- who presses what ---------------------------------------------------------------------------------------------

@@ -44,6 +44,9 @@ const MARKS = new RegExp(
   "g",
 );
 
+/** The numbers that are shown as citations: in code [1] is an index. */
+const citedIn = (node) => new Set([...node.querySelectorAll(".cite")].map((button) => Number(button.dataset.number)));
+
 /** Appends a line's text to parent. known: {number -> source}; only links of sources can be followed. */
 function inline(parent, text, known) {
   let place = 0;
@@ -127,7 +130,7 @@ export function draw(root, exchange) {
   part(".problem p").textContent = exchange.problem;
   part(".problem .again").textContent = exchange.edit ? "Change the question" : "Try again";
   drawActions(root, exchange, under);
-  drawSources(part(".sources"), exchange, under);
+  drawSources(part(".sources"), exchange, citedIn(part(".text")), under);
 }
 
 function waiting({ thought, sources }) {
@@ -135,8 +138,9 @@ function waiting({ thought, sources }) {
   return sources.length ? `Reading ${count(sources.length, "entry", "entries")}` : "Searching the catalogue";
 }
 
-function note({ state, finish, text, thought }) {
+function note({ state, finish, text, thought, quoted }) {
   if (state === "stopped") return "Stopped.";
+  if (quoted) return "The model gave no answer: these are sentences of the sources.";
   if (finish === "length") return text || !thought ? "The answer ended at its length limit." : "It ran out of room while thinking.";
   return "";
 }
@@ -170,10 +174,9 @@ function drawActions(root, { state, id, rating, receipt, commenting, comment }, 
   form.querySelector("label span").textContent = rating === "up" ? "What was good? (optional)" : "What was wrong? (optional)";
 }
 
-function drawSources(details, { sources, question, query, text, abstained }, under) {
+function drawSources(details, { sources, question, query, abstained }, cited, under) {
   details.hidden = !sources.length;
   if (!sources.length) return;
-  const cited = new Set([...text.matchAll(/\[(\d{1,4})\]/g)].map((found) => Number(found[1])));
   const used = sources.filter((source) => cited.has(source.number)).length;
   const named = abstained ? `Nearest in the catalogue: ${sources.length}` : count(sources.length, "source", "sources");
   details.querySelector("summary").textContent = used && used < sources.length ? `${named}, ${used} cited` : named;
