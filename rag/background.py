@@ -64,16 +64,25 @@ class Background:
     def reply(self, messages: Sequence[Turn], options: Options) -> Generator[Sources | Piece | Done, None, None]:
         """What the assistant says, as it comes. A caller that stops (Ctrl-C) stops the answer."""
         said: SimpleQueue[Sources | Piece | Done | None] = SimpleQueue()
+        pumping: list[asyncio.Task[None]] = []
 
         async def pump() -> None:
-            try:
-                async with aclosing(self._assistant.reply(messages, options)) as events:
-                    async for event in events:
-                        said.put(event)
-            finally:
-                said.put(None)
+            async with aclosing(self._assistant.reply(messages, options)) as events:
+                async for event in events:
+                    said.put(event)
 
-        pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
+        def over(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                task.exception()  # nobody may be there any more to look at it
+            said.put(None)
+
+        def begin() -> None:
+            pumping.append(self._loop.create_task(pump()))
+            pumping[0].add_done_callback(
+                over
+            )  # a `finally` of pump does not run where it is cancelled before it begins
+
+        self._loop.call_soon_threadsafe(begin)
         ended = False
         try:
             while not ended:
@@ -82,8 +91,8 @@ class Background:
                     ended = event is None
                     if event is not None:
                         yield event
-            pumping.result()
+            pumping[0].result()
         finally:
-            pumping.cancel()
+            self._loop.call_soon_threadsafe(lambda: pumping[0].cancel())
             while not ended:  # the next question finds its slot free
                 ended = said.get() is None
