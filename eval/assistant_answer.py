@@ -71,6 +71,7 @@ def read_answer(query: Query, mode: str, done: Done, passages: Sequence[Passage]
         answerable=query.answerable,
         response=done.response,
         abstained=done.abstained,
+        silent=done.quoted,
         cites=bool(used),
         sentences=len(parts),
         cited_sentences=len({part for part, _ in cited}),

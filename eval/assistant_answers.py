@@ -13,20 +13,17 @@ from dataclasses import dataclass
 
 from eval.assistant_answer import WITH, WITHOUT, Answered, read_answer
 from eval.kept_speaker import KeptReplies, KeptSpeaker
-from rag.assistant import Assistant, Done, Options, Sources
-from rag.extractive import extract
+from rag.assistant import Assistant, Done, Options, Sources, answering_of
 from rag.retriever import Retriever
 from rag.speakers import Speaker, open_speaker
-from rag.thoughts import without_thoughts
 from recipes.assistant import Assistant as Settings
 from recipes.chat import ChatRequest, Price
 from recipes.console import agree_to_spend, say
-from recipes.errors import AskError, BudgetError, TeacherError, TrainingError
+from recipes.errors import AskError, BudgetError, RunError, TeacherError, TrainingError
 from recipes.queries import Query
 from recipes.rows import Turn
 from recipes.runs import RunFolder, file_digest
 from recipes.schema import Recipe
-from recipes.students import Answering, CausalStudent
 from synth.budget import Budget
 from synth.splits import rank
 
@@ -64,13 +61,13 @@ def answer_questions(
     recipe: Recipe, run: RunFolder, retriever: Retriever, queries: Sequence[Query], yes: bool
 ) -> Answers:
     """The assistant's answers. What stops it is in the result, with the answers until then."""
-    kept = KeptReplies(run.path / "retrieval" / "replies.jsonl")
     lines: list[Answered] = []
     try:
+        kept = KeptReplies(run.path / "retrieval" / "replies.jsonl")
         asyncio.run(_Scoring(recipe, run, retriever, kept, yes).answer(queries, lines))
     except BudgetError as error:
         return Answers(tuple(lines), str(error))
-    except (TeacherError, TrainingError) as error:
+    except (RunError, TeacherError, TrainingError) as error:
         return Answers(tuple(lines), str(error), failed=True)
     return Answers(tuple(lines))
 
@@ -80,9 +77,7 @@ class _Scoring:
         assert recipe.assistant is not None, "the recipe has no section assistant"
         self._recipe, self._run, self._retriever, self._kept, self._yes = recipe, run, retriever, kept, yes
         self._settings: Settings = recipe.assistant
-        student = recipe.students.get(self._settings.model.removeprefix("students."))
-        own = student.answering if isinstance(student, CausalStudent) else Answering()
-        self._answering = self._settings.answering or own
+        self._answering = answering_of(recipe)
         self._options = Options(seed=recipe.evaluation.seed)
 
     async def answer(self, queries: Sequence[Query], lines: list[Answered]) -> None:
@@ -114,14 +109,14 @@ class _Scoring:
         cap = f", never above {most:g} USD in this run folder (evaluation.retrieval.budget_usd)" if most else ""
         cost = f"{usd:.4f} USD at most{cap}"
         say(f"{told}, {cost}")
-        if not self._yes and not len(self._kept):
+        if not self._yes and name not in self._kept.paid:
             agree_to_spend(f"the assistant {name}", cost)
 
     def _kept_speaker(self, speaker: Speaker | None) -> KeptSpeaker | None:
         if speaker is None:
             return None
         price, most = price_of(self._recipe), self._recipe.evaluation.retrieval.budget_usd
-        budget = None if price is None or most is None else Budget(price, most, self._kept.usage)
+        budget = None if price is None else Budget(price, most or float("inf"), self._kept.usage)
         return KeptSpeaker(speaker, self._endpoint(), self._kept, budget)
 
     def _endpoint(self) -> str:
@@ -157,10 +152,7 @@ class _Scoring:
         self, assistant: Assistant, speaker: KeptSpeaker | None, query: Query, mode: str, sources: Sources | None
     ) -> tuple[Answered, Sources | None]:
         """One answer, and what was found for it. sources: what to hold an answer without retrieval against."""
-        began, asked, ahead = (
-            time.perf_counter(),
-            *((0, 0.0) if speaker is None else (len(speaker.asked), speaker.ahead)),
-        )
+        began, ahead = time.perf_counter(), 0.0 if speaker is None else speaker.ahead
         done: Done | None = None
         try:
             async with aclosing(assistant.reply([Turn(role="user", content=query.query)], self._options)) as events:
@@ -175,12 +167,4 @@ class _Scoring:
         seconds = time.perf_counter() - began
         if speaker is not None:  # a reply that was kept took the time that it took when it was asked for
             seconds += speaker.ahead - ahead
-        answered = read_answer(query, mode, done, sources.found.passages, seconds)
-        silent = speaker is not None and len(speaker.asked) > asked and self._is_silent(speaker.said, done, sources)
-        return answered.model_copy(update={"silent": silent}), sources
-
-    def _is_silent(self, said: str, done: Done, sources: Sources) -> bool:
-        """Whether nothing that the model said is in the answer."""
-        instead = (extract(sources.question, sources.found.passages), self._settings.refusal)
-        wrote = without_thoughts(said).strip()
-        return not wrote or (done.response in instead and done.response != wrote)
+        return read_answer(query, mode, done, sources.found.passages, seconds), sources

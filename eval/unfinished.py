@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from recipes.errors import RunError
 from recipes.rows import Row
 from recipes.runs import digest
 
@@ -22,22 +23,30 @@ class GrowingFile:
         self.path = path
 
     def read(self, kind: type[Line]) -> list[Line]:
-        """The answers so far, up to the first line that a crash has cut; what follows that line is forgotten."""
+        """The answers so far; a last line that a crash has cut is taken off. Raises RunError as `_unreadable` does."""
         if not self.path.exists():
             return []
         found: list[Line] = []
-        whole = 0
-        for line in self.path.read_bytes().splitlines(keepends=True):
+        whole, lines = 0, self.path.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                break
             try:
                 found.append(kind.model_validate_json(line))
             except ValidationError:
-                break
-            if not line.endswith(b"\n"):
-                found.pop()
+                self._unreadable(number)
                 break
             whole += len(line)
         os.truncate(self.path, whole)
         return found
+
+    def _unreadable(self, number: int) -> None:
+        """Called for a whole line that is none of ours, before it and what follows it is cut off. Raises RunError: the
+        answers after it may have been paid for.
+        """
+        raise RunError(
+            f"{self.path}: line {number:,} cannot be read: mend it, or take it out to ask for that answer again"
+        )
 
     def add(self, lines: Sequence[Row]) -> None:
         """Write answers down; they are safe when this returns."""
@@ -57,3 +66,6 @@ class Unfinished(GrowingFile):
 
     def __init__(self, folder: Path, stem: str, inputs: Mapping[str, str]) -> None:
         super().__init__(folder / f"{stem}.{digest(dict(inputs))[:16]}.unfinished.jsonl")
+
+    def _unreadable(self, number: int) -> None:
+        """Nothing: lines count by their place, and what is cut off is only generated again."""
