@@ -29,18 +29,27 @@ BASE_OF = "base of "
 
 def evaluation_mistakes(parts: Parts, evaluation: Evaluation, elsewhere: list[str]) -> Found:
     """Every mistake of the section as (path, message). Those inside the judge's prompt file go to `elsewhere`."""
+    yield from _retrieval(parts, evaluation)
+    if parts.task == "none":
+        yield from _alone(evaluation)
+        return
     named = evaluation.models or ()
     for place, model in enumerate(named):
         problem = f"{model} stands twice" if model in named[:place] else _model(parts, model)
         if problem:
             yield ("evaluation", "models", place), problem
     yield from _metrics(parts, evaluation)
-    yield from _retrieval(parts, evaluation)
     if evaluation.judge is not None:
         if parts.task == "classify":
             yield ("evaluation", "judge"), "a judge compares generated answers: it does not go with task: classify"
         yield from _judge(parts.folder, evaluation.judge)
         yield from _judge_prompt(parts.folder, evaluation.judge, elsewhere)
+
+
+def _alone(evaluation: Evaluation) -> Found:
+    for key in ("models", "metrics", "judge"):
+        if getattr(evaluation, key) is not None:
+            yield ("evaluation", key), "has no place in a recipe of an assistant alone: it has no models to compare"
 
 
 def reference_name(task: str) -> str:
