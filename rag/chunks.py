@@ -39,7 +39,7 @@ def cut_document(
     head, body = heading(document.title, tokens, spans), document.body
     if head != document.title:
         body = f"{document.title}\n{body}" if body else document.title
-    room = tokens - len(spans(head))
+    room = max(2, tokens - len(spans(head)))  # one letter of a title may be many tokens
     name = document.text_digest(settings)
     pieces = windows(body, spans(body), room, min(overlap, room // 2))
     texts = [body[begin:end] for begin, end in pieces if end > begin]
@@ -65,12 +65,22 @@ def windows(text: str, spans: Spans, tokens: int, overlap: int) -> Iterator[tupl
     """
     first = begin = 0
     while len(spans) - first > tokens:
-        end = _cut(text, spans[first + tokens // 2][0], spans[first + tokens - 1][1])
+        end = _cut(text, spans[first + tokens // 2][0], spans[_last(spans, first, tokens)][1])
+        following = next((at for at in range(first + 1, len(spans)) if spans[at][1] > end), None)
+        if following is None:
+            break
         yield _trimmed(text, begin, end)
-        following = next(at for at in range(first + 1, len(spans)) if spans[at][1] > end)
         first = _word_start(text, spans, max(first + 1, following - overlap), following)
         begin = min(spans[first][0], end)
     yield _trimmed(text, begin, len(text))
+
+
+def _last(spans: Spans, first: int, tokens: int) -> int:
+    """The last of so many tokens that does not end within a letter: an emoji may be several tokens of one place."""
+    last = first + tokens - 1
+    while last > first and spans[last + 1][0] < spans[last][1]:
+        last -= 1
+    return first + tokens - 1 if spans[last + 1][0] < spans[last][1] else last
 
 
 def _cut(text: str, middle: int, end: int) -> int:
@@ -85,8 +95,8 @@ def _cut(text: str, middle: int, end: int) -> int:
 
 
 def _word_start(text: str, spans: Spans, at: int, most: int) -> int:
-    """The first token from `at` on that begins a word, `most` at the latest."""
-    while at < most and spans[at][0] and not text[spans[at][0] - 1].isspace():
+    """The first token from `at`, which is not the first of all, that begins a word; `most` at the latest."""
+    while at < most and (spans[at][0] == spans[at - 1][0] or not text[spans[at][0] - 1].isspace()):
         at += 1
     return at
 

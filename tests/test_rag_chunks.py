@@ -83,3 +83,27 @@ def test_a_price_changes_the_document_but_not_its_vectors() -> None:
     dear = Document("d", "Lamp", {"title": "Lamp"}, {"price": 2})
     assert cheap.digest("s") != dear.digest("s")
     assert cheap.text_digest("s") == dear.text_digest("s")
+
+
+def bytes_of(text: str) -> list[tuple[int, int]]:
+    """A token for each byte, as byte-level tokenizers have them: all those of a letter are in its place."""
+    return [(at, at + 1) for at, letter in enumerate(text) if letter != " " for _ in letter.encode()]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("a \U0001f600é."), max_size=60), st.integers(2, 20), st.integers(0, 10))
+def test_letters_of_several_tokens_are_not_cut_and_none_is_lost(text: str, tokens: int, overlap: int) -> None:
+    covered: set[int] = set()
+    last = -1
+    for begin, end in windows(text, bytes_of(text), tokens, min(overlap, tokens // 2)):
+        assert len(bytes_of(text[begin:end])) <= max(tokens, 4)
+        assert begin > last or begin == end
+        last = begin
+        covered |= set(range(begin, end))
+    assert covered >= {place for place, letter in enumerate(text) if letter != " "}
+
+
+def test_a_text_that_ends_with_letters_of_several_tokens_is_cut() -> None:
+    text = "\U0001f600" * 9
+    chunks = cut_document(a_document("\U0001f600", text), "s", 16, 4, bytes_of)
+    assert {chunk.text for chunk in chunks} == {"\U0001f600" * 3}
