@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
 from bench.catalogue_data import Relevance, Row
+from rag.documents import Document
 from rag.index import Index
-from rag.own_questions import KINDS, in_haste, own_questions
+from rag.own_questions import KINDS, own_questions, slip
 from rag.retriever import Retriever
+from rag.sentences import WORD
 from rag.signals import rarity
+from rag.stop_words import STOP_WORDS
 
 FIRST = 10
 REAL = "real queries"
+
+
+def in_haste(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
+    """Four words of the title at most, in lower case, with a slip in each that is long enough."""
+    words = [word.lower() for word in WORD.findall(document.title) if word.lower() not in STOP_WORDS]
+    kept = sorted(dice.sample(range(len(words)), min(4, len(words))))
+    return " ".join(slip(words[place], dice) or words[place] for place in kept)
+
+
 ASKED = {**KINDS, "haste": in_haste}
 """Kind of question -> how it is made. Those of KINDS have their document's words as they stand, but for one."""
 
@@ -62,7 +74,8 @@ def found_by_each(
         "dense": [_documents(hit.document for hit in one) for one in hits],
         "bm25": [_documents(hit.document for hit in index.lexical(text, 50)) for text in texts],
         "hybrid": [
-            [passage.document for passage in found.passages] for found in retriever.search_many(texts, top_k=FIRST)
+            _documents(passage.document for passage in found.passages)
+            for found in retriever.search_many(texts, top_k=FIRST)
         ],
     }
 

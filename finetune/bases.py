@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from recipes.errors import TrainingError
+from recipes.errors import TrainingError, TutelageError
 from recipes.keys import read_key, redact
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
@@ -44,14 +44,17 @@ def find_base(recipe: Recipe, name: str, run: RunFolder, seed: int | None = None
         record = read_any_record(run, other)
         same = seed if seed in record.seeds else record.best_seed
         return Base(student.base, str(run.student(other, same)), None, None, record.max_length)
-    if student.base == "minilm":
-        return Base("minilm", str(minilm_folder()), None, None)
     if student.base == "scratch":
         return Base("scratch", "scratch", None, None)
-    folder = recipe.resolve(student.base)
-    if folder.is_dir():
-        return Base(student.base, str(folder), None, None)
-    return Base(student.base, student.base, student.base, student.revision)
+    return named_base(recipe, student.base, student.revision)
+
+
+def named_base(recipe: Recipe, model: str, revision: str | None) -> Base:
+    """A model as a recipe names it: minilm, a folder, or an id on the Hub."""
+    if model == "minilm":
+        return Base("minilm", str(minilm_folder()), None, None)
+    folder = recipe.resolve(model)
+    return Base(model, str(folder), None, None) if folder.is_dir() else Base(model, model, model, revision)
 
 
 def minilm_folder() -> Path:
@@ -152,15 +155,18 @@ def _renew_head(model: PreTrainedModel) -> None:
 
 def load_pretrained(auto: Any, base: Base, **options: Any) -> Any:
     """What transformers' `auto` class loads of a base. Raises TrainingError where it cannot."""
-    if base.hub is not None:
-        options |= {"revision": base.revision, "token": read_key("HF_TOKEN")}
     with loading(base):
-        return auto.from_pretrained(base.place, trust_remote_code=False, **options)
+        return auto.from_pretrained(base.place, trust_remote_code=False, **hub_options(base), **options)
+
+
+def hub_options(base: Base) -> dict[str, Any]:
+    """What is asked of the Hub; nothing of a base that lies on this disk."""
+    return {} if base.hub is None else {"revision": base.revision, "token": read_key("HF_TOKEN")}
 
 
 @contextmanager
-def loading(base: Base) -> Iterator[None]:
-    """What goes wrong while a base is loaded, as a TrainingError that names it."""
+def loading(base: Base, what: str = "the base model", kind: type[TutelageError] = TrainingError) -> Iterator[None]:
+    """What goes wrong while a base is loaded, as an error that names it and says what to do."""
     from safetensors import SafetensorError
 
     try:
@@ -170,13 +176,15 @@ def loading(base: Base) -> Iterator[None]:
         if not isinstance(error, (OSError, ValueError, ImportError, SafetensorError)) and type(error) is not Exception:
             raise
         first = redact(str(error).strip().split("\n")[0])
-        where = _hub() if base.hub is not None else f"in {base.place}"
-        raise TrainingError(f"the base model {base.name} cannot be loaded {where}: {first}") from None
+        where, remedy = (f"in {base.place}", "") if base.hub is None else _hub()
+        raise kind(f"{what} {base.name} cannot be loaded {where}: {first}{remedy}") from None
 
 
-def _hub() -> str:
+def _hub() -> tuple[str, str]:
+    """Where a model of the Hub was looked for, and what to do where it was not there."""
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     if HF_HUB_OFFLINE:
-        return "in the Hub's cache, and HF_HUB_OFFLINE is set, so that nothing is downloaded"
-    return "on the Hub or in its cache"
+        where = "in the Hub's cache, and HF_HUB_OFFLINE is set, so that nothing is downloaded"
+        return where, "; unset it once to download the model, or name a folder that has it"
+    return "on the Hub or in its cache", "; check its name and the network, and HF_TOKEN where it is private or gated"

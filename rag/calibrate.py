@@ -16,9 +16,11 @@ from rag.off_topic import OFF_TOPIC
 from rag.own_questions import own_questions, sentence, title_words
 from rag.threshold import Threshold, fit_threshold, threshold_from
 from recipes.retrieval import Retrieval
+from recipes.stages import THRESHOLD_VERSION
 
 if TYPE_CHECKING:
-    from rag.embedder import Embedder, Vectors
+    from rag.embedder import Embedder
+    from rag.holdings import Vectors
     from rag.index import Index
 
 QUESTIONS = 240
@@ -28,8 +30,6 @@ LEAST_DOCUMENTS = 8
 CHANGED = 0.1
 """Share of the documents that may come, go or change before the threshold is set anew."""
 FACT = "threshold"
-_MODEL = 2
-"""Number of the way in which a threshold is made; one that was made in another is not read."""
 _KINDS = {"title": title_words, "sentence": sentence}
 _SAME = 0.9
 """Cosine from which another document's piece is taken to answer the same question."""
@@ -62,20 +62,26 @@ def _cosines(index: Index, vectors: Vectors, without: list[set[str]] | None = No
 
 def threshold_fact(threshold: Threshold | None, settings: Retrieval) -> dict[str, Any]:
     """What is kept with the index: the threshold, and what it was set for."""
-    return {"model": _MODEL, "refuse": settings.refuse, "threshold": None if threshold is None else threshold.as_json()}
+    return {**_set_for(settings), "threshold": None if threshold is None else threshold.as_json()}
+
+
+def _set_for(settings: Retrieval) -> dict[str, Any]:
+    """What a threshold depends on beside the documents: another prompt makes other vectors of questions."""
+    prompt = settings.embedding.query_prompt
+    return {"model": THRESHOLD_VERSION, "refuse": settings.refuse, "query_prompt": prompt}
 
 
 def read_threshold(index: Index) -> Threshold | None:
     """The threshold kept with an index, or None where it has none."""
     fact = index.fact(FACT)
-    if fact is None or fact.get("model") != _MODEL or fact["threshold"] is None:
+    if fact is None or fact.get("model") != THRESHOLD_VERSION or fact["threshold"] is None:
         return None
     return threshold_from(fact["threshold"])
 
 
 def is_due(fact: dict[str, Any] | None, settings: Retrieval, changed: int, documents: int) -> bool:
     """Whether the threshold is to be set anew. fact: what is kept. changed: documents since it was kept."""
-    if fact is None or fact.get("model") != _MODEL or fact["refuse"] != settings.refuse:
+    if fact is None or any(fact.get(name) != value for name, value in _set_for(settings).items()):
         return True
     return changed > CHANGED * documents
 

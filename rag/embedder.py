@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.bases import minilm_folder
-from finetune.hardware import Machine, find_machine, is_out_of_memory
+from finetune.bases import Base, named_base
+from finetune.hardware import Machine, find_machine
 from finetune.silence import quiet
 from rag.chunks import Spans
+from rag.holdings import Vectors
+from rag.models import open_model, room_for
 from recipes.errors import RunError
 from recipes.retrieval import Embedding
-from recipes.runs import digest
 from recipes.schema import Recipe
-from recipes.stages import embedding_identity
+from recipes.stages import embedding_fingerprint
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,8 +31,8 @@ BATCH_TOKENS = 1_500
 """Tokens, padding included, that go through the model together on a CPU: 1,000 and 3,000 are slower on 2 cores."""
 GPU_BATCH_TOKENS = 16_000
 """The same on a GPU."""
-
-Vectors = NDArray[np.float32]
+_LEAST = 8
+"""Tokens of a document that a model must read to be of use."""
 
 
 class Embedder:
@@ -50,6 +50,11 @@ class Embedder:
         longest = int(model.max_seq_length or 512)
         prompt = self.count(settings.document_prompt) if settings.document_prompt else 0
         self.max_tokens = longest - int(self._tokenizer.num_special_tokens_to_add()) - prompt
+        if self.max_tokens < _LEAST:
+            raise RunError(
+                f"retrieval.embedding: {settings.model} reads {longest} tokens, of which document_prompt takes "
+                f"{prompt}: shorten it, or raise max_tokens where it is set"
+            )
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         """A row of the result for each text. Raises RunError where memory runs out."""
@@ -72,23 +77,16 @@ class Embedder:
         if not texts:
             return np.empty((0, self.width), np.float32)
         vectors = np.empty((len(texts), self.width), np.float32)
-        try:
-            with quiet(), self._precision():
-                for batch in self._batches(texts):
-                    vectors[batch] = self._model.encode(
-                        [texts[at] for at in batch],
-                        prompt=prompt,
-                        batch_size=len(batch),
-                        normalize_embeddings=True,
-                        show_progress_bar=False,
-                    )
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise RunError(
-                f"memory ran out while embedding on the {self._machine.device}: "
-                "lower retrieval.embedding.max_tokens or take a smaller model"
-            ) from None
+        advice = "lower retrieval.embedding.max_tokens or take a smaller model"
+        with quiet(), room_for("embedding", self._machine, advice), self._precision():
+            for batch in self._batches(texts):
+                vectors[batch] = self._model.encode(
+                    [texts[at] for at in batch],
+                    prompt=prompt,
+                    batch_size=len(batch),
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
         if not np.isfinite(vectors).all():
             raise RunError(f"retrieval.embedding.model: {self._settings.model} gives vectors that are not finite")
         return vectors
@@ -115,21 +113,12 @@ class Embedder:
             yield
 
 
-def embedding_fingerprint(recipe: Recipe) -> str:
-    """Whatever changes a document's vector; no model is loaded to tell."""
-    assert recipe.retrieval is not None, "the recipe has no section retrieval"
-    settings = recipe.retrieval.embedding
-    return digest([embedding_identity(recipe), settings.document_prompt, settings.max_tokens])[:32]
-
-
 def open_embedder(recipe: Recipe) -> Embedder:
     """Load the recipe's embedding model. Raises RunError where it is not there or cannot be used."""
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     settings = recipe.retrieval.embedding
     machine = find_machine()
-    place = _place(recipe, settings)
-    with quiet():
-        model = _load(place, settings, machine)
+    model = _load(named_base(recipe, settings.model, settings.revision), settings, machine)
     if not getattr(model.tokenizer, "is_fast", False):
         raise RunError(f"retrieval.embedding.model: {settings.model} has no fast tokenizer (tokenizer.json)")
     if settings.backend == "openvino":
@@ -140,27 +129,13 @@ def open_embedder(recipe: Recipe) -> Embedder:
     return Embedder(model, settings, embedding_fingerprint(recipe), machine)
 
 
-def _place(recipe: Recipe, settings: Embedding) -> str:
-    if settings.model == "minilm":
-        return str(minilm_folder())
-    folder = recipe.resolve(settings.model)
-    return str(folder) if folder.is_dir() else settings.model
-
-
-def _load(place: str, settings: Embedding, machine: Machine) -> SentenceTransformer:
+def _load(base: Base, settings: Embedding, machine: Machine) -> SentenceTransformer:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    local = Path(place).is_dir()
-    try:
-        return SentenceTransformer(
-            place,
-            device="cpu" if settings.backend == "openvino" else machine.device,
-            revision=None if local else settings.revision,
-            local_files_only=local,
-            trust_remote_code=False,
-            model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-        )
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        sentence = str(error).strip().split("\n", 1)[0]
-        raise RunError(f"retrieval.embedding.model: {settings.model} cannot be loaded: {sentence}") from None
+    device = "cpu" if settings.backend == "openvino" else machine.device
+    weights = {"dtype": torch.float32, "use_safetensors": True}
+    model: SentenceTransformer = open_model(
+        SentenceTransformer, "retrieval.embedding.model", base, device=device, model_kwargs=weights
+    )
+    return model

@@ -12,7 +12,7 @@ import numpy as np
 from rag.catalogue import Reading
 from rag.chunks import Chunk, cut_document, searched
 from rag.documents import Document
-from rag.embedder import Embedder, embedding_fingerprint, open_embedder
+from rag.embedder import Embedder, open_embedder
 from rag.holdings import Vectors
 from rag.index_report import IndexProgress, IndexReport
 from rag.ledger import Entry, Ledger
@@ -20,7 +20,7 @@ from rag.vector_writer import VectorWriter
 from recipes.errors import SourceError
 from recipes.runs import digest
 from recipes.schema import Recipe
-from recipes.stages import INDEX_VERSION
+from recipes.stages import INDEX_VERSION, embedding_fingerprint
 from recipes.tables import count_table
 
 BATCH = 1_000

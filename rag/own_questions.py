@@ -7,30 +7,26 @@ Made of the documents' words alone, with no model: easier than a shopper's own w
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rag.documents import Document
-from rag.sentences import sentences
+from rag.sentences import WORD, sentences
 from rag.stop_words import STOP_WORDS
 
 Kind = Callable[[Document, Callable[[str], float], random.Random], str]
 """document, how rare a word is, dice -> a question; empty where there is none to make."""
 
-_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
-
 
 def title_words(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
     """The title with a third of its words forgotten."""
-    words = _WORD.findall(document.title)
+    words = WORD.findall(document.title)
     kept = sorted(dice.sample(range(len(words)), len(words) - len(words) // 3))
     return " ".join(words[place] for place in kept)
 
 
 def key_words(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
     """The four rarest of its words, in lower case and any order."""
-    words = {word.lower() for word in _WORD.findall(f"{document.title} {document.body}") if len(word) > 2}
+    words = {word.lower() for word in WORD.findall(f"{document.title} {document.body}") if len(word) > 2}
     best = sorted(sorted(words), key=lambda word: -rare(word))[:4]
     dice.shuffle(best)
     return " ".join(best)
@@ -38,7 +34,7 @@ def key_words(document: Document, rare: Callable[[str], float], dice: random.Ran
 
 def phrase(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
     """Eight words in a row out of a sentence of its body."""
-    found = [_WORD.findall(sentence) for sentence in _SENTENCE.split(document.body)]
+    found = [WORD.findall(sentence) for sentence in sentences(document.body)]
     long = [words for words in found if len(words) >= 5]
     if not long:
         return ""
@@ -55,7 +51,7 @@ def sentence(document: Document, rare: Callable[[str], float], dice: random.Rand
 
 def need(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
     """What a shopper who does not know the title might say: two or three words of the document among others."""
-    words = [word.lower() for word in _WORD.findall(f"{document.title} {document.body}")]
+    words = [word.lower() for word in WORD.findall(f"{document.title} {document.body}")]
     telling = sorted({word for word in words if len(word) > 3 and word.isalpha() and word not in STOP_WORDS})
     if len(telling) < 3:
         return ""
@@ -66,23 +62,16 @@ def need(document: Document, rare: Callable[[str], float], dice: random.Random) 
 
 def misspelt(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
     """The title with a slip of the finger in its longest word."""
-    words = _WORD.findall(document.title)
+    words = WORD.findall(document.title)
     place = max(range(len(words)), key=lambda one: len(words[one]), default=0)
-    slipped = _slip(words[place], dice) if words else ""
+    slipped = slip(words[place], dice) if words else ""
     if not slipped:
         return ""
     words[place] = slipped
     return " ".join(words)
 
 
-def in_haste(document: Document, rare: Callable[[str], float], dice: random.Random) -> str:
-    """Four words of the title at most, in lower case, with a slip in each that is long enough."""
-    words = [word.lower() for word in _WORD.findall(document.title) if word.lower() not in STOP_WORDS]
-    kept = sorted(dice.sample(range(len(words)), min(4, len(words))))
-    return " ".join(_slip(words[place], dice) or words[place] for place in kept)
-
-
-def _slip(word: str, dice: random.Random) -> str:
+def slip(word: str, dice: random.Random) -> str:
     """The word with two letters in its middle exchanged; empty where it is too short."""
     places = [at for at in range(1, len(word) - 1) if word[at] != word[at + 1]]
     if len(word) < 5 or not places:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.hardware import Machine, find_machine, is_out_of_memory
+from finetune.bases import Base, named_base
+from finetune.hardware import Machine, find_machine
 from finetune.silence import quiet
+from rag.models import open_model, room_for
 from recipes.errors import RunError
 from recipes.schema import Recipe
 
@@ -25,15 +26,8 @@ class Reranker:
         """One score a text. Raises RunError where memory runs out."""
         if not texts:
             return []
-        try:
-            with quiet():
-                found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise RunError(
-                f"memory ran out while ranking passages on the {self._machine.device}: lower retrieval.candidates"
-            ) from None
+        with quiet(), room_for("ranking passages", self._machine, "lower retrieval.candidates"):
+            found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
         return [float(score) for score in found]
 
 
@@ -43,28 +37,17 @@ def open_reranker(recipe: Recipe) -> Reranker | None:
     name, revision = recipe.retrieval.rerank, recipe.retrieval.rerank_revision
     if name is None:
         return None
-    folder = recipe.resolve(name)
-    return load_reranker(folder if folder.is_dir() else name, revision, find_machine())
+    if name == "minilm":
+        raise RunError("retrieval.rerank: minilm makes vectors and ranks nothing: name a cross-encoder")
+    return load_reranker(named_base(recipe, name, revision), find_machine())
 
 
-def load_reranker(place: Path | str, revision: str | None, machine: Machine) -> Reranker:
+def load_reranker(base: Base, machine: Machine) -> Reranker:
     """A cross-encoder from a folder or the Hub. Raises RunError where it is not there or scores more than one thing."""
     from sentence_transformers import CrossEncoder
 
-    local = isinstance(place, Path)
-    try:
-        with quiet():
-            model = CrossEncoder(
-                str(place),
-                device=machine.device,
-                revision=None if local else revision,
-                local_files_only=local,
-                trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
-            )
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        sentence = str(error).strip().split("\n", 1)[0]
-        raise RunError(f"retrieval.rerank: {place} cannot be loaded: {sentence}") from None
+    options = {"device": machine.device, "model_kwargs": {"use_safetensors": True}}
+    model = open_model(CrossEncoder, "retrieval.rerank", base, **options)
     if model.config.num_labels != 1:
-        raise RunError(f"retrieval.rerank: {place} gives {model.config.num_labels} scores a pair and not one")
+        raise RunError(f"retrieval.rerank: {base.name} gives {model.config.num_labels} scores a pair and not one")
     return Reranker(model, machine)

@@ -13,8 +13,11 @@ from recipes.schema import Recipe
 from recipes.stages import index_inputs
 from recipes.tables import count_table
 
-_EMBEDDING = "embedding changed"
 _LEDGER = "index/catalogue.sqlite"
+_ALL = frozenset({"embedding changed", "chunks changed"})
+"""Why every document is embedded anew."""
+_NONE = frozenset({"threshold changed", "server changed"})
+"""Why none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,10 @@ class IndexPlan:
             return f"of which {self.model} embeds what is not in yet: indexing was stopped on the way"
         if self.held is None:
             return f"all embedded by {self.model}"
-        if _EMBEDDING in self.stage.reasons:
+        if _ALL.intersection(self.stage.reasons):
             return f"all embedded anew by {self.model}"
+        if _NONE.issuperset(self.stage.reasons):
+            return "of which none is embedded anew"
         return f"of which {self.model} embeds what is not among the {self.held[0]:,} in the index, or reads otherwise"
 
 
@@ -57,14 +62,21 @@ def plan_index(recipe: Recipe, run: RunFolder) -> IndexPlan | None:
     if recipe.retrieval is None:
         return None
     catalogue = recipe.retrieval.catalogue
-    stage = StagePlan("index", run.why_stale("index", index_inputs(recipe)))
-    manifest = run.manifest("index")
-    held = None if manifest is None else (int(manifest.facts["documents"]), int(manifest.facts["chunks"]))
+    stage = StagePlan("index", why_index_stale(recipe, run))
+    manifest, there = run.manifest("index"), (run.path / _LEDGER).is_file()
+    held = None if manifest is None or not there else (int(manifest.facts["documents"]), int(manifest.facts["chunks"]))
     rows = catalogue.limit
     if catalogue.path is not None and stage.reasons:
         rows = count_table(recipe.resolve(catalogue.path), catalogue.limit)
-    begun = held is None and (run.path / _LEDGER).is_file()
+    begun = held is None and there
     return IndexPlan(catalogue, recipe.retrieval.embedding.model, stage, held, begun, rows)
+
+
+def why_index_stale(recipe: Recipe, run: RunFolder) -> list[str]:
+    """Why the index must be brought up to date; empty where it is."""
+    reasons = run.why_stale("index", index_inputs(recipe))
+    missing = run.manifest("index") is not None and not (run.path / _LEDGER).is_file()
+    return [*reasons, f"{_LEDGER} is missing"] if missing else reasons
 
 
 def answers_line(recipe: Recipe, assistant: Assistant) -> str:

@@ -86,8 +86,10 @@ class Retrieval(Section):
     """Tokens that neighbouring pieces share."""
     server: str | None = None
     """URL of a `chroma run` server, for several writers; a directory of the run folder where not given."""
+    server_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Environment variable with the key that the server, or a proxy before it, wants as `Authorization: Bearer`."""
     top_k: int = Field(default=4, ge=1, le=50)
-    """Passages that an answer is given."""
+    """Passages that an answer is given: one of each document, more of the same ones where fewer are found."""
     candidates: int = Field(default=50, ge=1, le=500)
     """Pieces taken from each of the two searches before their scores are added (Bruch et al., ACM TOIS 2023; decision
     17)."""
@@ -105,4 +107,6 @@ class Retrieval(Section):
             raise ValueError(f"chunk_overlap {self.chunk_overlap} is over half of chunk_tokens {self.chunk_tokens}")
         if self.candidates < self.top_k:
             raise ValueError(f"candidates {self.candidates} must be at least top_k {self.top_k}")
+        if self.server_key_env is not None and self.server is None:
+            raise ValueError("server_key_env goes with server; this index is a directory of the run folder")
         return self

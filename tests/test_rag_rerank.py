@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from rag_runs import WordEmbedder, product, shop, without_model
 
+from finetune.bases import Base
 from finetune.hardware import Machine
 from rag.index import open_index
 from rag.indexing import build_index
@@ -66,6 +68,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_encoder(tmp_path_factory.mktemp("encoder"))
 
 
+def in_folder(folder: Path) -> Base:
+    return Base(str(folder), str(folder), None, None)
+
+
 def by_hand(folder: Path, texts: Sequence[str]) -> list[float]:
     """The model's own logits, one pair at a time."""
     import torch
@@ -78,11 +84,11 @@ def by_hand(folder: Path, texts: Sequence[str]) -> list[float]:
 
 
 def test_scores_rise_with_the_models_own_in_the_order_of_the_texts(folder: Path) -> None:
-    found = load_reranker(folder, None, CPU).scores(QUESTION, TEXTS)
+    found = load_reranker(in_folder(folder), CPU).scores(QUESTION, TEXTS)
     logits = by_hand(folder, TEXTS)
     assert len(set(np.round(found, 6))) == len(TEXTS)
     assert np.allclose(found, 1 / (1 + np.exp(-np.array(logits))), atol=1e-5)
-    assert load_reranker(folder, None, CPU).scores(QUESTION, []) == []
+    assert load_reranker(in_folder(folder), CPU).scores(QUESTION, []) == []
 
 
 def test_candidates_are_shown_in_the_order_of_the_encoder(folder: Path, tmp_path: Path) -> None:
@@ -91,7 +97,7 @@ def test_candidates_are_shown_in_the_order_of_the_encoder(folder: Path, tmp_path
         without_model(monkeypatch)
         build_index(recipe, RunFolder(tmp_path / "run"))
     assert recipe.retrieval is not None
-    encoder = load_reranker(folder, None, CPU)
+    encoder = load_reranker(in_folder(folder), CPU)
     with open_index(recipe, RunFolder(tmp_path / "run")) as index:
         words = WordEmbedder(recipe)
         plain = Retriever(index, words, recipe.retrieval)  # type: ignore[arg-type]
@@ -114,11 +120,20 @@ def test_a_recipe_names_its_encoder(folder: Path, tmp_path: Path) -> None:
 def test_an_encoder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     two = make_encoder(tmp_path / "two", scores=2)
     with pytest.raises(RunError, match=r"retrieval.rerank: .*two gives 2 scores a pair and not one"):
-        load_reranker(two, None, CPU)
+        load_reranker(in_folder(two), CPU)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(RunError, match=r"retrieval.rerank: .*empty cannot be loaded") as caught:
-        load_reranker(empty, None, CPU)
+        load_reranker(in_folder(empty), CPU)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_encoder_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+    damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
+    (damaged / name).write_bytes(b"damaged" * 100)
+    with pytest.raises(RunError, match=r"retrieval.rerank: .*damaged cannot be loaded in ") as caught:
+        load_reranker(in_folder(damaged), CPU)
     assert len(str(caught.value).splitlines()) == 1
 
 

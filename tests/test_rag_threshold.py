@@ -15,7 +15,7 @@ from rag.documents import Document
 from rag.fusion import Hit
 from rag.index import open_index
 from rag.indexing import build_index
-from rag.own_questions import KINDS, in_haste, own_questions, sentence
+from rag.own_questions import KINDS, own_questions, sentence
 from rag.signals import Signals, rarity, read_signals
 from rag.threshold import Threshold, fit_threshold, threshold_from
 from recipes.runs import RunFolder
@@ -116,6 +116,8 @@ def test_when_a_threshold_is_set_anew(tmp_path: Path, run: RunFolder, monkeypatc
     assert is_due(fact, settings, changed=2, documents=10)
     assert is_due(None, settings, 0, 10)
     assert is_due(fact | {"refuse": 0.2}, settings, 0, 10)
+    asked = settings.embedding.model_copy(update={"query_prompt": "find: "})
+    assert is_due(fact, settings.model_copy(update={"embedding": asked}), 0, 10), "questions have other vectors"
     old = {"refuse": settings.refuse, "threshold": {"mean": [0.5], "least": 0.7}}  # as it was before it had a number
     assert is_due(old, settings, 0, 10)
     build_index(recipe, run)
@@ -147,18 +149,6 @@ def test_questions_are_made_of_a_document_and_the_same_each_time() -> None:
     assert by_kind["phrase", "2"] in body
     assert "kettle" in KINDS["need"](Document("3", "Kettle boils water", {}, {}), len, random.Random(0))
     assert sorted(by_kind["misspelt", "2"]) == sorted("Kettle") and by_kind["misspelt", "2"] != "Kettle"
-
-
-def test_a_question_typed_in_haste() -> None:
-    one = Document("1", "The Copper kettle with tea strainer and lid", {}, {})
-    for seed in range(9):
-        words = in_haste(one, len, random.Random(seed)).split()
-        assert len(words) == 4
-        assert {"".join(sorted(word)) for word in words} <= {
-            "".join(sorted(word)) for word in ("copper", "kettle", "tea", "strainer", "lid")
-        }
-        assert any(word not in one.title.lower() for word in words)
-    assert in_haste(Document("2", "The", {}, {}), len, random.Random(0)) == ""
 
 
 def test_a_document_of_which_no_question_can_be_made() -> None:

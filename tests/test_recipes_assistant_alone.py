@@ -157,6 +157,9 @@ def test_the_lines_for_a_model_that_writes_are_a_recipe(tmp_path: Path) -> None:
 def test_a_plan_knows_what_the_index_holds(tmp_path: Path) -> None:
     path, run = write(tmp_path), RunFolder(tmp_path / "run")
     run.finish("index", index_inputs(load_recipe(path)), [], {"documents": 3, "chunks": 5})
+    ledger = run.path / "index" / "catalogue.sqlite"
+    ledger.parent.mkdir()
+    ledger.touch()
     assert plan(path, run)["index"] == "up to date: 3 documents in 5 pieces, embedded by minilm"
     with (tmp_path / "things.jsonl").open("a") as file:
         file.write('{"sku": "a9", "name": "Another", "text": "Also useful."}\n')
@@ -164,9 +167,31 @@ def test_a_plan_knows_what_the_index_holds(tmp_path: Path) -> None:
         "to do: catalogue file changed; up to 4 documents of things.jsonl, of which minilm embeds what is not among "
         "the 3 in the index, or reads otherwise"
     )
-    anew = ALONE["retrieval"] | {"embedding": {"model": "minilm", "max_tokens": 64}}
-    path = write(tmp_path, retrieval=anew)
-    assert plan(path, run)["index"].endswith("all embedded anew by minilm")
+    ledger.unlink()
+    said = plan(path, run)["index"]
+    assert "index/catalogue.sqlite is missing; " in said and said.endswith("all embedded by minilm")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"embedding": {"model": "minilm", "max_tokens": 64}}, "embedding changed; {}, all embedded anew by minilm"),
+        ({"chunk_tokens": 100}, "chunks changed; {}, all embedded anew by minilm"),
+        (
+            {"embedding": {"model": "minilm", "query_prompt": "find: "}},
+            "threshold changed; {}, of which none is embedded anew",
+        ),
+        ({"refuse": 0.2}, "threshold changed; {}, of which none is embedded anew"),
+        ({"server": "http://localhost:8000"}, "server changed; {}, of which none is embedded anew"),
+    ],
+)
+def test_a_plan_says_what_is_embedded_anew(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.finish("index", index_inputs(load_recipe(write(tmp_path))), [], {"documents": 3, "chunks": 5})
+    (run.path / "index").mkdir()
+    (run.path / "index" / "catalogue.sqlite").touch()
+    path = write(tmp_path, retrieval=ALONE["retrieval"] | changed)
+    assert plan(path, run)["index"] == "to do: " + said.format("up to 3 documents of things.jsonl")
 
 
 def test_two_recipes_of_one_name_are_told_apart_by_their_catalogue(tmp_path: Path) -> None:
@@ -189,3 +214,12 @@ def test_list_shows_the_shipped_one(capsys: pytest.CaptureFixture[str]) -> None:
         line.split()[0] for line in about[: 1 + next(n for n, x in enumerate(about) if x.startswith("assistant"))]
     ]
     assert titles == ["about", "file", "catalogue", "assistant"]
+
+
+def test_an_assistant_alone_has_nothing_to_compare(tmp_path: Path) -> None:
+    judge = {"provider": "endpoint", "base_url": "http://localhost:1/v1", "model": "m"}
+    section = {"models": ["s"], "metrics": ["accuracy"], "judge": judge, "resamples": 100}
+    why = "has no place in a recipe of an assistant alone: it has no models to compare"
+    assert mistakes(write(tmp_path, evaluation=section)) == [
+        f"evaluation.{key}: {why}" for key in ("models", "metrics", "judge")
+    ]

@@ -10,7 +10,7 @@ import yaml
 
 from recipes.errors import RecipeError
 from recipes.load import load_recipe
-from recipes.stages import index_inputs
+from recipes.stages import embedding_fingerprint, index_inputs
 
 CATALOGUE = '{"sku": "a1", "name": "Tea warmer", "text": "Keeps tea warm.", "usd": 19.5}\n'
 
@@ -53,7 +53,11 @@ def test_a_good_pair_of_sections(tmp_path: Path) -> None:
     [
         ({"chunk_tokens": 64, "chunk_overlap": 40}, "chunk_overlap 40 is over half of chunk_tokens 64"),
         ({"top_k": 9, "candidates": 5}, "candidates 5 must be at least top_k 9"),
-        ({"server": "http://169.254.169.254"}, "retrieval.server: "),
+        ({"server": "http://169.254.169.254"}, "retrieval.server: must be a Chroma server's address"),
+        ({"server": "http://shop.example"}, "retrieval.server: must be a Chroma server's address"),
+        ({"server": "http://localhost:8000/chroma/"}, "has the path /chroma, and a Chroma server has none"),
+        ({"server_key_env": "KEY"}, "server_key_env goes with server"),
+        ({"server": "http://localhost:8000", "server_key_env": "sk_" + "a1B2" * 12}, "_env: must be the NAME"),
         ({"rerank": "./nowhere"}, "retrieval.rerank: there is no folder"),
         ({"embedding": {"model": "./nowhere"}}, "retrieval.embedding.model: there is no folder"),
         ({"catalogue": {"path": "no.jsonl", "fields": {"title": "name"}}}, "catalogue.path: there is no file"),
@@ -96,9 +100,29 @@ def test_what_an_index_is_made_from(tmp_path: Path) -> None:
         return index_inputs(load_recipe(recipe_with(tmp_path, section(**changes))))
 
     first = inputs()
-    assert inputs(top_k=2, candidates=9, refuse=0.5) | {"chunks and server": ""} == first | {"chunks and server": ""}
+    assert inputs(top_k=2, candidates=9, refuse=0.5) | {"threshold": first["threshold"]} == first
     assert inputs(top_k=2, candidates=9) == first, "how it is searched is no part of it"
-    assert inputs(chunk_tokens=100)["chunks and server"] != first["chunks and server"]
-    assert inputs(embedding={"model": "minilm", "max_tokens": 64})["embedding"] != first["embedding"]
+    changed = {
+        "chunks": {"chunk_tokens": 100}, "threshold": {"embedding": {"model": "minilm", "query_prompt": "find: "}},
+        "embedding": {"embedding": {"model": "minilm", "max_tokens": 64}}, "server": {"server": "http://localhost:80"},
+    }  # fmt: skip
+    for name, setting in changed.items():
+        assert [key for key, sha in inputs(**setting).items() if sha != first[key]] == [name]
     (tmp_path / "things.jsonl").write_text(CATALOGUE * 4)
     assert index_inputs(load_recipe(tmp_path / "recipe.yaml"))["catalogue file"] != first["catalogue file"]
+
+
+def test_every_layer_of_a_folder_is_part_of_the_embedding(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    for name in ("1_Pooling", "2_Dense", ".git"):
+        (model / name).mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    path = recipe_with(tmp_path, section(embedding={"model": "./model"}))
+    before = embedding_fingerprint(load_recipe(path))
+    (model / ".git" / "index.json").write_text("{}")
+    assert embedding_fingerprint(load_recipe(path)) == before, "what git keeps is no part of it"
+    found = {before}
+    for name in ("1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"):
+        (model / name).write_text("{}")
+        found.add(embedding_fingerprint(load_recipe(path)))
+    assert len(found) == 4
