@@ -17,14 +17,12 @@ from rag.chunks import Chunk
 from rag.documents import Document, Value
 
 _STATE = "SELECT id, digest, text FROM document WHERE id IN (SELECT value FROM json_each(?))"
-_DOCUMENTS = "SELECT id, title, fields, metadata, link FROM document "
-_DOCUMENTS_NAMED = _DOCUMENTS + "WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 (both are written here)
-_DOCUMENTS_ALL = _DOCUMENTS + "ORDER BY number"
+_DOCUMENTS = "SELECT id, title, fields, metadata, link FROM document WHERE id IN (SELECT value FROM json_each(?))"
 _CHUNKS = (
     "SELECT chunk.id, document.id, place, chunk.text, title FROM chunk "
     "JOIN document ON document.number = chunk.document "
 )
-_CHUNKS_NAMED = _CHUNKS + "WHERE chunk.id IN (SELECT value FROM json_each(?))"  # noqa: S608
+_CHUNKS_NAMED = _CHUNKS + "WHERE chunk.id IN (SELECT value FROM json_each(?))"  # noqa: S608 (both are written here)
 _CHUNKS_ALL = _CHUNKS + "ORDER BY chunk.number"
 
 Vectors = NDArray[np.float32]
@@ -42,6 +40,7 @@ class Holdings:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
         with suppress(sqlite3.Error):
+            self._base.execute("PRAGMA busy_timeout = 0")  # else readers are waited for, in vain
             self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._base.close()
 
@@ -73,12 +72,8 @@ class Holdings:
 
     def documents(self, ids: Sequence[str]) -> dict[str, Document]:
         """Documents by id; those that are not in are left out."""
-        rows = self._base.execute(_DOCUMENTS_NAMED, (named(ids),))
+        rows = self._base.execute(_DOCUMENTS, (named(ids),))
         return {document.id: document for document in map(_document, rows)}
-
-    def each_document(self) -> Iterator[Document]:
-        """Every document, in the order in which they came."""
-        return map(_document, self._base.execute(_DOCUMENTS_ALL))
 
     def chunks(self, ids: Sequence[str]) -> dict[str, tuple[Chunk, str]]:
         """Chunks by id, each with its document's title."""

@@ -29,6 +29,7 @@ from rag.where import Condition
 from recipes.errors import RunError
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.stages import embedding_fingerprint
 
 _FEW = 2_000
 """Pieces that are compared one and all rather than searched: about a millisecond."""
@@ -103,10 +104,6 @@ class Index:
         """The ids of all documents, in the order in which they came in."""
         return self._documents
 
-    def each_document(self) -> Iterator[Document]:
-        """Every document, in the order in which they came in."""
-        return self._holdings.each_document()
-
     def fact(self, name: str) -> Any:
         """A fact about the whole index, or None."""
         return self._holdings.fact(name)
@@ -142,7 +139,7 @@ class Index:
 
     @cached_property
     def _vectors(self) -> Vectors:
-        """All vectors, read in at the first question that needs them: 88 MB at 60,000 pieces of 384 numbers."""
+        """All vectors, read in at the first question that needs them: 92 MB at 60,000 pieces of 384 numbers."""
         return self._holdings.vectors()
 
 
@@ -150,7 +147,8 @@ class Index:
 def open_index(recipe: Recipe, run: RunFolder) -> Iterator[Index]:
     """A run's index, mended first where a stop left it torn. Raises RunError where there is none.
 
-    What is found is what was there when it was opened; an index that is being written is read as it was before.
+    What is found is what was there when it was opened, whatever is written meanwhile; of vectors on a server, which
+    keeps no old ones, what is still there.
     """
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     folder = IndexFolder(run)
@@ -159,6 +157,8 @@ def open_index(recipe: Recipe, run: RunFolder) -> Iterator[Index]:
     with open_ledger(folder.ledger) as ledger:
         if ledger.fact("collection") is None:
             raise RunError(f"{folder.path} holds no index: run python -m rag index on the recipe first")
+        if ledger.fact("embedding") != embedding_fingerprint(recipe):
+            raise RunError(f"{folder.path} is of another embedding: run python -m rag index on the recipe first")
         with _reading(folder, ledger) as store:
             yield Index(ledger, store, open_lexical(folder.path, ledger), list(recipe.retrieval.catalogue.metadata))
 
@@ -188,7 +188,7 @@ def _open_current(folder: IndexFolder, ledger: Ledger, opened: ExitStack) -> Vec
         ledger.release()  # a new one came between, and this one may be swept away
     server, collection = ledger.fact("server"), ledger.fact("collection")
     if server is not None:
-        return opened.enter_context(open_vectors(folder.path, server, collection))
+        return opened.enter_context(open_vectors(folder.path, server, collection, ledger.fact("server key")))
     if generation is None:
         return None
     try:

@@ -76,12 +76,9 @@ class IndexFolder:
 
     def sync(self, number: int) -> None:
         """Have a generation that is written and closed on the disk for certain."""
-        for path in self.generation(number).rglob("*"):
-            if path.is_file():
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
+        sync_files(self.generation(number))
 
-    def sweep(self, keep: int) -> None:
+    def sweep(self, keep: int | None) -> None:
         """Remove the generations but `keep`, as far as nobody reads them."""
         for place in self.path.glob(f"{_PREFIX}*"):
             number = place.name.removeprefix(_PREFIX)
@@ -96,6 +93,14 @@ class IndexFolder:
 
     def _lock(self, number: int) -> Path:
         return self.path / f"{_PREFIX}{number}.lock"
+
+
+def sync_files(folder: Path) -> None:
+    """Have what is in a folder on the disk for certain."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
 
 
 @contextmanager

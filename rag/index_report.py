@@ -65,6 +65,8 @@ class IndexProgress(Progress):
     def line(self) -> str:
         """The state of now in one line."""
         report = self._report
+        if not report.read:
+            return "index: embedding the first documents" + (f" of {self.total:,}" if self.total else "")
         rate = self._rate(time.monotonic(), report.read)
         of = f" of {self.total:,}" if self.total else ""
         parts = [f"index: {report.read:,}{of} documents", f"{report.unchanged:,} unchanged"]

@@ -6,11 +6,10 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 
-from rag.embedder import Embedder, embedding_fingerprint
+from rag.embedder import Embedder
 from rag.index import Index
 from rag.index_folder import IndexFolder
 from rag.index_report import IndexReport, read_report
@@ -20,10 +19,11 @@ from rag.lexical import open_lexical
 from rag.vector_writer import VectorWriter
 from rag.vectors import open_vectors
 from recipes.console import say
-from recipes.errors import RunError
+from recipes.errors import RunError, TutelageError
+from recipes.index_plan import why_index_stale
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
-from recipes.stages import index_inputs
+from recipes.stages import embedding_fingerprint, index_inputs
 
 STAGE = "index"
 
@@ -33,9 +33,7 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     inputs = index_inputs(recipe)
     folder = IndexFolder(run)
-    manifest, stale = run.manifest(STAGE), run.why_stale(STAGE, inputs)
-    if not stale and not folder.ledger.exists():
-        stale = [f"{folder.ledger} is missing"]
+    manifest, stale = run.manifest(STAGE), why_index_stale(recipe, run)
     if not stale and manifest is not None:
         report = read_report(manifest.facts)
         say(f"index: up to date ({report.documents:,} documents, {folder.path})")
@@ -67,7 +65,7 @@ def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexRep
             raise
         report.documents, report.chunks = ledger.counts()
         names = list(recipe.retrieval.catalogue.metadata)
-        index = Index(ledger, writer.store, open_lexical(folder.path, ledger), names)
+        index = Index(ledger, writer.store, open_lexical(folder.path, ledger, writing=True), names)
         _set_threshold(recipe, ledger, index, report, passing.open_embedder)
 
 
@@ -78,38 +76,48 @@ def _set_threshold(
     from rag.calibrate import FACT, calibrate, is_due, threshold_fact
 
     assert recipe.retrieval is not None
-    changed = report.added + report.retexted + report.removed + int(ledger.fact("since threshold") or 0)
-    if not is_due(ledger.fact(FACT), recipe.retrieval, changed, report.documents):
-        ledger.set_fact("since threshold", changed)
+    if not is_due(ledger.fact(FACT), recipe.retrieval, ledger.fact("since threshold") or 0, report.documents):
         return
     threshold = calibrate(index, embedder(), recipe.retrieval)
     ledger.set_fact(FACT, threshold_fact(threshold, recipe.retrieval))
     ledger.set_fact("since threshold", 0)
     if threshold is not None:
         say(
-            f"index: of held-out questions about the catalogue {threshold.refused:.0%} would be refused, of those it "
-            f"does not answer {threshold.accepted:.0%} let through (retrieval.refuse: {recipe.retrieval.refuse:g})"
+            f"index: threshold set: it refuses {threshold.refused:.0%} of questions that the catalogue answers "
+            f"(retrieval.refuse: {recipe.retrieval.refuse:g}) and {1 - threshold.accepted:.0%} of those whose document "
+            "was taken out, which are the hardest to tell, or that are about other things"
         )
 
 
 def _begin(recipe: Recipe, folder: IndexFolder, ledger: Ledger) -> None:
     """Set the facts of a new index; of one that was made by another embedding nothing is kept."""
     assert recipe.retrieval is not None
-    facts: dict[str, Any] = {"embedding": embedding_fingerprint(recipe), "server": recipe.retrieval.server}
-    if ledger.fact("embedding") not in (None, facts["embedding"]):
+    server, embedding = recipe.retrieval.server, embedding_fingerprint(recipe)
+    moved, other = ledger.fact("server") != server, ledger.fact("embedding") not in (None, embedding)
+    if moved or other:
+        _drop(folder, ledger, moved)
+    if other:
         say("index: the embedding is another one now: every document is embedded anew")
-        _forget(folder, ledger)
-    if ledger.fact("server") != facts["server"]:
-        facts["generation"] = None  # another store, and nothing is there
+        ledger.clear()
+    if moved:
+        ledger.set_fact("generation", None)  # another store, and nothing is there
     if ledger.fact("collection") is None:
-        facts["collection"] = f"{recipe.name}-{secrets.token_hex(4)}"
-    for name, value in facts.items():
+        ledger.set_fact("collection", f"{recipe.name}-{secrets.token_hex(4)}")
+    for name, value in (("embedding", embedding), ("server", server), ("server key", recipe.retrieval.server_key_env)):
         ledger.set_fact(name, value)
+    if server is not None:
+        folder.sweep(None)
 
 
-def _forget(folder: IndexFolder, ledger: Ledger) -> None:
-    """Take out all documents, and their vectors on a server."""
-    if ledger.fact("server") is not None:
-        with open_vectors(folder.path, ledger.fact("server"), ledger.fact("collection")) as store:
+def _drop(folder: IndexFolder, ledger: Ledger, moved: bool) -> None:
+    """Take the vectors away from their server; where it is used no more, only if it can be reached."""
+    server, collection = ledger.fact("server"), ledger.fact("collection")
+    if server is None:
+        return
+    try:
+        with open_vectors(folder.path, server, collection, ledger.fact("server key")) as store:
             store.drop()
-    ledger.clear()
+    except TutelageError as error:
+        if not moved:
+            raise
+        say(f"index: {error}; the collection {collection} is left there")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from recipes.errors import RunError
 
 VERSION = 1
 """Of the tables; an index of another one is made anew."""
+PATIENCE = 5.0
+"""Seconds that a locked file is waited for."""
 _TABLES = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE document (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, text TEXT NOT NULL,
@@ -53,8 +56,9 @@ _OWED = (
 )
 _OWE = "INSERT OR IGNORE INTO owed SELECT number FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
 _CLEAR = (
-    "BEGIN; DELETE FROM fact; DELETE FROM owed; DELETE FROM doomed; DELETE FROM vector; DELETE FROM chunk; "
-    "DELETE FROM document; COMMIT; VACUUM"
+    "BEGIN; DELETE FROM fact WHERE name NOT IN ('turn', 'last generation'); "
+    "UPDATE fact SET value = value + 1 WHERE name = 'turn'; DELETE FROM owed; DELETE FROM doomed; DELETE FROM vector; "
+    "DELETE FROM chunk; DELETE FROM document; COMMIT; VACUUM"
 )
 
 
@@ -75,7 +79,10 @@ class Ledger(Holdings):
     def set_fact(self, name: str, value: Any) -> None:
         """Keep a fact about the whole index: anything that JSON holds."""
         with self._base:
-            self._base.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, orjson.dumps(value).decode()))
+            self._set(name, value)
+
+    def _set(self, name: str, value: Any) -> None:
+        self._base.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, orjson.dumps(value).decode()))
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Put documents in, each whole; what was there under their ids is gone."""
@@ -89,7 +96,7 @@ class Ledger(Holdings):
                 if entry.chunks is not None and entry.vectors is not None:
                     self._forget_chunks([number])
                     self._write_chunks(number, entry.chunks, entry.vectors)
-            self._turn()
+            self._turn(sum(entry.chunks is not None for entry in entries))
 
     def _write_chunks(self, document: int, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         for chunk, vector in zip(chunks, vectors, strict=True):
@@ -114,16 +121,16 @@ class Ledger(Holdings):
             numbers = self._base.execute(_NUMBERS, (named(ids),)).fetchall()
             self._forget_chunks([number for (number,) in numbers])
             self._base.execute("DELETE FROM document WHERE id IN (SELECT value FROM json_each(?))", (named(ids),))
-            self._turn()
+            self._turn(len(numbers))
 
     def clear(self) -> None:
-        """Take everything out, facts too."""
+        """Take everything out, facts too, but the numbers that folders are named for: somebody may read an old one."""
         self._base.executescript(_CLEAR)
 
-    def _turn(self) -> None:
-        """Let what is made from the holdings see that they changed."""
-        turn = (self.fact("turn") or 0) + 1
-        self._base.execute("INSERT OR REPLACE INTO fact VALUES ('turn', ?)", (str(turn),))
+    def _turn(self, changed: int) -> None:
+        """Let what is made from the holdings see that they changed. changed: documents whose text is another now."""
+        for name, more in (("turn", 1), ("since threshold", changed)):
+            self._set(name, (self.fact(name) or 0) + more)
 
     # a pass over the catalogue: which documents it still has
 
@@ -169,8 +176,10 @@ class Ledger(Holdings):
         with self._base:
             removed = (self.fact("removed") or 0) + self._base.execute("DELETE FROM doomed").rowcount
             self._base.execute("DELETE FROM owed")
-            for name, value in (("generation", generation), ("removed", removed)):
-                self._base.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, orjson.dumps(value).decode()))
+            self._set("generation", generation)
+            self._set("removed", removed)
+            if generation is not None:
+                self._set("last generation", generation)
 
     def owe(self, ids: Sequence[str]) -> None:
         """The vector store turned out to lack these."""
@@ -179,21 +188,23 @@ class Ledger(Holdings):
 
 
 def open_ledger(path: Path) -> Ledger:
-    """The index's SQLite file, made where there is none. Raises RunError for a damaged or an older one."""
+    """The index's SQLite file, made where there is none. Raises RunError for a damaged or an older one, and where it
+    cannot be had now: a full disk, a folder that is read only, a program that keeps it locked.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    base = sqlite3.connect(path, timeout=5, check_same_thread=False)
-    try:
-        version = base.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
-            raise RunError(f"{path} was made by another version of tutelage: delete {path.parent} and index again")
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = FULL")
-        if not version:
-            base.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT")
-    except sqlite3.DatabaseError as error:
-        base.close()
-        raise RunError(f"{path} is damaged ({error}): delete {path.parent} and index again") from None
-    except RunError:
-        base.close()
-        raise
+    with ExitStack() as opened:
+        try:
+            base = opened.enter_context(closing(sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False)))
+            version = base.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise RunError(f"{path} was made by another version of tutelage: delete {path.parent} and index again")
+            base.execute("PRAGMA journal_mode = WAL")
+            base.execute("PRAGMA synchronous = FULL")
+            if not version:
+                base.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT")
+        except sqlite3.OperationalError as error:
+            raise RunError(f"{path} cannot be used now: {error}; nothing in it was changed") from None
+        except sqlite3.DatabaseError as error:
+            raise RunError(f"{path} is damaged ({error}): delete {path.parent} and index again") from None
+        opened.pop_all()
     return Ledger(base)

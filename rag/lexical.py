@@ -11,7 +11,9 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from rag.chunks import searched
 from rag.holdings import Holdings
+from rag.index_folder import sync_files
 
 _WORD = re.compile(r"[^\W_]+")
 _NAME = "words-{}"
@@ -71,6 +74,10 @@ class Words:
         ends = self._model.scores["indptr"]
         return int(ends[number + 1] - ends[number])
 
+    def fits(self, texts: int) -> bool:
+        """Whether it is of so many texts."""
+        return self._model is None or bool(self._model.scores["num_docs"] == texts)
+
     def save(self, folder: Path) -> None:
         """Write the arrays to a folder; nothing where there is nothing."""
         if self._model is not None:
@@ -107,6 +114,10 @@ class Lexical:
         """In how many pieces each of these words is, as `tokens` gives them."""
         return [self._pieces.frequency(word) for word in words]
 
+    def fits(self, pieces: int) -> bool:
+        """Whether it is of so many pieces."""
+        return self._pieces.fits(pieces) and self._titles.fits(pieces)
+
     def save(self, folder: Path) -> None:
         """Write the index to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,22 +140,47 @@ def build_words(texts: Iterable[str]) -> Words:
     return Words(model)
 
 
-def open_lexical(folder: Path, holdings: Holdings) -> Lexical:
-    """The index of words that fits the holdings, kept in `folder`; made where there is none."""
+def open_lexical(folder: Path, holdings: Holdings, writing: bool = False) -> Lexical:
+    """The index of words that fits the holdings, kept in `folder`; made where there is none.
+
+    writing: whether the caller is the one who writes the index, who alone sweeps old ones away: others read them.
+    """
     place = folder / _NAME.format(holdings.fact("turn") or 0)
-    if place.is_dir():
-        try:
-            return Lexical(_load(place / "pieces"), _load(place / "titles"))
-        except (OSError, ValueError, KeyError):
-            pass  # damaged
-    pieces = build_words(searched(title, chunk.text) for chunk, title in holdings.each_chunk())
-    found = Lexical(pieces, build_words(title for _, title in holdings.each_chunk()))
-    for old in folder.glob(_NAME.format("*")):
-        shutil.rmtree(old, ignore_errors=True)
-    partial = place.with_name(place.name + ".partial")
-    found.save(partial)
-    partial.replace(place)  # whole, or not there
+    found = _kept(place, holdings.counts()[1])
+    if found is None:
+        pieces = build_words(searched(title, chunk.text) for chunk, title in holdings.each_chunk())
+        found = Lexical(pieces, build_words(title for _, title in holdings.each_chunk()))
+        with suppress(OSError):  # it is in memory; whoever comes next makes it again
+            _keep(found, place)
+    if writing:
+        for old in set(folder.glob(_NAME.format("*"))) - {place}:
+            shutil.rmtree(old, ignore_errors=True)
     return found
+
+
+def _kept(place: Path, pieces: int) -> Lexical | None:
+    """The index that was kept in `place`; None where there is none, or a damaged one, or that of other pieces."""
+    if not place.is_dir():
+        return None
+    try:
+        found = Lexical(_load(place / "pieces"), _load(place / "titles"))
+    except (OSError, EOFError, ValueError, KeyError):
+        found = None
+    if found is None or not found.fits(pieces):
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+    return found
+
+
+def _keep(found: Lexical, place: Path) -> None:
+    """Write an index to `place`, whole or not at all. One that another process has put there meanwhile is as good."""
+    partial = place.with_name(f"{place.name}.{token_hex(4)}")
+    try:
+        found.save(partial)
+        sync_files(partial)
+        partial.replace(place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _load(folder: Path) -> Words:

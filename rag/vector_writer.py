@@ -40,15 +40,14 @@ class VectorWriter:
         self._folder, self._ledger, self._tidy = folder, ledger, tidy
         self._server: str | None = ledger.fact("server")
         self._collection: str = ledger.fact("collection")
+        self._key: str | None = ledger.fact("server key")
+        self._writes = False  # only while a generation is open that has all that the one before had
 
     def __enter__(self) -> VectorWriter:
         current = self._ledger.fact("generation")
         if self._server is None and current is not None and not self._is_untidy():
             with suppress(RunError):  # damaged: it is made anew
-                self._store, self._writes = (
-                    open_vectors(self._folder.generation(current), None, self._collection),
-                    False,
-                )
+                self._store = open_vectors(self._folder.generation(current), None, self._collection)
                 if agrees(self._ledger, self._store):
                     return self
                 self._store.close()
@@ -56,7 +55,7 @@ class VectorWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None or issubclass(kind, (KeyboardInterrupt, TutelageError)):
+        if self._writes and (kind is None or issubclass(kind, (KeyboardInterrupt, TutelageError))):
             self._end()
         else:
             self._store.close()
@@ -80,7 +79,7 @@ class VectorWriter:
         return self._store
 
     def _begin(self) -> None:
-        self._done, self._told, self._generation, self._writes = 0, (0, 0), 0, True
+        self._done, self._told, self._generation, self._writes = 0, (0, 0), 0, False
         try:
             self._open(afresh=self._is_untidy())
         except RunError as error:
@@ -89,17 +88,18 @@ class VectorWriter:
             say(f"index: {error}: it is made anew from {self._folder.ledger.name}, and nothing is embedded again")
             self._generation += 1  # in one process Chroma never opens a directory again that it failed to open
             self._open(afresh=True)
+        self._writes = True
 
     def _open(self, afresh: bool) -> None:
         """Open the store and bring it to agree with the ledger."""
         place = self._folder.path
         if self._server is None:
             old = self._ledger.fact("generation")
-            self._generation = max(self._generation, (old or 0) + 1)
+            self._generation = max(self._generation, (self._ledger.fact("last generation") or old or 0) + 1)
             place = self._folder.begin(None if afresh else old, self._generation)
             if afresh:
                 self._ledger.set_fact("removed", 0)
-        self._store = open_vectors(place, self._server, self._collection)
+        self._store = open_vectors(place, self._server, self._collection, self._key)
         try:
             self._do()
             if len(self._store) != self._ledger.counts()[1]:
@@ -110,10 +110,10 @@ class VectorWriter:
 
     def _end(self) -> None:
         """Close what was written, and let it be what is read from now on."""
+        self._writes = False  # stopped on the way, the old one stays, and what it lacks is still written down
         with self._store:
-            if self._writes:
-                self._do()
-        if self._server is None and self._writes:
+            self._do()
+        if self._server is None:
             self._folder.sync(self._generation)
             self._ledger.settle(self._generation)
             self._folder.sweep(self._generation)

@@ -17,6 +17,7 @@ import numpy as np
 
 from rag.holdings import Vectors
 from recipes.errors import RunError
+from recipes.keys import read_key, redact
 
 MOST = 5_000
 """Rows in one call; Chroma takes 5,461."""
@@ -105,9 +106,19 @@ class VectorStore:
             yield
         except httpx.HTTPError as error:
             raise RunError(f"{self._where} does not answer ({error}): is it running?") from None
-        except ChromaError as error:
-            sentence = str(error).strip().split("\n", 1)[0]
-            raise RunError(f"{self._where}: {sentence}") from None
+        except Exception as error:
+            if not isinstance(error, ChromaError) and not _is_strange(error):
+                raise
+            raise RunError(f"{self._where}: {_sentence(error)}") from None
+
+
+def _is_strange(error: Exception) -> bool:
+    """Whether it is Chroma's client that got an answer which no Chroma server gives: a proxy's 401, say."""
+    return type(error) is Exception
+
+
+def _sentence(error: Exception) -> str:
+    return redact(str(error)).strip().split("\n", 1)[0][:200] or "it does not answer as a Chroma server does"
 
 
 def _sessions(client: Any) -> list[Any]:
@@ -116,9 +127,13 @@ def _sessions(client: Any) -> list[Any]:
     return [session for server in servers if (session := getattr(server, "_session", None)) is not None]
 
 
-def open_vectors(folder: Path, server: str | None, name: str) -> VectorStore:
-    """The collection `name` in the directory `folder`, or on a server; made where there is none. Raises RunError."""
+def open_vectors(folder: Path, server: str | None, name: str, key_env: str | None = None) -> VectorStore:
+    """The collection `name` in the directory `folder`, or on a server; made where there is none. Raises RunError.
+
+    key_env: the variable with the key that the server, or what stands before it, wants.
+    """
     import chromadb
+    import httpx
     from chromadb.config import Settings
 
     settings = Settings(
@@ -133,18 +148,31 @@ def open_vectors(folder: Path, server: str | None, name: str) -> VectorStore:
             return VectorStore(chromadb.PersistentClient(str(folder), settings=settings), name, str(folder))
         except (ValueError, AttributeError, chromadb.errors.ChromaError) as error:
             # AttributeError: Chroma's own, where the same process has failed to open this directory before
-            sentence = str(error).strip().split("\n", 1)[0]
-            raise RunError(f"{folder} cannot be opened ({sentence})") from None
+            raise RunError(f"{folder} cannot be opened ({_sentence(error)})") from None
     address = urlsplit(server)
     secure = address.scheme == "https"
     said = f"the Chroma server {server}"
     try:
         client = chromadb.HttpClient(
-            host=address.hostname or "", port=address.port or (443 if secure else 80), ssl=secure, settings=settings
+            host=address.hostname or "",
+            port=address.port or (443 if secure else 80),
+            ssl=secure,
+            headers=_headers(key_env),
+            settings=settings,
         )
         for session in _sessions(client):
             session.timeout = SECONDS
         return VectorStore(client, name, said)
-    except (ValueError, chromadb.errors.ChromaError) as error:
-        sentence = str(error).strip().split("\n", 1)[0]
-        raise RunError(f"{said} (retrieval.server) cannot be used: {sentence}") from None
+    except Exception as error:
+        if not isinstance(error, (ValueError, httpx.HTTPError, chromadb.errors.ChromaError)) and not _is_strange(error):
+            raise
+        raise RunError(f"{said} (retrieval.server) cannot be used: {_sentence(error)}") from None
+
+
+def _headers(key_env: str | None) -> dict[str, str] | None:
+    if key_env is None:
+        return None
+    key = read_key(key_env)
+    if key is None:
+        raise RunError(f"the variable {key_env} (retrieval.server_key_env) is not set: put the server's key there")
+    return {"Authorization": f"Bearer {key}"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rag_runs import RECIPE, WordEmbedder, product, shop, stores, titles, without_model, write_catalogue
+from rag_runs import RECIPE, WordEmbedder, matches, product, shop, stores, titles, without_model, write_catalogue
 
 from rag.index import open_index
 from rag.index_folder import IndexFolder
 from rag.indexing import build_index
 from rag.ledger import open_ledger
-from rag.where import matches, read_where
+from rag.where import read_where
 from recipes.errors import RunError, SourceError
 from recipes.runs import RunFolder
 
@@ -190,7 +190,7 @@ def test_a_filter_finds_what_exact_filtering_finds(
     with open_index(recipe, run) as index:
         everything = index.dense(query, 60)
         words = index.lexical("lamp for red desks", 60)
-        metadata = {document.id: document.metadata for document in index.each_document()}
+        metadata = {name: one.metadata for name, one in index.documents(index.document_ids()).items()}
         for where in WHERES:
             condition = read_where(where, index.names)
             for all_hits, found in zip(everything, index.dense(query, 10, condition), strict=True):
