@@ -6,13 +6,14 @@ Chroma's own filter takes 35 to 130 ms over 60,000 documents, the same one in SQ
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
 from rag.documents import Value
 from rag.lexical import Mask
 from rag.where import Condition, Group
+from recipes.errors import AskError
 
 
 class Column:
@@ -28,6 +29,11 @@ class Column:
             elif value is not None:
                 numbers[place] = value
         self._words, self._numbers = codes, numbers
+
+    @cached_property
+    def a_word(self) -> Value | None:
+        """Some word of it, where it has no number."""
+        return None if np.isfinite(self._numbers).any() else next((value for _, value in self._codes), None)
 
     def among(self, values: Iterable[Value]) -> Mask:
         """Where the value is one of these."""
@@ -45,14 +51,14 @@ class Column:
 
 
 class Columns:
-    """All metadata of `size` documents, in the ledger's order."""
+    """The metadata called `names` of all documents, in the ledger's order."""
 
     def __init__(self, names: Iterable[str], metadata: Iterable[Mapping[str, Value]]) -> None:
         rows = list(metadata)
         self._columns = {name: Column([row.get(name) for row in rows]) for name in names}
 
     def mask(self, condition: Condition) -> Mask:
-        """The documents that hold, as `rag.where.matches` says of each."""
+        """The documents that hold. Raises AskError for an order over words."""
         if isinstance(condition, Group):
             join = np.logical_and if condition.operator == "$and" else np.logical_or
             found: Mask = reduce(join, [self.mask(part) for part in condition.parts])
@@ -62,4 +68,7 @@ class Columns:
             return column.among(condition.values)
         if condition.operator in ("$ne", "$nin"):
             return ~column.among(condition.values)
+        if column.a_word is not None:
+            said = f"{condition.name} holds text in this catalogue, such as {column.a_word!r}, and no number"
+            raise AskError(f"{said}: ask for one value of it, or for all but one")
         return column.ordered(condition.operator, float(condition.values[0]))

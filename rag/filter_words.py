@@ -12,7 +12,7 @@ from recipes.errors import AskError
 
 _CONDITION = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(<=|>=|!=|=|<|>)(.+)", re.DOTALL)
 _ORDER = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?")
 
 
 def read_filter(text: str, names: Collection[str]) -> dict[str, Any]:
@@ -46,5 +46,5 @@ def _readings(text: str) -> list[str | float | bool]:
     if text in ("true", "false"):
         return [text == "true", text]
     if _NUMBER.fullmatch(text):
-        return [float(text) if "." in text else int(text), text]
+        return [int(text) if text.lstrip("+-").isdecimal() else float(text), text]
     return [text]
