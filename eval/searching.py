@@ -101,7 +101,7 @@ class Searcher:
             query=query.query,
             kind=query.kind,
             relevant=query.relevant,
-            hybrid=tuple(passage.document for passage in found.passages),
+            hybrid=tuple(dict.fromkeys(passage.document for passage in found.passages)),
             dense=_documents(dense, depth),
             bm25=_documents(words, depth),
             confidence=round(found.confidence, 4),

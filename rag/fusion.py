@@ -6,7 +6,7 @@ a list of ranks looks the same whether or not it found anything (decision 17).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 MEANING = 0.6
@@ -24,7 +24,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A document that was found. chunk: its piece that stands highest in a list, the dense list's where they are even.
+    """A document that was found, or a further piece of one. chunk: its piece that stands highest in a list, the dense
+    list's where they are even.
 
     score: MEANING * cosine + (1 - MEANING) * BM25 / the most that it could be.
     """
@@ -41,14 +42,29 @@ def fuse(dense: Sequence[Hit], lexical: Sequence[Hit], most: float) -> list[Fuse
     document that is not in the dense list is taken to be as near as the last one that is.
     """
     near, worded = _documents(dense), _documents(lexical)
+    chunks = _chunks(near, worded)
+    return [Fused(name, chunks[name], score) for name, score in _scored(near, worded, most)]
+
+
+def others(dense: Sequence[Hit], lexical: Sequence[Hit], most: float, taken: Iterable[Fused]) -> list[Fused]:
+    """The pieces of both lists but those `taken`, best first, each by scores of its own: what a short list of documents
+    is filled up with.
+    """
+    near, worded = ({hit.chunk: hit for hit in hits} for hits in (dense, lexical))
+    known = {**near, **worded}
+    best = {one.chunk for one in taken}
+    return [Fused(known[name].document, name, score) for name, score in _scored(near, worded, most) if name not in best]
+
+
+def _scored(near: Mapping[str, Hit], worded: Mapping[str, Hit], most: float) -> list[tuple[str, float]]:
+    """Names of both with their joint scores, best first."""
     least = min((hit.score for hit in near.values()), default=0.0)
     scores = {
         name: MEANING * (near[name].score if name in near else least)
         + (1 - MEANING) * (worded[name].score / most if name in worded else 0.0)
         for name in {**near, **worded}
     }
-    chunks = _chunks(near, worded)
-    return [Fused(name, chunks[name], scores[name]) for name in sorted(scores, key=lambda name: -scores[name])]
+    return sorted(scores.items(), key=lambda one: -one[1])
 
 
 def _documents(hits: Iterable[Hit]) -> dict[str, Hit]:

@@ -16,9 +16,10 @@ from rag.retriever import Retriever
 class TutelageRetriever(BaseRetriever):
     """`TutelageRetriever(retriever=...)` with the retriever that `rag.retriever.open_retriever` gives.
 
-    A document's page_content is its title and the passage; metadata holds number, document, title, link, score and what
-    the catalogue says of it. where, top_k: as in Retriever.search. answerable_only: nothing where the catalogue does
-    not answer the question. Chains that run at once wait for each other: one search at a time.
+    A document's page_content is its title and the passage; metadata holds number, document, title, link, score,
+    confidence, and beside these six what the catalogue says of it (a `score` of its own is not there). where, top_k: as
+    in Retriever.search. answerable_only: nothing where the catalogue does not answer the question. Chains that run at
+    once wait for each other: one search at a time.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

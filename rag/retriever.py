@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.chunks import searched
-from rag.fusion import Fused, Hit, fuse
+from rag.fusion import Fused, Hit, fuse, others
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
 from rag.sentences import telling_words
@@ -21,7 +21,8 @@ from recipes.runs import RunFolder
 from recipes.schema import Recipe
 
 if TYPE_CHECKING:
-    from rag.embedder import Embedder, Vectors
+    from rag.embedder import Embedder
+    from rag.holdings import Vectors
     from rag.index import Index
 
 MOST_CHARACTERS = 4_000
@@ -31,10 +32,11 @@ _LOOKED_AT = 3
 
 
 class Search(NamedTuple):
-    """What was found for a question, before any of it is shown."""
+    """What was found for a question, before any is shown. ranked: a piece of each document; others: all the rest."""
 
     ranked: list[Fused]
     signals: Signals
+    others: list[Fused]
 
 
 class Retriever:
@@ -75,20 +77,23 @@ class Retriever:
     ) -> Search:
         """Search without showing. vector: (1, width). without: documents taken as not there."""
         if not query:
-            return Search([], read_signals([], [], []))
+            return Search([], read_signals([], [], []), [])
         limit = self.settings.candidates + 2 * len(without)
         dense = _except(self._index.dense(vector, limit, condition)[0], without)
         lexical = _except(self._index.lexical(query, limit, condition), without)
-        ranked = fuse(dense, lexical, self._most(query))
+        most = self._most(query)
+        ranked = fuse(dense, lexical, most)
+        more = others(dense, lexical, most, ranked)
         signals = self._signals(query, ranked, dense)
-        if self._reranker is not None:
-            ranked = self._reranked(self._reranker, query, ranked[: self.settings.candidates])
-        return Search(ranked, signals)
+        return Search(self._reranked(query, ranked[: self.settings.candidates]), signals, more)
 
-    def _reranked(self, reranker: Reranker, query: str, ranked: Sequence[Fused]) -> list[Fused]:
+    def _reranked(self, query: str, ranked: list[Fused]) -> list[Fused]:
+        if self._reranker is None or not ranked:
+            return ranked
         known = self._index.chunks([one.chunk for one in ranked])
         there = [one for one in ranked if one.chunk in known]
-        scores = reranker.scores(query, [searched(known[one.chunk].title, known[one.chunk].text) for one in there])
+        texts = [searched(known[one.chunk].title, known[one.chunk].text) for one in there]
+        scores = self._reranker.scores(query, texts)
         scored = [Fused(one.document, one.chunk, score) for one, score in zip(there, scores, strict=True)]
         return sorted(scored, key=lambda one: -one.score)
 
@@ -106,7 +111,9 @@ class Retriever:
     def _found(self, query: str, search: Search, limit: int) -> Found:
         confidence = self._threshold.confidence(search.signals) if self._threshold and search.ranked else 0.0
         least = self._threshold.least if self._threshold else 0.0
-        passages = self._passages(search.ranked[:limit])
+        shown = search.ranked[:limit]
+        shown += self._reranked(query, search.others[: limit - len(shown)])
+        passages = self._passages(shown)
         return Found(query, passages, confidence, bool(passages) and confidence >= least)
 
     def _passages(self, ranked: Sequence[Fused]) -> tuple[Passage, ...]:

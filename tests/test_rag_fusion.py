@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest import approx
 
-from rag.fusion import MEANING, Fused, Hit, fuse
+from rag.fusion import MEANING, Fused, Hit, fuse, others
 
 
 def hits(**scores: float) -> list[Hit]:
@@ -45,3 +45,13 @@ def test_one_list_or_none() -> None:
     assert fuse([], [], most=0.0) == []
     assert [one.document for one in fuse(hits(a1=0.5), [], most=0.0)] == ["a"]
     assert [one.document for one in fuse([], hits(a1=2.0, b1=1.0), most=4.0)] == ["a", "b"]
+
+
+def test_further_pieces_come_best_first_each_by_its_own_scores() -> None:
+    dense, lexical = hits(a1=0.9, a2=0.8, b1=0.5), hits(b3=4.0, a2=2.0)
+    ranked = fuse(dense, lexical, most=4.0)
+    assert [one.chunk for one in ranked] == ["a1", "b3"]
+    assert others(dense, lexical, 4.0, ranked) == [
+        Fused("a", "a2", approx(MEANING * 0.8 + (1 - MEANING) * 0.5)), Fused("b", "b1", approx(MEANING * 0.5)),
+    ]  # fmt: skip
+    assert others([], [], 0.0, []) == []

@@ -157,3 +157,21 @@ def test_an_index_that_is_not_there(
     said = "holds no index: run python -m rag index"
     with pytest.raises(RunError, match=said), open_retriever(made[0], RunFolder(tmp_path / "nowhere")):
         pass
+
+
+def test_of_a_few_long_documents_more_than_one_passage_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_model(monkeypatch)
+    long = ". ".join(f"Chapter {n} is about lamps and their {n * 7} watts" for n in range(40))
+    recipe = shop(tmp_path, [product(1, description=long), product(2)], "retrieval.chunk_tokens=64")
+    build_index(recipe, RunFolder(tmp_path / "run"))
+    assert recipe.retrieval is not None
+    with open_index(recipe, RunFolder(tmp_path / "run")) as index:
+        retriever = Retriever(index, WordEmbedder(recipe), recipe.retrieval)  # type: ignore[arg-type]
+        passages = retriever.search("Chapter 9 about 63 watts").passages
+        assert [passage.number for passage in passages] == [1, 2, 3, 4]
+        assert {passages[0].document, passages[1].document} == {"p1", "p2"}, "one of each first"
+        assert [passage.document for passage in passages[2:]] == ["p1", "p1"]
+        assert len({passage.chunk for passage in passages}) == 4
+        assert len(retriever.search("Chapter 9", top_k=2).passages) == 2
