@@ -6,6 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -22,6 +24,8 @@ MOST_CHARS = 1_000_000
 """Of one document: more is no product but a mistake in the file."""
 MOST_TOLD = 5
 """Rejected rows that are told of; all are counted."""
+_ENOUGH = 100
+"""Cells by which words must be ahead of numbers for a column to be clearly one of words."""
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
 _TRUTH = {"true": True, "false": False}
 
@@ -82,7 +86,7 @@ class Reading:
             value = _value(record.get(column), f"{at}: {column}", column in self._typed)
             if value is not None:
                 metadata[name] = value
-        link = clean_text(str(record.get(catalogue.link) or "")) if catalogue.link else ""
+        link = _identity(record.get(catalogue.link) or "") if catalogue.link else ""
         return Document(identity, title, fields, metadata, link or None)
 
 
@@ -134,9 +138,11 @@ def _text(value: Any, where: str) -> str:
 
 def _identity(value: Any) -> str:
     """An id as text: `1`, `1.0` and `"1"` are the same (CSV and Parquet disagree about them)."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return "" if value is None else clean_text(str(value))
+    return clean_text(str(value))
 
 
 def _value(value: Any, where: str, plain: bool) -> Value | None:
@@ -150,9 +156,11 @@ def _value(value: Any, where: str, plain: bool) -> Value | None:
         return value
     if isinstance(value, int):
         return value if abs(value) < 2**63 else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    raise SourceError(f"{where} holds {type(value).__name__}; metadata must be a word, a number, true or false")
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    raise SourceError(f"{where} holds {type(value).__name__}; metadata must be a word, a number, a date, true or false")
 
 
 def _plain(text: str) -> Value | None:
@@ -165,15 +173,25 @@ def _plain(text: str) -> Value | None:
 
 
 def _plain_types(recipe: Recipe, catalogue: Catalogue) -> frozenset[str]:
-    """The metadata columns of a file without types (.csv, .tsv) whose cells are all numbers, or all true or false."""
+    """The metadata columns of a file without types (.csv, .tsv) whose cells are all numbers, or all true or false.
+
+    Of a column that would be one of numbers but for some cells the first of these is told: no order can be asked of it.
+    """
     columns = set(catalogue.metadata.values())
     if catalogue.path is None or not columns or table_kind(recipe.resolve(catalogue.path)) not in (".csv", ".tsv"):
         return frozenset()
-    kinds: dict[str, set[type]] = {column: set() for column in columns}
-    for _, record in _records(recipe, catalogue):
+    kinds: dict[str, Counter[type]] = {column: Counter() for column in columns}
+    odd: dict[str, str] = {}
+    for number, record in _records(recipe, catalogue):
         for column, found in kinds.items():
             text = clean_text(str(record.get(column) or ""))
-            if text and str not in found:
-                value = _plain(text)
-                found.add(str if value is None else bool if isinstance(value, bool) else float)
-    return frozenset(column for column, found in kinds.items() if found in ({bool}, {float}))
+            if not text or found[str] > found[float] + _ENOUGH:
+                continue
+            value = _plain(text)
+            found[str if value is None else bool if isinstance(value, bool) else float] += 1
+            if value is None:
+                odd.setdefault(column, f"{number}: {column} holds {text[:40]!r}, which is no number")
+    for column, said in odd.items():
+        if kinds[column][float] > kinds[column][str]:
+            say(f"index: {_origin(recipe, catalogue)}:{said}: the whole column is taken as words, without < and >")
+    return frozenset(column for column, found in kinds.items() if set(found) in ({bool}, {float}))

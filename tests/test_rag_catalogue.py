@@ -82,3 +82,51 @@ def test_without_an_id_column_the_id_is_made_of_the_text(tmp_path: Path) -> None
 def test_a_limit_takes_the_first(tmp_path: Path) -> None:
     recipe = shop(tmp_path, [product(n) for n in range(9)], "retrieval.catalogue.limit=4")
     assert [document.id for document in read_catalogue(recipe)] == ["p0", "p1", "p2", "p3"]
+
+
+def in_file(tmp_path: Path, name: str, *overrides: str) -> Reading:
+    """A reading of `name` in the place of the catalogue."""
+    return Reading(shop(tmp_path, [product(1)], f"retrieval.catalogue.path={name}", *overrides))
+
+
+CELLS = ("id,title,description,price,brand,stock,link\n", "1,A,,19.90,3M,,\n", "2,B,,n/a,1800,,\n", "3,C,,5,Acme,,\n")
+
+
+def test_a_cell_that_makes_words_of_a_column_of_numbers_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "products.csv").write_text("".join(CELLS), encoding="utf-8")
+    found = [document.metadata for _, document in in_file(tmp_path, "products.csv").documents()]
+    assert [one["price"] for one in found] == ["19.90", "n/a", "5"]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "products.csv:3: price holds 'n/a', which is no number: the whole column is taken as words" in said
+
+
+def test_what_a_table_calls_no_number_is_empty(tmp_path: Path) -> None:
+    import math
+
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [product(1), product(2) | {"id": math.nan}, product(3, title=math.nan), product(4)]
+    table = {name: [row[name] for row in rows] for name in ("description", "brand", "stock", "price")}
+    table |= {"id": [1.0, math.nan, 3.0, 4.0], "title": [1.5, 2.5, math.nan, 4.5], "link": [math.nan] * 4}
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "products.parquet")
+    reading = in_file(tmp_path, "products.parquet")
+    found = [document for _, document in reading.documents()]
+    assert [(one.id, one.title, one.link) for one in found] == [("1", "1.5", None), ("3", "", None), ("4", "4.5", None)]
+    assert reading.rejected == {"no id": 1}
+
+
+def test_a_parquet_files_dates_and_exact_numbers_are_metadata(tmp_path: Path) -> None:
+    from datetime import date, datetime
+    from decimal import Decimal
+
+    import pyarrow
+    import pyarrow.parquet
+
+    table = {name: [product(1)[name]] for name in ("id", "title", "description", "link")}
+    table |= {"price": [Decimal("19.90")], "brand": [date(2026, 11, 21)], "stock": [datetime(2026, 11, 21, 9, 30)]}
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "products.parquet")
+    ((_, document),) = in_file(tmp_path, "products.parquet").documents()
+    assert document.metadata == {"price": 19.9, "brand": "2026-11-21", "stock": "2026-11-21T09:30:00"}
