@@ -104,6 +104,6 @@ def test_letters_of_several_tokens_are_not_cut_and_none_is_lost(text: str, token
 
 
 def test_a_text_that_ends_with_letters_of_several_tokens_is_cut() -> None:
-    text = "\U0001f600" * 9
-    chunks = cut_document(a_document("\U0001f600", text), "s", 16, 4, bytes_of)
-    assert {chunk.text for chunk in chunks} == {"\U0001f600" * 3}
+    face = "\U0001f600"
+    chunks = cut_document(a_document(face, face * 9), "s", 14, 4, bytes_of)
+    assert [len(chunk.text) for chunk in chunks] == [2, 2, 2, 2, 1]
