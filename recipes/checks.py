@@ -12,6 +12,7 @@ from recipes.assistant import Assistant
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.evaluation_checks import evaluation_mistakes
+from recipes.local_teacher import LocalTeacher
 from recipes.mistakes import did_you_mean
 from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
 from recipes.retrieval import Retrieval
@@ -40,7 +41,7 @@ class Parts:
     task: str | None = None
     labels: tuple[str, ...] | None = None
     source: Source | None = None
-    teacher: Teacher | None = None
+    teacher: Teacher | LocalTeacher | None = None
     synthesis: Synthesis | None = None
     students: dict[str, Student | None] = field(default_factory=dict)
     evaluation: Evaluation | None = None
@@ -116,7 +117,9 @@ def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
             elsewhere += error.mistakes
 
 
-def _teacher(parts: Parts, teacher: Teacher) -> Found:
+def _teacher(parts: Parts, teacher: Teacher | LocalTeacher) -> Found:
+    if isinstance(teacher, LocalTeacher):
+        return
     if teacher.journal is not None and not beside(parts.folder, teacher.journal).is_file():
         yield ("teacher", "journal"), f"there is no file {beside(parts.folder, teacher.journal)}"
     if teacher.base_url is not None:

@@ -53,7 +53,7 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
 def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with what the teacher will be asked."""
     recipe, rows = plan.recipe, plan.rows
-    teacher, synthesis, prompt = recipe.teacher, recipe.synthesis, load_prompt(recipe)
+    teacher, synthesis, prompt = recipe.chat_teacher(), recipe.synthesis, load_prompt(recipe)
     spent = read_spent(run.journal, teacher.model)
     useful = _useful(recipe, run, spent)
     calls = None if rows is None else sum(rows.values()) * synthesis.votes
@@ -110,7 +110,7 @@ def _notes(plan: RunPlan, prompt: Prompt) -> list[str]:
         notes += _reasoning_notes(recipe, prompt, told)
     if plan.left and plan.cost.covered is not None and plan.cost.covered < plan.left:
         notes.append(f"raise {KEY} or lower source.train: rows that are not asked about are not in the dataset")
-    return notes + (_key_notes(recipe.teacher) if plan.left != 0 else [])
+    return notes + (_unset(recipe.teacher.key_variable()) if plan.left != 0 else [])
 
 
 def _key_notes(teacher: Teacher) -> list[str]:

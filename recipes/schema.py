@@ -15,8 +15,10 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from recipes.assistant import Assistant as Assistant
 from recipes.evaluation import Evaluation as Evaluation
 from recipes.evaluation import Judge as Judge
+from recipes.local_teacher import LocalTeacher as LocalTeacher
 from recipes.retrieval import Retrieval as Retrieval
 from recipes.section import Name, Section, Seed, beside
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.teachers import PROVIDERS as PROVIDERS
 from recipes.teachers import Teacher as Teacher
@@ -24,7 +26,7 @@ from recipes.teachers import Teacher as Teacher
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """Names of fields stand in prompts as {name}."""
 
-TEACHERLESS: frozenset[str] = frozenset({"description", "chat"})
+TEACHERLESS: frozenset[str] = frozenset({"description", "chat", "atsa", "acsa", "sentiment"})
 """Tasks whose rows come from the source alone: no teacher is asked."""
 ROW_SECTIONS = ("task", "labels", "source", "teacher", "synthesis", "filters", "students")
 """What makes rows and students: an assistant alone has none of them."""
@@ -60,8 +62,17 @@ class Source(Section):
     response, the user's before it the question, all earlier turns are history: read, not learnt. Turns after the last
     answer are left out, and counted. To have every answer learnt, store a row for each; the rows of one conversation
     stay on one side of the split."""
+    aspects: str | None = None
+    """Column with the gold tuples, a list of {target, category, polarity, start, end} (tasks atsa and acsa); a SemEval
+    file (.xml) names no columns at all."""
+    analysis: str | None = None
+    """Column with analyses that a teacher wrote before (task: understanding): no teacher is asked then."""
+    rewrite: str | None = None
+    """Column with rewrites that a teacher wrote before, likewise."""
     label: str | None = None
     """Column with the human label, where there is one."""
+    slices: tuple[str, ...] = ()
+    """Columns by whose values scores are told apart, e.g. [language]; no student reads them."""
     label_names: dict[str, str] | None = None
     """Value in the label column -> label of the recipe, e.g. {"0": negative}; values are matched as text."""
     id: str | None = None
@@ -93,7 +104,9 @@ class Source(Section):
     def columns(self) -> list[tuple[str, str]]:
         """(setting, column) of every column that is named, e.g. ("fields.title", "title")."""
         named = [("text", self.text), ("messages", self.messages), ("label", self.label), ("id", self.id)]
+        named += [("aspects", self.aspects), ("analysis", self.analysis), ("rewrite", self.rewrite)]
         named += [(f"fields.{field}", column) for field, column in (self.fields or {}).items()]
+        named += [("slices", column) for column in self.slices]
         return [(setting, column) for setting, column in named if column is not None]
 
 
@@ -149,6 +162,21 @@ class Filters(Section):
         return 1 if task == "chat" else 20
 
 
+AnyTeacher = Annotated[Teacher | LocalTeacher, Field(discriminator="provider")]
+"""A teacher, by its provider: behind an API (or on record), or a model on this machine."""
+
+
+class Dataset(Section):
+    """A further source, with gold answers of its own: what some of the students learn or are scored on."""
+
+    task: Literal["atsa", "acsa", "sentiment"]
+    """atsa: terms of the text and the polarity of each; acsa: categories and the polarity of each; sentiment: one label
+    of negative, neutral and positive, which no student learns: it is read off the opinions that a student of
+    understanding writes."""
+    source: Source
+    """Where it comes from."""
+
+
 class Recipe(Section):
     """A whole distillation."""
 
@@ -156,15 +184,18 @@ class Recipe(Section):
     """Lower-case letters, digits, - and _; the run folder is runs/<name>."""
     about: str = ""
     """One line for lists, cards and reports."""
-    task: Literal["classify", "reasoning", "description", "chat", "none"] = "none"
+    task: Literal[
+        "classify", "reasoning", "description", "chat", "understanding", "atsa", "acsa", "sentiment", "none"
+    ] = "none"
     """What kind of rows: classify (a label and why), reasoning (Question, Complex_CoT, Response by a teacher),
-    description (title -> description, no teacher), chat (conversations of your own). A recipe with a section retrieval
-    may do without task, source and students: an assistant alone."""
+    description (title -> description, no teacher), chat (conversations of your own), understanding (a review's opinions
+    and a rewrite of it, by a teacher), atsa and acsa (gold tuples of terms or categories and their polarity, no
+    teacher). A recipe with a section retrieval may do without task, source and students: an assistant alone."""
     labels: tuple[str, ...] = ()
     """Two or more, in the order of the student's outputs (task: classify)."""
     source: Source = NO_SOURCE
     """Where the texts come from."""
-    teacher: Teacher = Teacher(provider="none")
+    teacher: AnyTeacher = Teacher(provider="none")
     """Who labels them or answers; not named for a task that asks nobody."""
     synthesis: Synthesis = Synthesis()
     """How the teacher is asked, and what it may cost."""
@@ -172,6 +203,8 @@ class Recipe(Section):
     """Which generative rows are kept."""
     students: dict[Name, Student] = Field(default={}, min_length=1)
     """Name -> student."""
+    datasets: dict[Name, Dataset] = Field(default={})
+    """Name -> a further source: a student learns it with `data: <name>`."""
     evaluation: Evaluation = Evaluation()
     """How they are compared."""
     retrieval: Retrieval | None = None
@@ -204,6 +237,30 @@ class Recipe(Section):
         student = self.students[name]
         assert isinstance(student, CausalStudent)
         return student
+
+    def seq2seq(self, name: str) -> Seq2seqStudent:
+        """The student `name`, which is an encoder with a decoder."""
+        student = self.students[name]
+        assert isinstance(student, Seq2seqStudent)
+        return student
+
+    def chat_teacher(self) -> Teacher:
+        """The teacher, which is asked in messages (or plays replies to them)."""
+        assert isinstance(self.teacher, Teacher)
+        return self.teacher
+
+    def of_dataset(self, name: str) -> Recipe:
+        """This recipe as one of the dataset `name` alone: its task and source, and no teacher."""
+        dataset = self.datasets[name]
+        changed: dict[str, object] = {
+            "task": dataset.task,
+            "source": dataset.source,
+            "teacher": Teacher(provider="none"),
+            "datasets": {},
+        }
+        recipe = self.model_copy(update=changed)
+        recipe._folder = self._folder
+        return recipe
 
     def base_student(self, name: str) -> str | None:
         """The student of this recipe that `name` starts from, or None."""

@@ -37,7 +37,7 @@ def student_mistakes(parts: Parts, name: str, student: Student) -> Found:
         yield from _chain(parts, name, base)
     if isinstance(student, ClassifierStudent):
         yield from _classifier(parts, name, student)
-    else:
+    elif isinstance(student, CausalStudent):
         yield from _causal(parts, name, student)
 
 

@@ -96,7 +96,7 @@ def _made(recipe: Recipe, prompt: Prompt | None) -> str:
 
 
 def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
-    teacher, synthesis = recipe.teacher, recipe.synthesis
+    teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     drawn = f"sampling temperature {teacher.temperature:g}"
     drawn += f", top_p {teacher.top_p:g}" if teacher.top_p is not None else ""
     drawn += f", seed {teacher.seed}" if teacher.seed is not None else ""

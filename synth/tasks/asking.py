@@ -85,7 +85,7 @@ class Asking(Generic[Read]):
         wanted: str,
         response_format: Mapping[str, Any] | None,
     ) -> None:
-        teacher = recipe.teacher
+        teacher = recipe.chat_teacher()
         self.prompt = prompt
         self.read = read
         self.wanted = wanted
