@@ -1,9 +1,9 @@
 """Tuples counted as arXiv 2412.18552 counts them: micro precision, recall and F1 over (text, term or category, polarity).
 
 A tuple counts as often as it stands on its own side: a predicted one is right where the text's gold tuples have it at
-all, a gold one is found where the text's predictions have it at all. A term that stands twice in a text with one
-polarity is thus found twice by a single prediction, and a right prediction written twice is right twice. Where nothing
-stands twice this is the usual 2 tp / (predicted + gold).
+all, a gold one is found where the text's predictions have it at all. A right prediction that is written twice is thus
+right twice, and a wrong one wrong twice; gold has each tuple once (aspects.tuples_of). Where nothing stands twice this
+is the usual 2 tp / (predicted + gold).
 
 An invalid prediction (no tuple, a polarity that is none, a term that is not in the text) is no prediction: as
 published it is left out of precision, which flatters who writes nonsense. `f1_strict` counts it as a wrong one.
@@ -14,11 +14,15 @@ F1 where there is neither (the published code says 1). Where there is one withou
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from recipes.aspects import TupleTask, one_line, read_tuples, tuples_of
+from recipes.rows import Aspect
+
 Pair = tuple[str, str]
-"""Term or category, and polarity."""
+"""Term or category, and polarity (or what else is said of it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,25 @@ def sum_counts(counts: Iterable[TupleCounts]) -> TupleCounts:
     return sum(counts, TupleCounts())
 
 
-def in_text(predicted: Sequence[Pair], text: str) -> tuple[tuple[Pair, ...], int]:
-    """The predictions whose term stands in the text, and how many do not (task: atsa)."""
-    kept = tuple(one for one in predicted if one[0] in text)
-    return kept, len(predicted) - len(kept)
+def gold_pairs(task: TupleTask, aspects: Sequence[Aspect]) -> tuple[Pair, ...]:
+    """The gold tuples of a row, as predictions are compared with them."""
+    return tuple((plain(name), polarity) for name, polarity in tuples_of(task, aspects))
+
+
+def read_pairs(task: TupleTask, answer: str, text: str) -> tuple[tuple[Pair, ...], int]:
+    """(the valid tuples of an answer to `text`, how many of its pieces are none).
+
+    Of atsa a term must stand in the text, letter by letter.
+    """
+    found, invalid = read_tuples(task, answer)
+    pairs = [(plain(name), polarity) for name, polarity in found]
+    kept = tuple(one for one in pairs if task == "acsa" or one[0] in plain(text))
+    return kept, invalid + len(pairs) - len(kept)
+
+
+def plain(text: str) -> str:
+    """`text` as it comes out of T5's tokenizer (NFKC, single spaces), so that a term is not lost for its ligature."""
+    return one_line(unicodedata.normalize("NFKC", text))
 
 
 def _share(part: int, whole: int) -> float | None:
