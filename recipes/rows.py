@@ -159,6 +159,7 @@ class Reject(Row):
     id: str
     text: str
     gold: str | None = None
+    slices: dict[str, str] = {}
     split: Split | None
     stage: Literal["source", "teacher", "filter"]
     reason: str

@@ -249,6 +249,10 @@ class Recipe(Section):
         assert isinstance(self.teacher, Teacher)
         return self.teacher
 
+    def multi_label(self) -> bool:
+        """Whether a text may have several labels: each has a probability of its own, learnt apart from the others."""
+        return isinstance(self.teacher, LocalTeacher) and self.teacher.multi_label
+
     def of_dataset(self, name: str) -> Recipe:
         """This recipe as one of the dataset `name` alone: its task and source, and no teacher."""
         dataset = self.datasets[name]

@@ -44,9 +44,25 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
         if labels is not None and label not in labels:
             message = f"{label} is none of the labels; {did_you_mean(label, list(labels))}"
             yield ("source", "label_names", value), message
+    yield from _slices(source, task)
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
             yield from _file(source, ("source", setting), beside(folder, name), labels)
+
+
+def _slices(source: Source, task: str | None) -> Found:
+    """Slices that would tell nothing, or that a student would read."""
+    where: KeyPath = ("source", "slices")
+    if source.slices and task in ("reasoning", "description", "chat"):
+        yield where, f"scores of generated answers are not told apart by slices (task: {task}): leave it out"
+    read = {column for _, column in _inputs(source, task)} | {source.messages}
+    for place, column in enumerate(source.slices):
+        if column in source.slices[:place]:
+            yield where, f"{column!r} is named twice"
+        elif column in read:
+            yield where, f"students read the column {column!r}: a slice is another one, such as the text's language"
+        elif column == source.label:
+            yield where, f"{column!r} is the label itself, and scores by label are in every report: name another column"
 
 
 def _inputs(source: Source, task: str | None) -> list[tuple[KeyPath, str]]:

@@ -1,4 +1,4 @@
-"""What a source row says: its fields, and what was said before the question of a conversation."""
+"""What a source row says: its fields, what was said before the question of a conversation, and its slices."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class Unfit(Exception):
 class Content:
     """The cleaned fields of a row and its history.
 
-    left_out: turns of its conversation that are in neither; not kept by `encode`.
+    left_out: turns of its conversation that are in neither; not kept by `encode`. slices: column -> value, by which
+    scores are told apart.
     """
 
     fields: dict[str, str]
     history: tuple[Turn, ...] = ()
     left_out: int = field(default=0, compare=False)
+    slices: dict[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -65,17 +67,17 @@ class Content:
 
     def cut(self, limit: int) -> Content:
         """The same with no field longer than `limit`: what is kept of a row that is too long."""
-        return Content({name: value[:limit] for name, value in self.fields.items()})
+        return Content({name: value[:limit] for name, value in self.fields.items()}, slices=self.slices)
 
     def encode(self) -> bytes:
         """As JSON."""
-        return orjson.dumps([self.fields, [[turn.role, turn.content] for turn in self.history]])
+        return orjson.dumps([self.fields, [[turn.role, turn.content] for turn in self.history], self.slices])
 
 
 def decode(line: bytes) -> Content:
     """The content that `Content.encode` wrote."""
-    fields, history = orjson.loads(line)
-    return Content(fields, tuple(_turn(*turn) for turn in history))
+    fields, history, slices = orjson.loads(line)
+    return Content(fields, tuple(_turn(*turn) for turn in history), slices=slices)
 
 
 def _turn(role: Any, content: str) -> Turn:

@@ -157,6 +157,7 @@ def teacher_reject(example: Example, reason: str, detail: str, reply: Reply | No
         id=example.id,
         text=Content(example.fields, example.history).text,
         gold=example.gold,
+        slices=example.slices,
         split=example.split,
         stage="teacher",
         reason=reason,

@@ -91,6 +91,7 @@ class LabelTask:
             id=example.id,
             text=example.fields["text"],
             gold=example.gold,
+            slices=example.slices,
             split=example.split,
             group=example.group,
             label=winner,
