@@ -19,6 +19,7 @@ from finetune.formats import Renderer
 from finetune.hardware import Machine, find_machine
 from finetune.merged_base import whole_base
 from finetune.record import SEED_FILE
+from finetune.rejected import REJECTED
 from finetune.seeds import one_seed
 from recipes.console import say
 from recipes.counts import counted
@@ -30,7 +31,6 @@ from recipes.schema import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-REJECTED = "rejected.jsonl"
 _NO_MATTER = {
     "seeds", "push_to_hub", "answering", "report_to", "micro_batch", "gradient_checkpointing",
 }  # fmt: skip

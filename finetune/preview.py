@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from finetune.bases import find_base, load_tokenizer
-from finetune.causal_lessons import name_rows, training_rows
+from finetune.causal_lessons import training_rows
 from finetune.causal_model import load_causal_tokenizer
 from finetune.encoding import encode
 from finetune.formats import Renderer
 from finetune.lessons import training_lesson
+from finetune.rejected import name_rows
 from finetune.rendering_tokens import Codec
 from finetune.scratch import make_tokenizer
 from finetune.silence import quiet
