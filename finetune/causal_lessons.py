@@ -14,6 +14,7 @@ from recipes.schema import Recipe
 from synth.splits import rank
 
 
+@dataclass(frozen=True)
 class CausalLesson:
     """One side of the split as a generative student sees it: rows as tokens, and those that are left out."""
 
