@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from finetune.bases import MULTI_LABEL
 from finetune.causal_record import CausalRecord, read_any_record
 from finetune.encoding import Encoded, encode, pad, padded_width
 from finetune.hardware import Machine, find_machine, is_out_of_memory
@@ -34,13 +35,14 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 32768, "mps": 8192}
 
 class Student:
     """A classifier that was trained here. `labels` names the columns of what `predict` returns; `cut` is how many texts
-    of the last call were cut at max_length.
+    of the last call were cut at max_length. multi_label: each probability is of its label alone, they have any sum.
     """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, machine: Machine
     ) -> None:
         self.labels: tuple[str, ...] = tuple(name for _, name in sorted((model.config.id2label or {}).items()))
+        self.multi_label: bool = model.config.problem_type == MULTI_LABEL
         self.cut = 0
         self.machine = machine
         self._model = cast(Any, model).to(device=machine.device, dtype=machine.dtype).eval()
@@ -77,7 +79,8 @@ class Student:
                 features = {name: ids.to(self.machine.device) for name, ids in padded.items()}
                 logits = self._model(**features).logits.float()
                 logits[~logits.isfinite().all(dim=-1)] = float("nan")  # softmax would make a plain 0 of -inf
-                probabilities: Floats = logits.softmax(dim=-1).cpu().numpy()
+                shares = logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
+                probabilities: Floats = shares.cpu().numpy()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -84,16 +84,24 @@ def _is_model_file(path: Path) -> bool:
     return path.suffix in (".safetensors", ".json", ".txt", ".model")
 
 
+def rows_folder(recipe: Recipe, name: str, run: RunFolder) -> RunFolder:
+    """The folder with the rows that a student learns: the run's own, or that of its dataset."""
+    data = getattr(recipe.students[name], "data", None)
+    return run if data is None else run.of_dataset(data)
+
+
 def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
     """What students/<name>/ is made from."""
-    student = recipe.students[name]
+    student, taught = recipe.students[name], rows_folder(recipe, name, run)
     inputs = {
-        "student": digest(student.model_dump(exclude={"push_to_hub"})),
+        "student": digest(student.model_dump(exclude={"push_to_hub", "parallel"})),
         "labels": digest(recipe.labels),
-        "rows/train.jsonl": file_digest(run.rows / "train.jsonl"),
-        "rows/validation.jsonl": file_digest(run.rows / "validation.jsonl"),
+        "rows/train.jsonl": file_digest(taught.rows / "train.jsonl"),
+        "rows/validation.jsonl": file_digest(taught.rows / "validation.jsonl"),
         "tutelage's training code": digest(TRAINING_VERSION),
     }
+    if recipe.multi_label():
+        inputs["loss"] = digest("each label apart")  # the same rows and settings would make another model
     base = recipe.base_student(name)
     if base is None:
         inputs["base model"] = digest(base_identity(recipe, name))
