@@ -17,6 +17,7 @@ from recipes.errors import RecipeError
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
 from recipes.retrieval import Retrieval
 from recipes.schema import Evaluation, Filters, Recipe, Source, Synthesis, Teacher
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
 
@@ -103,6 +104,8 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     def student(name: str) -> Student | None:
         inner = students.get(name) if isinstance(students, dict) else None
         kind = inner.get("kind") if isinstance(inner, dict) else None
+        if kind == "seq2seq":
+            return section(Seq2seqStudent, "students", name)
         if kind == "causal":
             return section(CausalStudent, "students", name)
         return section(ClassifierStudent, "students", name)

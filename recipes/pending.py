@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from recipes.rows import count_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.stages import report_inputs, rows_inputs, student_inputs
 
 
@@ -97,7 +98,20 @@ def training_plans(recipe: Recipe, run: RunFolder, expected: int | None, rows_do
     train = count_rows(run.rows / "train.jsonl") if rows_done else expected
     plans = []
     for name, student in recipe.students.items():
-        known = [count for count in (train, student.limit) if count is not None]
-        rows = min(known) if known else None
+        if isinstance(student, Seq2seqStudent):
+            rows = _pairs(recipe, student, run, train)
+        else:
+            known = [count for count in (train, student.limit) if count is not None]
+            rows = min(known) if known else None
         plans.append(TrainingPlan(name, rows, student.epochs, student.batch_size, len(student.seeds)))
     return plans
+
+
+def _pairs(recipe: Recipe, student: Seq2seqStudent, run: RunFolder, train: int | None) -> int | None:
+    """Texts to be written in an epoch: of a drawn row, one for each target. train: rows of the recipe's own source."""
+    task = recipe.task
+    if student.data is not None:
+        rows, there = recipe.of_dataset(student.data), run.of_dataset(student.data)
+        done = not there.why_stale("rows", rows_inputs(rows))
+        task, train = rows.task, count_rows(there.rows / "train.jsonl") if done else rows.source.train
+    return None if train is None else student.drawn(train) * len(student.writes(task))

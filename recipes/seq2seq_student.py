@@ -4,12 +4,35 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from recipes.section import Name, Section, Seed, repository
 
 Target = Literal["analysis", "rewrite", "atsa", "acsa"]
 """What is written: a part of an understanding row, or the tuples of an aspect row."""
+
+
+class T5Scratch(Section):
+    """Shape of the T5 that `base: scratch` makes in code, and of the tokenizer trained on its rows."""
+
+    vocabulary: int = Field(default=2048, ge=300)
+    """Tokens of the byte-level BPE tokenizer, special ones included."""
+    hidden: int = Field(default=128, ge=8)
+    """Width of the model."""
+    intermediate: int = Field(default=512, ge=8)
+    """Width of its MLPs."""
+    layers: int = Field(default=2, ge=1)
+    """Blocks of the encoder, and as many of the decoder."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads; they share the width evenly."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of activations that are dropped while training; what is built on this model has it too."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> T5Scratch:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} must be a multiple of heads {self.heads}")
+        return self
 
 
 class Seq2seqStudent(Section):
@@ -37,6 +60,8 @@ class Seq2seqStudent(Section):
     """Tokens of the text with its prefix; longer texts are cut, and counted."""
     max_target_length: int = Field(default=128, ge=8)
     """Tokens that are written; rows with longer targets are rejected from training, and counted."""
+    scratch: T5Scratch = T5Scratch()
+    """Shape of the model, for base: scratch."""
     epochs: int = Field(default=20, ge=1)
     """At most; the best by validation is kept (micro F1 of tuples, else the loss)."""
     batch_size: int = Field(default=16, ge=1)
@@ -74,3 +99,14 @@ class Seq2seqStudent(Section):
         if len(set(targets)) < len(targets):
             raise ValueError(f"each target stands once, got {', '.join(targets)}")
         return targets
+
+    def writes(self, task: str) -> tuple[Target, ...]:
+        """What it writes of each row of this task; nothing of a task that it cannot learn."""
+        if task == "understanding":
+            return self.targets
+        return (task,) if task == "atsa" or task == "acsa" else ()
+
+    def drawn(self, rows: int) -> int:
+        """How many of so many rows it trains on."""
+        share = min(rows, max(1, int(rows * self.share + 0.5)))
+        return share if self.limit is None else min(share, self.limit)
