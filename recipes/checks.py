@@ -11,6 +11,7 @@ from recipes.addresses import address_problem
 from recipes.assistant import Assistant
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
+from recipes.evaluation import TUPLE_BASELINE_NAMES
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.local_teacher import LocalTeacher
 from recipes.mistakes import did_you_mean
@@ -150,5 +151,5 @@ def _names(parts: Parts) -> Found:
     for name in parts.students:
         if name in _DEVICES:
             yield ("students", name), f"Windows keeps the name {name} for a device: choose another"
-        if name == "teacher" or name in BASELINES:
+        if name == "teacher" or name in (*BASELINES, *TUPLE_BASELINE_NAMES):
             yield ("students", name), f"{name} is what the report calls another model: choose another name"
