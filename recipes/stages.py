@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipes.alone import refuse_alone
 from recipes.judge_prompt import judge_prompt_path
+from recipes.local_teacher import LocalTeacher
 from recipes.prompts import prompt_path
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
@@ -31,7 +32,9 @@ _SERVING = {
     "max_answer_tokens",
 }  # fmt: skip
 """Of an assistant: what decides nothing about the answer to a first question."""
-TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
+TEACHER_SPEED = {
+    "price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal", "batch_size", "precision",
+}  # fmt: skip
 
 
 def keeps_ties(recipe: Recipe) -> bool:
@@ -50,7 +53,9 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
         "ties": digest(keeps_ties(recipe)),
         "tutelage's row code": digest(ROWS_VERSION),
     }
-    if recipe.task not in TEACHERLESS:
+    if isinstance(recipe.teacher, LocalTeacher):
+        inputs["teacher model"] = digest(teacher_identity(recipe))
+    elif recipe.task not in TEACHERLESS:
         inputs["prompt file"] = file_digest(prompt_path(recipe))
     if recipe.task != "classify":
         inputs["filters"] = digest(recipe.filters)
@@ -60,6 +65,12 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
     if recipe.teacher.journal is not None:
         inputs["recorded replies"] = file_digest(recipe.resolve(recipe.teacher.journal))
     return inputs
+
+
+def teacher_identity(recipe: Recipe) -> str:
+    """A local teacher: a file digest for a folder, package version for minilm, name@revision for the Hub."""
+    teacher = recipe.local_teacher()
+    return _model_identity(recipe, teacher.model, teacher.revision)
 
 
 def base_identity(recipe: Recipe, name: str) -> str:
@@ -84,10 +95,10 @@ def _is_model_file(path: Path) -> bool:
     return path.suffix in (".safetensors", ".json", ".txt", ".model")
 
 
-def rows_folder(recipe: Recipe, name: str, run: RunFolder) -> RunFolder:
+def rows_folder(recipe: Recipe, name: str, run: RunFolder) -> Path:
     """The folder with the rows that a student learns: the run's own, or that of its dataset."""
     data = getattr(recipe.students[name], "data", None)
-    return run if data is None else run.of_dataset(data)
+    return run.rows if data is None else run.of_dataset(data).rows
 
 
 def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
@@ -96,8 +107,8 @@ def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
     inputs = {
         "student": digest(student.model_dump(exclude={"push_to_hub", "parallel"})),
         "labels": digest(recipe.labels),
-        "rows/train.jsonl": file_digest(taught.rows / "train.jsonl"),
-        "rows/validation.jsonl": file_digest(taught.rows / "validation.jsonl"),
+        "rows/train.jsonl": file_digest(taught / "train.jsonl"),
+        "rows/validation.jsonl": file_digest(taught / "validation.jsonl"),
         "tutelage's training code": digest(TRAINING_VERSION),
     }
     if recipe.multi_label():
