@@ -33,7 +33,7 @@ class SetPart(Part):
 
 
 class TupleModel(Part):
-    """Who was scored. base_student: the student of the recipe that it started from, if one. share: of the train rows.
+    """Who was scored. base: what it started from. share: of the train rows.
 
     learnt: train rows that it learnt; None for a baseline. seconds: for 1,000 answers, as measured.
     """
@@ -42,7 +42,7 @@ class TupleModel(Part):
     role: TupleRole
     about: str
     dataset: str
-    base_student: str | None = None
+    base: str | None = None
     share: float | None = None
     learnt: int | None = None
     seeds: tuple[int, ...] = ()
