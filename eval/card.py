@@ -15,6 +15,7 @@ from eval.markdown import markdown_table
 from eval.numbers import percent, span
 from eval.response_markdown import response_section
 from eval.responses import ResponseComparison, ResponseScores, SeedFigures
+from eval.table import share_cell
 from recipes.console import say
 from recipes.counts import counted
 from recipes.runs import RunFolder, write_atomic
@@ -126,5 +127,20 @@ def _section(comparison: Comparison, model: ModelScores, seed: SeedScore) -> str
     have = "has" if gold == 1 else "have"
     labelled = f" {gold:,} of them {have} a human label, for accuracy and F1." if gold < rows else ""
     told = f"On {counted(rows, 'test row')} that no student was trained or chosen on; agreement is with the teacher."
-    parts = ["## Scores", told + labelled, markdown_table(head, lines), *(said if seed.chosen else [])]
+    parts = ["## Scores", told + labelled, markdown_table(head, lines), *_by_slice(comparison, model)]
+    parts += said if seed.chosen else []
     return "\n\n".join(parts)
+
+
+def _by_slice(comparison: Comparison, model: ModelScores) -> list[str]:
+    """A table for each slice column: how the student does on each language, say."""
+    parts = []
+    for column in comparison.slices:
+        lines = []
+        for part in column.slices:
+            one = next(scores for scores in part.models if scores.model == model.name)
+            lines.append([part.value, f"{part.rows:,}", share_cell(one.accuracy).line(), share_cell(one.agreement).line()])
+        seeds = ", mean of all seeds" if len(model.seeds) > 1 else ""
+        head = [column.column, "test rows", f"accuracy{seeds}", f"agreement{seeds}"]
+        parts += [markdown_table(head, lines)] if lines else []
+    return parts

@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 from eval.compare_responses import compare_responses
 from eval.comparison import Comparison, Curve, Disagreement
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
+from eval.label_agreement import label_agreement
 from eval.metrics import MISSING
 from eval.models import about, baseline_entrant, roster, student_entrants
 from eval.pairs import compare_pairs
@@ -18,6 +19,8 @@ from eval.predict import answers_of, teacher_answers
 from eval.responses import ResponseComparison
 from eval.scored import ScoredRows, count_funnel, read_scored
 from eval.scores import Compared, score_model
+from eval.slice_verdicts import slice_verdicts, slice_warnings
+from eval.slices import score_slices
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
 from finetune.trained import check_trained
@@ -71,6 +74,8 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         score_model(one, about(recipe, one.name), _usd(recipe, run, one), scored, recipe.labels, how) for one in models
     )
     pairs = compare_pairs(models, scored, how)
+    slices = score_slices(models, scored, recipe.source.slices, len(recipe.labels), how)
+    students = [one.name for one in models if one.main.role == "student"]
     gold_rows = int((scored.gold != MISSING).sum())
     rows_manifest = run.manifest("rows")
     complete = rows_manifest is None or rows_manifest.complete
@@ -87,13 +92,15 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         confidence=how.confidence,
         resamples=how.resamples,
         metrics=how.metrics or CLASSIFY_METRICS,
-        verdicts=tuple(verdicts(scores, pairs, how.confidence)),
-        warnings=tuple(warnings(scores, pairs, len(scored.ids), gold_rows, complete)),
+        verdicts=(*verdicts(scores, pairs, how.confidence), *slice_verdicts(slices, students, how.confidence)),
+        warnings=(*warnings(scores, pairs, len(scored.ids), gold_rows, complete), *slice_warnings(slices)),
         models=scores,
         pairs=pairs,
         funnel=count_funnel(run),
         disagreements=_disagreements(models, scored, recipe.labels, how.seed),
         curves=_curves(run, models),
+        slices=slices,
+        label_agreement=label_agreement(models, scored, recipe.labels, how) if recipe.multi_label() else (),
     )
 
 

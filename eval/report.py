@@ -14,12 +14,15 @@ from eval import charts, numbers, response_charts
 from eval.claims import is_clear
 from eval.comparison import Comparison
 from eval.costs import ratio_sentence
+from eval.label_agreement import APPLIES
 from eval.markdown import markdown
 from eval.measures import paired_head
 from eval.response_markdown import asked_as, response_markdown
 from eval.response_table import meaning, response_grid, shown_metrics
 from eval.response_verdicts import direction, main_verdicts, open_verdicts
 from eval.responses import ResponseComparison
+from eval.slice_tables import label_grid, slice_tables
+from eval.slices import FEW_IN_SLICE
 from eval.table import columns, grid, notes, print_table
 from recipes.runs import RunFolder, write_atomic
 
@@ -78,6 +81,10 @@ def html(comparison: Comparison) -> str:
         open_verdicts=len(comparison.verdicts),
         bars=charts.funnel_bars(comparison.funnel),
         columns=shown,
+        slices=slice_tables(comparison),
+        few_in_slice=FEW_IN_SLICE,
+        label_grid=label_grid(comparison.label_agreement),
+        applies=APPLIES,
         headline=charts.headline(comparison),
         cost=charts.cost_chart(comparison),
         ratio=ratio_sentence(comparison.models),

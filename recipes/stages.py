@@ -19,7 +19,7 @@ from recipes.schema import TEACHERLESS, Recipe
 ROWS_VERSION = 3
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 2
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 INDEX_VERSION = 1
 """Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
 THRESHOLD_VERSION = 2
