@@ -21,21 +21,23 @@ from eval.scored import ScoredRows, count_funnel, read_scored
 from eval.scores import Compared, score_model
 from eval.slice_verdicts import slice_verdicts, slice_warnings
 from eval.slices import score_slices
+from eval.tuple_comparison import ALL, TupleComparison
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
 from finetune.trained import check_trained
 from recipes.console import say
-from recipes.evaluation import CLASSIFY_METRICS
+from recipes.evaluation import CLASSIFY_METRICS, TUPLE_TASKS
 from recipes.runs import RunFolder
 from recipes.schema import BASELINES, Recipe
 from recipes.stages import report_inputs
 
+AnyComparison = Comparison | ResponseComparison | TupleComparison
 STAGE = "report"
 EXAMPLES = 9
 """Disagreements shown per student."""
 
 
-def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> Comparison | ResponseComparison:
+def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> AnyComparison:
     """Bring predictions/ and the report up to date and return what it says. `yes`: ask nothing before a paid judge.
 
     Raises RunError where rows are missing or a student is not up to date, TrainingError where one is not trained,
@@ -53,12 +55,22 @@ def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> Comparison | R
         return known
     say(f"report: {'; '.join(stale) or 'report.json is damaged'}")
     run.start(STAGE)
-    comparison = compare_responses(recipe, run, yes) if recipe.task != "classify" else _compare_labels(recipe, run)
+    comparison = _compare(recipe, run, yes)
     run.begin(STAGE)
     outputs = write_report(run, comparison)
     update_cards(recipe, run, comparison)
     run.finish(STAGE, inputs, outputs, _facts(comparison), complete=_is_whole(comparison))
     return comparison
+
+
+def _compare(recipe: Recipe, run: RunFolder, yes: bool) -> AnyComparison:
+    if recipe.task == "classify":
+        return _compare_labels(recipe, run)
+    if recipe.task in TUPLE_TASKS:
+        from eval.tuple_compare import compare_tuples
+
+        return compare_tuples(recipe, run)
+    return compare_responses(recipe, run, yes)
 
 
 def _compare_labels(recipe: Recipe, run: RunFolder) -> Comparison:
@@ -174,7 +186,11 @@ def _curve(student: str, seed: SeedRecord) -> Curve:
     )
 
 
-def _facts(comparison: Comparison | ResponseComparison) -> dict[str, object]:
+def _facts(comparison: AnyComparison) -> dict[str, object]:
+    if isinstance(comparison, TupleComparison):
+        found = [(one, one.figure("f1" if "f1" in one.figures else "accuracy")) for one in comparison.results]
+        by_set = {f"{one.model} on {one.dataset}": figure.value for one, figure in found if one.slice == ALL}
+        return {"rows": sum(one.rows for one in comparison.sets), "scores": by_set}
     if isinstance(comparison, ResponseComparison):
         scores = {one.name: one.figure("rouge_l").value for one in comparison.models}
     else:
@@ -183,7 +199,7 @@ def _facts(comparison: Comparison | ResponseComparison) -> dict[str, object]:
     return {"rows": comparison.rows, "scores": scores}
 
 
-def _is_whole(comparison: Comparison | ResponseComparison) -> bool:
+def _is_whole(comparison: AnyComparison) -> bool:
     """Whether nothing is left that the next run could do: verdicts beyond the budget, or lost to a passing failure."""
     judge = comparison.judge if isinstance(comparison, ResponseComparison) else None
     return judge is None or judge.complete

@@ -132,6 +132,7 @@ def _model(recipe: Recipe, one: Marked, records: dict[str, Seq2seqRecord]) -> Tu
         share=student.share,
         learnt=records[one.name].rows.get("train"),
         seeds=tuple(seed for seed in one.seeds if seed is not None),
+        best_seed=records[one.name].best_seed,
         seconds_per_1000=1000 / rate if rate else None,
         usd_per_1000=machine_usd_per_1000(recipe.evaluation.machine_usd_per_hour, rate),
     )

@@ -35,7 +35,7 @@ class SetPart(Part):
 class TupleModel(Part):
     """Who was scored. base: what it started from. share: of the train rows.
 
-    learnt: train rows that it learnt; None for a baseline. seconds: for 1,000 answers, as measured.
+    learnt: train rows that it learnt; None for a baseline. best_seed: by validation. seconds_per_1000: as measured.
     """
 
     name: str
@@ -46,6 +46,7 @@ class TupleModel(Part):
     share: float | None = None
     learnt: int | None = None
     seeds: tuple[int, ...] = ()
+    best_seed: int | None = None
     seconds_per_1000: float | None = None
     usd_per_1000: float | None = None
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from eval import numbers
 from eval.markdown import funnel_table, markdown_table
-from eval.tuple_comparison import ALL, Result, SetPart, TupleComparison, TupleExample, TuplePair
+from eval.tuple_comparison import ALL, SetPart, TupleComparison, TupleExample, TuplePair
 from eval.tuple_measures import MEASURES
-from eval.tuple_table import set_grid, share_grid
+from eval.tuple_table import seed_grid, set_grid, share_grid
 from recipes.counts import counted
 
 
@@ -44,22 +44,8 @@ def _set(comparison: TupleComparison, one: SetPart) -> list[str]:
     if shares is not None:
         head, *lines = shares.texts()
         parts += ["### By the share of the train rows", markdown_table(head, lines)]
-    return [*parts, "### Each seed", by_seed(comparison, one.dataset)]
-
-
-def by_seed(comparison: TupleComparison, dataset: str) -> str:
-    """A line for each (slice, model, seed) of a dataset: nothing in it is a mean."""
-    results = [one for one in comparison.results if one.dataset == dataset and one.seeds[0].seed is not None]
-    names = [name for name in MEASURES if any(name in one.figures for one in results)]
-    rows = [line for one in results for line in _seed_lines(one, names)]
-    return markdown_table(["slice", "model", "seed", "rows", *(MEASURES[name].head for name in names)], rows)
-
-
-def _seed_lines(one: Result, names: Sequence[str]) -> list[list[str]]:
-    return [
-        [one.slice, one.model, str(by.seed), f"{one.rows:,}", *(numbers.percent(by.figures.get(name)) for name in names)]
-        for by in one.seeds
-    ]
+    head, *lines = seed_grid(comparison, one.dataset).texts()
+    return [*parts, "### Each seed", markdown_table(head, lines)] if lines else parts
 
 
 def _pairs(pairs: Sequence[TuplePair]) -> str:

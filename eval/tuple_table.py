@@ -95,3 +95,19 @@ def _cell(comparison: TupleComparison, model: TupleModel, metric: str) -> Cell:
 
 def _sliced(found: Result | None, measure: str) -> Cell:
     return Cell(NONE) if found is None else figure_cell(found.figure(measure), measure)
+
+
+def seed_grid(comparison: TupleComparison, dataset: str) -> Grid:
+    """A line for each (slice, model, seed) of a dataset: nothing in it is a mean."""
+    results = [one for one in comparison.results if one.dataset == dataset and one.seeds[0].seed is not None]
+    names = [name for name in MEASURES if any(name in one.figures for one in results)]
+    lines = [
+        Line(f"{one.slice}, {one.model}, {by.seed}", "", tuple(_of_seed(by.figures.get(name), name) for name in names))
+        for one in results
+        for by in one.seeds
+    ]
+    return Grid("slice, model, seed", tuple((MEASURES[name].head, "") for name in names), tuple(lines))
+
+
+def _of_seed(value: float | None, measure: str) -> Cell:
+    return figure_cell(Figure(value=value), measure)
