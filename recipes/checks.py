@@ -14,6 +14,7 @@ from recipes.errors import RecipeError
 from recipes.evaluation import TUPLE_BASELINE_NAMES
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.local_teacher import LocalTeacher
+from recipes.local_teacher_checks import local_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
 from recipes.retrieval import Retrieval
@@ -48,6 +49,8 @@ class Parts:
     evaluation: Evaluation | None = None
     teacher_unread: bool = False
     """Whether there is a section `teacher` that could not be read."""
+    local: bool = False
+    """Whether the teacher is a model on this machine, also where its section could not be read."""
     has_filters: bool = False
     """Whether there is a section `filters`."""
     filters: Filters | None = None
@@ -68,6 +71,7 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
         recipe.synthesis,
         dict(recipe.students),
         recipe.evaluation,
+        local=isinstance(recipe.teacher, LocalTeacher),
         has_filters="filters" in recipe.model_fields_set,
         filters=recipe.filters,
         retrieval=recipe.retrieval,
@@ -120,6 +124,7 @@ def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
 
 def _teacher(parts: Parts, teacher: Teacher | LocalTeacher) -> Found:
     if isinstance(teacher, LocalTeacher):
+        yield from local_mistakes(parts, teacher)
         return
     if teacher.journal is not None and not beside(parts.folder, teacher.journal).is_file():
         yield ("teacher", "journal"), f"there is no file {beside(parts.folder, teacher.journal)}"

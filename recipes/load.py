@@ -14,6 +14,7 @@ from recipes.assistant import Assistant
 from recipes.checks import Parts, file_mistakes, parts_of
 from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
+from recipes.local_teacher import LOCAL, LocalTeacher
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
 from recipes.retrieval import Retrieval
 from recipes.schema import Evaluation, Filters, Recipe, Source, Synthesis, Teacher
@@ -113,7 +114,9 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     students = value.get("students")
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    teacher = section(Teacher, "teacher") if "teacher" in value else None
+    inner = value.get("teacher")
+    local = isinstance(inner, dict) and inner.get("provider") in sorted(LOCAL)
+    teacher = section(LocalTeacher if local else Teacher, "teacher") if "teacher" in value else None
     return Parts(
         folder=folder,
         present=_present(document, value),
@@ -123,6 +126,7 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         source=section(Source, "source") if "source" in value else None,
         teacher=teacher,
         teacher_unread="teacher" in value and teacher is None,
+        local=local,
         has_filters="filters" in value,
         filters=section(Filters, "filters") if "filters" in value else Filters(),
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),

@@ -98,3 +98,13 @@ class LocalTeacher(Section):
     def words(self, label: str) -> str:
         """The hypothesis of a label."""
         return self.hypothesis.replace("{}", self.descriptions.get(label, label))
+
+    @property
+    def divisor(self) -> float:
+        """The distillation temperature, where none is given the usual one."""
+        return self.temperature or (1.0 if self.provider == "zero_shot" else 0.05)
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether each label's mean score is taken off."""
+        return self.provider == "embedding" if self.calibrate is None else self.calibrate

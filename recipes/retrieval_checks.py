@@ -13,6 +13,7 @@ from recipes.addresses import address_problem
 from recipes.assistant import Assistant
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
+from recipes.local_teacher import LOCAL
 from recipes.mistakes import did_you_mean
 from recipes.retrieval import Catalogue, Retrieval
 from recipes.section import beside
@@ -45,7 +46,8 @@ def assistant_mistakes(parts: Parts, assistant: Assistant) -> Found:
     """Every mistake of the section `assistant` as (path, message)."""
     if "retrieval" not in parts.present:
         yield ("assistant",), "an assistant answers from a catalogue: the recipe needs a section retrieval"
-    if assistant.model == "teacher" and parts.teacher is not None and parts.teacher.provider in ("recorded", "none"):
+    mute = ("recorded", "none", *LOCAL)
+    if assistant.model == "teacher" and parts.teacher is not None and parts.teacher.provider in mute:
         message = f"a teacher with provider: {parts.teacher.provider} cannot answer new questions"
         yield (
             ("assistant", "model"),

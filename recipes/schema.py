@@ -28,6 +28,12 @@ FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 TEACHERLESS: frozenset[str] = frozenset({"description", "chat", "atsa", "acsa", "sentiment"})
 """Tasks whose rows come from the source alone: no teacher is asked."""
+GENERATIVE: frozenset[str] = frozenset({"reasoning", "description", "chat"})
+"""Tasks whose rows are questions and responses, which the section filters is about."""
+REVIEWS: frozenset[str] = frozenset({"understanding", "atsa", "acsa", "sentiment"})
+"""Tasks about the opinions in a text."""
+SENTIMENTS = ("negative", "neutral", "positive")
+"""Labels of task: sentiment."""
 ROW_SECTIONS = ("task", "labels", "source", "teacher", "synthesis", "filters", "students")
 """What makes rows and students: an assistant alone has none of them."""
 BASELINES = ("majority", "vader", "tfidf", "tfidf_gold")
@@ -101,6 +107,10 @@ class Source(Section):
             raise ValueError("test_path belongs to a file; for a Hub dataset name test_split")
         return self
 
+    def is_read(self) -> bool:
+        """Whether what a teacher made of the texts stands in the source already."""
+        return self.analysis is not None or self.rewrite is not None
+
     def columns(self) -> list[tuple[str, str]]:
         """(setting, column) of every column that is named, e.g. ("fields.title", "title")."""
         named = [("text", self.text), ("messages", self.messages), ("label", self.label), ("id", self.id)]
@@ -119,6 +129,8 @@ class Synthesis(Section):
 
     prompt: str | None = Field(default=None, min_length=1)
     """A shipped prompt's name (recipes/prompts), or a file relative to the recipe; needed where a teacher is asked."""
+    rewrite_prompt: str | None = Field(default=None, min_length=1)
+    """Likewise, of the second time that a teacher reads a review: the rewrite (task: understanding)."""
     votes: int = Field(default=1, ge=1, le=99)
     """Replies per text; the label is their strict majority (self-consistency, arXiv 2203.11171)."""
     soft_labels: Literal["votes", "logprobs"] = "votes"
@@ -244,6 +256,14 @@ class Recipe(Section):
         assert isinstance(student, Seq2seqStudent)
         return student
 
+    def asks(self) -> bool:
+        """Whether the rows want a teacher; else they come from the source alone."""
+        return self.task not in TEACHERLESS and not (self.task == "understanding" and self.source.is_read())
+
+    def calls(self) -> int:
+        """Replies that a row needs."""
+        return 2 if self.task == "understanding" else self.synthesis.votes
+
     def chat_teacher(self) -> Teacher:
         """The teacher, which is asked in messages (or plays replies to them)."""
         assert isinstance(self.teacher, Teacher)
@@ -258,6 +278,7 @@ class Recipe(Section):
         dataset = self.datasets[name]
         changed: dict[str, object] = {
             "task": dataset.task,
+            "labels": SENTIMENTS if dataset.task == "sentiment" else (),
             "source": dataset.source,
             "teacher": Teacher(provider="none"),
             "datasets": {},
@@ -265,6 +286,11 @@ class Recipe(Section):
         recipe = self.model_copy(update=changed)
         recipe._folder = self._folder
         return recipe
+
+    def local_teacher(self) -> LocalTeacher:
+        """The teacher, which is a model on this machine."""
+        assert isinstance(self.teacher, LocalTeacher)
+        return self.teacher
 
     def base_student(self, name: str) -> str | None:
         """The student of this recipe that `name` starts from, or None."""

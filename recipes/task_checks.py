@@ -91,7 +91,7 @@ def _teacher(parts: Parts, task: str) -> Found:
         yield ("teacher",), f"task: {task} asks no teacher: its rows come from the source alone"
     if task not in TEACHERLESS and not asks and not parts.teacher_unread:
         yield ("teacher",), f"is missing: task: {task} needs one"
-    if parts.synthesis is not None:
+    if parts.synthesis is not None and not parts.local:
         yield from _synthesis(parts.synthesis, task)
 
 
