@@ -12,13 +12,14 @@ from recipes.costs import Terms, asked_before, cap, cost_line, cost_of
 from recipes.estimate import call_size, count_asked, first_rows
 from recipes.index_plan import plan_index
 from recipes.judge_plan import plan_judge
+from recipes.local_teacher import LocalTeacher
 from recipes.pending import find_stages, training_plans
 from recipes.prompts import Prompt, load_prompt, prompt_path
 from recipes.run_plan import KEY, RunPlan
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
 from recipes.spent import Spent, read_spent
-from recipes.stages import TEACHER_SPEED, rows_inputs
+from recipes.stages import TEACHER_SPEED, rows_inputs, teacher_identity
 from recipes.teachers import Teacher
 
 ASKED = "asked"
@@ -40,7 +41,9 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
     manifest = run.manifest("rows") if stages.rows_done else None
     kept = None if manifest is None else manifest.facts.get("kept")
     plan = RunPlan(recipe, rows, stages.plans, training, judge, kept, index=index, notes=_answer_notes(recipe))
-    if recipe.task not in TEACHERLESS:
+    if isinstance(recipe.teacher, LocalTeacher):
+        plan = _with_labelling(plan, run, stages.rows_done)
+    elif recipe.task not in TEACHERLESS:
         plan = _with_calls(plan, run, stages.rows_done)
     if stages.report is None:
         plan.notes.append("no comparison: source.test is 0, so no row is kept to compare on")
@@ -72,6 +75,17 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     return plan
 
 
+def _with_labelling(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
+    """The plan with the texts that a local teacher will label."""
+    recipe, rows = plan.recipe, plan.rows
+    spent = read_spent(run.journal, recipe.teacher.model)
+    answered = _useful(recipe, run, spent).answered
+    texts = None if rows is None else sum(rows.values())
+    answered = answered if texts is None else min(answered, texts)
+    left = 0 if rows_done else None if texts is None else texts - answered
+    return replace(plan, calls=texts, answered=answered, left=left)
+
+
 def _answer_notes(recipe: Recipe) -> list[str]:
     """The keys of the assistant that are not set yet: of its endpoint, and for its clients."""
     assistant = recipe.assistant
@@ -83,7 +97,11 @@ def _answer_notes(recipe: Recipe) -> list[str]:
 
 def asked_as(recipe: Recipe) -> str:
     """A digest of what the rows' requests have in common; that they are of the same rows is not in it."""
-    teacher, synthesis = recipe.teacher, recipe.synthesis
+    if isinstance(recipe.teacher, LocalTeacher):
+        local = recipe.teacher
+        said = {label: local.words(label) for label in recipe.labels}
+        return digest([local.provider, teacher_identity(recipe), said, local.max_length])
+    teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     dumped = teacher.model_dump(mode="json", exclude=TEACHER_SPEED) | {"base_url": teacher.address()}
     return digest([dumped, file_digest(prompt_path(recipe)), synthesis.output, synthesis.soft_labels])
 
@@ -91,7 +109,8 @@ def asked_as(recipe: Recipe) -> str:
 def _useful(recipe: Recipe, run: RunFolder, spent: Spent) -> Spent:
     """The replies on disk that answer what would be asked now, as far as the finished rows stages show."""
     manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
-    if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in ("prompt file", "teacher")):
+    names = ("prompt file", "teacher", "teacher model")
+    if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in names if name in inputs):
         return spent
     earlier = run.manifest(ASKED)
     answered = earlier.facts.get(asked_as(recipe), 0) if earlier is not None else 0
