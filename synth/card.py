@@ -7,11 +7,15 @@ from typing import Any
 
 import yaml
 
+from recipes.local_teacher import LocalTeacher
 from recipes.prompts import Prompt
 from recipes.rows import SPLITS
 from recipes.runs import digest, file_digest
 from recipes.schema import TEACHERLESS, Recipe
 from synth.funnel import turns_told
+from synth.local_card import APART, local_lines
+from synth.markdown import code as _code
+from synth.markdown import plain as _plain
 
 _WHAT = {
     "classify": "Texts labelled by a language model (silver labels)",
@@ -47,7 +51,7 @@ def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any], f
     head = {
         "pretty_name": recipe.name,
         "task_categories": ["text-classification" if recipe.task == "classify" else "text-generation"],
-        "tags": ["synthetic", "distillation", "tutelage"] if prompt is not None else ["tutelage"],
+        "tags": ["synthetic", "distillation", "tutelage"] if _is_taught(recipe, prompt) else ["tutelage"],
         "configs": [
             {
                 "config_name": "default",
@@ -56,7 +60,7 @@ def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any], f
             }
         ],
     }
-    parts = [_about(recipe), _made(recipe, prompt), _counts(recipe, facts)]
+    parts = [_about(recipe), _made(recipe, prompt, facts), _counts(recipe, facts)]
     parts += [_columns(recipe), _licence(recipe, prompt)]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n" + "\n".join(parts)
 
@@ -77,7 +81,7 @@ def _about(recipe: Recipe) -> str:
     )
 
 
-def _made(recipe: Recipe, prompt: Prompt | None) -> str:
+def _made(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> str:
     source = recipe.source
     where = f"Hub data set {_code(source.hub)}" if source.hub else _code(source.path or "")
     for name, value in (("configuration", source.config), ("file", source.file), ("revision", source.revision)):
@@ -86,13 +90,25 @@ def _made(recipe: Recipe, prompt: Prompt | None) -> str:
     tested = f"; test rows from {_code(test)}" if test else ""
     lines = [
         f"- Source: {where}{tested}; split with seed {source.seed}.",
-        *(_asked(recipe, prompt) if prompt is not None else [_GIVEN[recipe.task]]),
+        *_written(recipe, prompt, facts),
         "- Exact duplicates were dropped; near duplicates (word 3-grams, Jaccard similarity from "
         f"{source.near_duplicate:g}) stand on one side of the split"
         + (", and so do the rows of one conversation." if recipe.task == "chat" else "."),
         *([] if recipe.task == "classify" else [f"- Rows were rejected for: {_filters(recipe)}."]),
     ]
     return "## How it was made\n\n" + "\n".join(lines) + "\n"
+
+
+def _is_taught(recipe: Recipe, prompt: Prompt | None) -> bool:
+    """Whether a teacher made the rows what they are."""
+    return prompt is not None or isinstance(recipe.teacher, LocalTeacher)
+
+
+def _written(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> list[str]:
+    """Who wrote what a student learns, and how."""
+    if isinstance(recipe.teacher, LocalTeacher):
+        return local_lines(recipe.teacher, facts)
+    return _asked(recipe, prompt) if prompt is not None else [_GIVEN[recipe.task]]
 
 
 def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
@@ -156,7 +172,8 @@ def _columns(recipe: Recipe) -> str:
         told = (
             f"`text` is the cleaned source text; `gold` the human label, where there is one; {_GROUP}. Written by the "
             f"teacher: `label` (null for a tie), `soft` (the probability of {order}, in this order), `rationale`, "
-            "`votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). A model that "
+            "`votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). "
+            f"{APART if getattr(recipe.teacher, 'multi_label', False) else ''}A model that "
             "reads one of these needs the teacher for every answer."
         )
     else:
@@ -167,20 +184,10 @@ def _columns(recipe: Recipe) -> str:
 
 
 def _licence(recipe: Recipe, prompt: Prompt | None) -> str:
-    if prompt is None:
+    if not _is_taught(recipe, prompt):
         return "## Licence\n\nThe texts keep the licence of their source. Check it before publishing.\n"
     written = "labels and rationales fall" if recipe.task == "classify" else "questions and answers fall"
     return (
         f"## Licence\n\nThe texts keep the licence of their source; the {written} under the terms of "
         f"the teacher {_code(recipe.teacher.model)}. Check both before publishing; none is claimed here.\n"
     )
-
-
-def _plain(text: str) -> str:
-    """Text that cannot break out of a Markdown line or table cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
-
-
-def _code(text: str) -> str:
-    """A name or a path as code: it cannot end the backticks around it."""
-    return "`" + " ".join(text.split()).replace("`", "'") + "`"
