@@ -164,7 +164,8 @@ def _by_slice(comparison: Comparison, model: ModelScores) -> list[str]:
         lines = []
         for part in column.slices:
             one = next(scores for scores in part.models if scores.model == model.name)
-            lines.append([part.value, f"{part.rows:,}", share_cell(one.accuracy).line(), share_cell(one.agreement).line()])
+            shares = [share_cell(figure).line() for figure in (one.accuracy, one.agreement)]
+            lines.append([part.value, f"{part.rows:,}", *shares])
         seeds = ", mean of all seeds" if len(model.seeds) > 1 else ""
         head = [column.column, "test rows", f"accuracy{seeds}", f"agreement{seeds}"]
         parts += [markdown_table(head, lines)] if lines else []

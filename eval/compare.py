@@ -33,6 +33,10 @@ from recipes.stages import report_inputs
 
 AnyComparison = Comparison | ResponseComparison | TupleComparison
 STAGE = "report"
+SEVERAL = (
+    "Several labels may apply to a text: accuracy, F1 and agreement are those of the likeliest one; label by label they "
+    "stand in a table of their own."
+)
 EXAMPLES = 9
 """Disagreements shown per student."""
 
@@ -105,7 +109,11 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         resamples=how.resamples,
         metrics=how.metrics or CLASSIFY_METRICS,
         verdicts=(*verdicts(scores, pairs, how.confidence), *slice_verdicts(slices, students, how.confidence)),
-        warnings=(*warnings(scores, pairs, len(scored.ids), gold_rows, complete), *slice_warnings(slices)),
+        warnings=tuple(
+            warnings(scores, pairs, len(scored.ids), gold_rows, complete)
+            + slice_warnings(slices)
+            + ([SEVERAL] if recipe.multi_label() else [])
+        ),
         models=scores,
         pairs=pairs,
         funnel=count_funnel(run),

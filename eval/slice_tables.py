@@ -37,14 +37,18 @@ def slice_tables(comparison: Comparison) -> list[SliceTables]:
 
 def _grid(column: SliceColumn, metric: str) -> Grid | None:
     """A line per slice, a column per model that has the figure at all."""
-    named = {one.model: one.role for part in column.slices for one in part.models if _has(one, metric)}
+    named: dict[str, str] = {
+        one.model: one.role
+        for place, one in enumerate(column.slices[0].models if column.slices else ())
+        if any(_has(part.models[place], metric) for part in column.slices)
+    }
     if not named:
         return None
     lines = []
     for part in column.slices:
-        by_model = {one.model: one for one in part.models}
         rows = Cell(f"{part.rows:,}", interval="few" if part.few else "")
-        lines.append(Line(_cut(part.value), "", (rows, *(_cell(by_model[name], metric) for name in named))))
+        cells = (_cell(one, metric) for one in part.models if one.model in named)
+        lines.append(Line(_cut(part.value), "", (rows, *cells)))
     return Grid(column.column, (("rows", ""), *named.items()), tuple(lines))
 
 

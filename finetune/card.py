@@ -64,8 +64,8 @@ def _validation(record: StudentRecord, seed: SeedRecord) -> list[str]:
         return ["No validation rows: these are the weights after the last epoch."]
     likeliest = " of the likeliest label" if record.multi_label else ""
     lines = [
-        f"On {record.rows['validation']:,} validation rows, which also chose epoch {seed.best_epoch}: macro F1{likeliest} "
-        f"{seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}.",
+        f"On {record.rows['validation']:,} validation rows, which also chose epoch {seed.best_epoch}: macro F1"
+        f"{likeliest} {seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}.",
     ]
     if record.deviation is not None:
         lines.append(
