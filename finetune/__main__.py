@@ -65,10 +65,10 @@ def main(argv: list[str] | None = None) -> int:
 def _bring_rows(launch: Launch, names: list[str]) -> None:
     """Bring the rows up to date; what would stop the students is found before the teacher is paid."""
     from finetune.train import check_ahead
-    from synth.build import build_dataset
+    from synth.datasets import build_rows
 
     check_ahead(launch.recipe, names, launch.run)
-    build_dataset(launch.recipe, launch.run, launch.yes)
+    build_rows(launch.recipe, launch.run, launch.yes)
 
 
 if __name__ == "__main__":

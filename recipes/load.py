@@ -17,7 +17,7 @@ from recipes.errors import RecipeError
 from recipes.local_teacher import LOCAL, LocalTeacher
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
 from recipes.retrieval import Retrieval
-from recipes.schema import Evaluation, Filters, Recipe, Source, Synthesis, Teacher
+from recipes.schema import Dataset, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
@@ -111,7 +111,10 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
             return section(CausalStudent, "students", name)
         return section(ClassifierStudent, "students", name)
 
-    students = value.get("students")
+    def dataset(name: str) -> Dataset | None:
+        return section(Dataset, "datasets", name)
+
+    students, datasets = value.get("students"), value.get("datasets")
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     inner = value.get("teacher")
@@ -131,6 +134,7 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         filters=section(Filters, "filters") if "filters" in value else Filters(),
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
         students={name: student(name) for name in students} if isinstance(students, dict) else {},
+        datasets={name: dataset(name) for name in datasets} if isinstance(datasets, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),
         retrieval=section(Retrieval, "retrieval") if value.get("retrieval") is not None else None,
         assistant=section(Assistant, "assistant") if value.get("assistant") is not None else None,

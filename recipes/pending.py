@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from recipes.estimate import count_asked
 from recipes.rows import count_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
@@ -71,17 +72,24 @@ class Stages:
 def find_stages(recipe: Recipe, run: RunFolder) -> Stages:
     """What must run; a stage that follows one that runs, runs too."""
     plans = {"rows": StagePlan("rows", run.why_stale("rows", rows_inputs(recipe)))}
+    for name in recipe.datasets:
+        stale = run.of_dataset(name).why_stale("rows", rows_inputs(recipe.of_dataset(name)))
+        plans[f"rows of {name}"] = StagePlan(f"rows of {name}", stale)
+    rows = list(plans.values())
 
     def student(name: str) -> StagePlan:
         stage = f"student-{name}"
         if stage not in plans:
-            base = recipe.base_student(name)
-            before = plans["rows"] if base is None else student(base)
-            plans[stage] = StagePlan(stage, run.why_stale(stage, student_inputs(recipe, name, run)) or _after(before))
+            base, data = recipe.base_student(name), getattr(recipe.students[name], "data", None)
+            before = [] if base is None else [student(base)]
+            before += [plans["rows" if data is None else f"rows of {data}"]] if data or base is None else []
+            after = [reason for plan in before for reason in _after(plan)]
+            plans[stage] = StagePlan(stage, run.why_stale(stage, student_inputs(recipe, name, run)) or after)
         return plans[stage]
 
-    before = [plans["rows"], *(student(name) for name in recipe.students)]
-    if recipe.source.test == 0:
+    before = [*rows, *(student(name) for name in recipe.students)]
+    sources = (recipe.source, *(dataset.source for dataset in recipe.datasets.values()))
+    if all(source.test == 0 for source in sources):
         return Stages(list(plans.values()), None)
     reasons = run.why_stale("report", report_inputs(recipe, run))
     report = StagePlan("report", reasons or [reason for stage in before for reason in _after(stage)])
@@ -113,5 +121,7 @@ def _pairs(recipe: Recipe, student: Seq2seqStudent, run: RunFolder, train: int |
     if student.data is not None:
         rows, there = recipe.of_dataset(student.data), run.of_dataset(student.data)
         done = not there.why_stale("rows", rows_inputs(rows))
-        task, train = rows.task, count_rows(there.rows / "train.jsonl") if done else rows.source.train
+        expected = None if done else count_asked(rows)
+        there_now = count_rows(there.rows / "train.jsonl") if done else None
+        task, train = rows.task, there_now if expected is None else expected["train"]
     return None if train is None else student.drawn(train) * len(student.writes(task))

@@ -9,15 +9,15 @@ from recipes import keys
 from recipes.alone import is_alone
 from recipes.console import agree_to_spend, is_terminal, say
 from recipes.costs import Terms, asked_before, cap, cost_line, cost_of
-from recipes.estimate import call_size, count_asked, first_rows
+from recipes.estimate import call_size, count_asked, first_rows, mean_size
 from recipes.index_plan import plan_index
 from recipes.judge_plan import plan_judge
 from recipes.local_teacher import LocalTeacher
 from recipes.pending import find_stages, training_plans
-from recipes.prompts import Prompt, load_prompt, prompt_path
+from recipes.prompts import Prompt, load_prompts, prompt_paths
 from recipes.run_plan import KEY, RunPlan
 from recipes.runs import RunFolder, digest, file_digest
-from recipes.schema import TEACHERLESS, Recipe
+from recipes.schema import Recipe
 from recipes.spent import Spent, read_spent
 from recipes.stages import TEACHER_SPEED, rows_inputs, teacher_identity
 from recipes.teachers import Teacher
@@ -43,7 +43,7 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
     plan = RunPlan(recipe, rows, stages.plans, training, judge, kept, index=index, notes=_answer_notes(recipe))
     if isinstance(recipe.teacher, LocalTeacher):
         plan = _with_labelling(plan, run, stages.rows_done)
-    elif recipe.task not in TEACHERLESS:
+    elif recipe.asks():
         plan = _with_calls(plan, run, stages.rows_done)
     if stages.report is None:
         plan.notes.append("no comparison: source.test is 0, so no row is kept to compare on")
@@ -56,17 +56,18 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
 def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with what the teacher will be asked."""
     recipe, rows = plan.recipe, plan.rows
-    teacher, synthesis, prompt = recipe.chat_teacher(), recipe.synthesis, load_prompt(recipe)
+    teacher, synthesis, prompts = recipe.chat_teacher(), recipe.synthesis, load_prompts(recipe)
     spent = read_spent(run.journal, teacher.model)
     useful = _useful(recipe, run, spent)
-    calls = None if rows is None else sum(rows.values()) * synthesis.votes
+    calls = None if rows is None else sum(rows.values()) * recipe.calls()
     answered = useful.answered if calls is None else min(useful.answered, calls)
     left = 0 if rows_done or teacher.provider == "recorded" else None if calls is None else calls - answered
-    size = call_size(prompt, list(first_rows(recipe)), useful, teacher.max_tokens)
+    head = list(first_rows(recipe))
+    size = mean_size([call_size(prompt, head, useful, teacher.max_tokens) for prompt in prompts])
     terms = Terms(teacher.price, teacher.max_tokens, synthesis.reask, synthesis.budget_usd)
     cost = cost_of(terms, size, spent, left)
     plan = replace(plan, calls=calls, answered=answered, left=left, size=size, cost=cost)
-    plan.notes.extend(_notes(plan, prompt))
+    plan.notes.extend(_notes(plan, prompts[0]))
     if useful is not spent and spent.answered and left:
         plan.notes.append(
             f"{spent.answered:,} replies on disk are to another prompt, address or setting and do not count"
@@ -103,13 +104,14 @@ def asked_as(recipe: Recipe) -> str:
         return digest([local.provider, teacher_identity(recipe), said, local.max_length])
     teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     dumped = teacher.model_dump(mode="json", exclude=TEACHER_SPEED) | {"base_url": teacher.address()}
-    return digest([dumped, file_digest(prompt_path(recipe)), synthesis.output, synthesis.soft_labels])
+    prompts = [file_digest(path) for path in prompt_paths(recipe)]
+    return digest([dumped, *prompts, synthesis.output, synthesis.soft_labels])
 
 
 def _useful(recipe: Recipe, run: RunFolder, spent: Spent) -> Spent:
     """The replies on disk that answer what would be asked now, as far as the finished rows stages show."""
     manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
-    names = ("prompt file", "teacher", "teacher model")
+    names = ("prompt file", "rewrite prompt file", "teacher", "teacher model")
     if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in names if name in inputs):
         return spent
     earlier = run.manifest(ASKED)

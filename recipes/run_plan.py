@@ -76,14 +76,14 @@ class RunPlan:
         return f"up to {sum(self.rows.values()):,} ({parts}) from {where}"
 
     def _calls_line(self) -> str:
-        votes = self.recipe.synthesis.votes
+        votes, twice = self.recipe.synthesis.votes, self.recipe.task == "understanding"
         if self._asks_nobody:
             return "none: the rows come from the source alone"
         if isinstance(self.recipe.teacher, LocalTeacher):
             return self._labelling_line()
         if self.recipe.teacher.provider == "recorded":
             return "none: the replies are recorded"
-        each = f"{votes} votes a row" if votes > 1 else "one a row"
+        each = f"{votes} votes a row" if votes > 1 else "two a row, analysis and rewrite" if twice else "one a row"
         if self.kept is not None:
             return f"none to ask: the rows are there ({each}, {self.answered:,} answered)"
         if self.calls is None:

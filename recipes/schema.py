@@ -281,6 +281,7 @@ class Recipe(Section):
             "labels": SENTIMENTS if dataset.task == "sentiment" else (),
             "source": dataset.source,
             "teacher": Teacher(provider="none"),
+            "synthesis": Synthesis(max_text_chars=self.synthesis.max_text_chars),
             "datasets": {},
         }
         recipe = self.model_copy(update=changed)

@@ -139,6 +139,11 @@ def _values(source: Source, path: Path, head: list[dict[str, Any]]) -> Found:
         bad = next((place for place, record in enumerate(head, 1) if not _is_text(record.get(column))), None)
         if bad is not None:
             yield ("source", "fields", field), f"row {bad} of {path.name} holds no text in {column!r}"
+    if source.aspects is not None and source.aspects in head[0]:
+        bad = next((place for place, record in enumerate(head, 1) if not _is_list(record[source.aspects])), None)
+        if bad is not None:
+            message = f"row {bad} of {path.name} holds no list of tuples in {source.aspects!r}"
+            yield ("source", "aspects"), f"{message}: [{{target, polarity, start, end}}, ...] or [{{category, polarity}}, ...]"
     if source.messages is not None and source.messages in head[0]:
         problems = [_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)]
         if problems and problems[0] and all(problems):  # one that is none among others is a reject of its own
@@ -149,6 +154,13 @@ def _is_text(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(part, str) for part in value)
     return not isinstance(value, dict)
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a cell holds a list of objects, or JSON that may be one; an empty cell is an empty list."""
+    if isinstance(value, list):
+        return all(isinstance(part, dict) for part in value)
+    return value is None or (isinstance(value, str) and value.lstrip()[:1] in ("", "["))
 
 
 def _no_turns(value: Any) -> str | None:
@@ -201,4 +213,4 @@ def files_near(path: Path) -> str:
 
 
 def _is_table(name: str) -> bool:
-    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet)(\.gz)?$", name.lower()) is not None
+    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet|xml)(\.gz)?$", name.lower()) is not None

@@ -12,9 +12,9 @@ from pathlib import Path
 from recipes.alone import refuse_alone
 from recipes.judge_prompt import judge_prompt_path
 from recipes.local_teacher import LocalTeacher
-from recipes.prompts import prompt_path
+from recipes.prompts import prompt_paths
 from recipes.runs import RunFolder, digest, file_digest
-from recipes.schema import TEACHERLESS, Recipe
+from recipes.schema import GENERATIVE, Recipe
 
 ROWS_VERSION = 3
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
@@ -55,9 +55,10 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
     }
     if isinstance(recipe.teacher, LocalTeacher):
         inputs["teacher model"] = digest(teacher_identity(recipe))
-    elif recipe.task not in TEACHERLESS:
-        inputs["prompt file"] = file_digest(prompt_path(recipe))
-    if recipe.task != "classify":
+    elif recipe.asks():
+        names = ("prompt file", "rewrite prompt file")
+        inputs |= {name: file_digest(path) for name, path in zip(names, prompt_paths(recipe), strict=False)}
+    if recipe.task in GENERATIVE:
         inputs["filters"] = digest(recipe.filters)
     for name, value in (("source file", recipe.source.path), ("test file", recipe.source.test_path)):
         if value is not None:
@@ -160,6 +161,8 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
         inputs["recorded verdicts"] = file_digest(recipe.resolve(judge.journal))
     for name in ("train", "test", "rejects"):
         inputs[f"rows/{name}.jsonl"] = file_digest(run.rows / f"{name}.jsonl")
+    for name in recipe.datasets:
+        inputs[f"datasets.{name} test rows"] = file_digest(run.of_dataset(name).rows / "test.jsonl")
     for name in recipe.students:
         inputs[f"students.{name}"] = digest(student_inputs(recipe, name, run))
         inputs[f"students.{name} as trained"] = file_digest(run.student(name) / "student.json")

@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     launch = open_launch(args)
     from recipes.local_teacher import LocalTeacher
     from synth import processes
-    from synth.build import build_dataset
+    from synth.datasets import build_rows
     from synth.labelling import dismiss, help_label
 
     several = processes.count() > 1 and isinstance(launch.recipe.teacher, LocalTeacher)
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
             help_label(launch.recipe)
         return 0
     with launch.run.lock():
-        facts = build_dataset(launch.recipe, launch.run, launch.yes, args.ask_again, helped=several).facts
+        facts = build_rows(launch.recipe, launch.run, launch.yes, ask_again=args.ask_again, helped=several).facts
     if several:
         dismiss()
     if not facts["rows"]["train"]:

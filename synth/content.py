@@ -9,6 +9,10 @@ import orjson
 
 from recipes.rows import Turn
 
+GOLD = "aspects"
+"""Field of the gold tuples of a text, as JSON; texts are told apart without it."""
+_REVIEW = {"text", "analysis", "rewrite", GOLD}
+
 
 class Unfit(Exception):
     """Why a row of the source cannot become an example."""
@@ -41,12 +45,15 @@ class Content:
         if self.fields.keys() >= {"question", "response"}:
             said = [turn.content for turn in self.history if turn.role != "system"]
             return "\n".join([*said, self.fields["question"]])
+        if self._is_review():
+            return self.fields["text"]
         return "\n".join(self.fields.values())
 
     @property
     def whole(self) -> str:
         """All of it: rows that agree in this are the same."""
-        parts = self.fields.values()
+        review = self._is_review()
+        parts = [value for name, value in self.fields.items() if not review or name != GOLD]
         return "\n".join([*(turn.content for turn in self.history), *parts] if self.history else parts)
 
     @property
@@ -59,6 +66,10 @@ class Content:
             return None
         said = [turn.content for turn in self.history if turn.role != "system"]
         return "\n".join([*said, self.fields["question"], self.fields["response"]][:2])
+
+    def _is_review(self) -> bool:
+        """Whether there is a text and beside it at most what was written about it, or its gold tuples."""
+        return "text" in self.fields and self.fields.keys() <= _REVIEW
 
     def size(self) -> int:
         """Characters."""

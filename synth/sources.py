@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from recipes.errors import SourceError
 from recipes.schema import Recipe, Source
-from recipes.tables import read_table
+from recipes.tables import is_semeval, read_table
 from synth.cleaning import clean_text
 from synth.content import Content
 from synth.records import content_reader
@@ -54,6 +54,7 @@ def read_source(recipe: Recipe, side: Side) -> Iterator[SourceRow]:
     Raises SourceError where the file cannot be read, a column is missing (with the columns seen), or a row has no id.
     """
     source, where = recipe.source, origin(recipe, side)
+    id_column = "id" if is_semeval(source.path) else source.id
     records = _hub_records(source, side) if source.hub is not None else read_table(recipe.resolve(_path(source, side)))
     to_gold, to_content = _gold_reader(recipe), content_reader(recipe)
     limit = recipe.synthesis.max_text_chars
@@ -63,11 +64,10 @@ def read_source(recipe: Recipe, side: Side) -> Iterator[SourceRow]:
         at = f"{where}:{number}"
         content, unfit = to_content(record, at)
         gold, unknown = to_gold(record.get(source.label)) if source.label is not None else (None, None)
-        if source.id is not None:
-            identity = _value_text(record.get(source.id))
-            if not identity:
-                raise SourceError(f"{at}: the id column {source.id!r} is empty")
-        else:
+        identity = _value_text(record.get(id_column)) if id_column is not None else ""
+        if not identity and source.id is not None:
+            raise SourceError(f"{at}: the id column {source.id!r} is empty")
+        if not identity:
             identity = text_digest(content.whole) if any(content.fields.values()) else f"row-{number}"
         content = content.cut(limit) if unfit else content
         if source.slices:

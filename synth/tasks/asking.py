@@ -12,14 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from recipes.chat import ChatRequest, Message, Reply, Sampling
 from recipes.prompts import Prompt
-from recipes.rows import Example, LabelRow, Outcome, Reject, ResponseRow, storable
+from recipes.rows import AspectRow, Example, LabelRow, Outcome, Reject, ResponseRow, UnderstandingRow, storable
 from recipes.schema import Recipe
 from synth.content import Content
 from synth.journal import Failure
 from synth.tasks.cut import cut_off
 
 Lookup = Callable[[ChatRequest], "Reply | Failure | None"]
-Settled = LabelRow | ResponseRow | Reject
+Settled = LabelRow | ResponseRow | UnderstandingRow | AspectRow | Reject
 """What becomes of an example."""
 
 _LONGEST_ECHO = 4_000
@@ -106,8 +106,18 @@ class Asking(Generic[Read]):
         """The request of one draw for these messages."""
         return ChatRequest(self.endpoint, self.model, messages, self.sampling, self.response_format, sample)
 
-    def vote(self, messages: tuple[Message, ...], sample: int, lookup: Lookup) -> Vote[Read]:
-        """How far the conversation that begins with `messages` has come in one draw."""
+    def vote(
+        self,
+        messages: tuple[Message, ...],
+        sample: int,
+        lookup: Lookup,
+        read: Callable[[Reply], Read] | None = None,
+    ) -> Vote[Read]:
+        """How far the conversation that begins with `messages` has come in one draw.
+
+        read: how its replies are read, where that depends on what it is about.
+        """
+        read = read or self.read
         vote: Vote[Read] = Vote()
         for tries_left in range(self.reask, -1, -1):
             request = self.request(messages, sample)
@@ -119,7 +129,7 @@ class Asking(Generic[Read]):
                 vote.failure = found
                 return vote
             vote.reply = found
-            vote.answer = self.read(found)
+            vote.answer = read(found)
             outcome, in_json = vote.answer.outcome, self.prompt.answer.kind != "word"
             vote.cut = cut_off(found, outcome, self.sampling.max_tokens, in_json)
             if outcome not in ("malformed", "truncated"):
