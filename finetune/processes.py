@@ -34,4 +34,4 @@ def share_of(rows: int, title: str) -> int:
 def check_alone(title: str) -> None:
     """Raise TrainingError where there are several processes, and what is to be done is for one."""
     if count() > 1:
-        raise TrainingError(f"{title}: a classifier is trained by one process: start python -m finetune alone")
+        raise TrainingError(f"{title}: this kind of student is trained by one process: start python -m finetune alone")
