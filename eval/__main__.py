@@ -50,7 +50,8 @@ def _has_models(launch: Launch) -> bool:
 
     if is_alone(launch.recipe):
         return False
-    if launch.recipe.source.test == 0 and launch.recipe.retrieval is not None:
+    sources = (launch.recipe.source, *(one.source for one in launch.recipe.datasets.values()))
+    if all(source.test == 0 for source in sources) and launch.recipe.retrieval is not None:
         say("report: none, as there are no test rows to compare models on (source.test: 0)")
         return False
     return True

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from eval.baselines import vader_labels
-from eval.tuple_rows import SENTIMENTS, ScoredSet
+from eval.tuple_rows import ScoredSet
 from recipes.evaluation import TUPLE_BASELINES
 from recipes.rows import AspectRow, LabelRow, read_rows
+from recipes.schema import SENTIMENTS
 from recipes.tuple_counts import Pair, gold_pairs
 
 LIKELY = 0.5

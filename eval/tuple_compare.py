@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
-from eval.scored import count_funnel
+from eval.scored import count_funnel, no_test_row
 from eval.tuple_baselines import ABOUT, baselines_of
 from eval.tuple_comparison import TupleComparison, TupleModel
 from eval.tuple_examples import examples
@@ -36,6 +36,8 @@ def compare_tuples(recipe: Recipe, run: RunFolder) -> TupleComparison:
     """
     wanted = recipe.evaluation.models
     sat = list(sittings(recipe))
+    if not sat:
+        raise no_test_row(recipe, run)
     records = {name: _record(recipe, run, name) for name in dict.fromkeys(name for name, _, _ in sat)}
     sets = {dataset: read_set(recipe, run, dataset) for dataset in dict.fromkeys(dataset for _, dataset, _ in sat)}
     models: list[Marked] = []
@@ -55,12 +57,14 @@ def sittings(recipe: Recipe) -> Iterator[Sitting]:
         student = recipe.seq2seq(name)
         task = recipe.task if student.data is None else recipe.datasets[student.data].task
         dataset = student.data or OWN
+        scored = dataset != OWN or recipe.source.test != 0
         if task == "understanding":
-            yield name, dataset, student.targets
+            if scored:
+                yield name, dataset, student.targets
             if "analysis" in student.targets:
                 sentiment = [one for one, told in recipe.datasets.items() if told.task == "sentiment"]
                 yield from ((name, one, ("analysis",)) for one in sentiment)
-        elif task in ("atsa", "acsa"):
+        elif scored and task in ("atsa", "acsa"):
             yield name, dataset, ("atsa" if task == "atsa" else "acsa",)
 
 

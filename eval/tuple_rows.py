@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.scored import no_test_row
+from eval.slices import MOST_SLICES
 from eval.tuple_comparison import ALL, SetPart, SetTask
 from recipes.errors import RunError
 from recipes.rows import AspectRow, LabelRow, UnderstandingRow, count_rows, read_rows
 from recipes.runs import RunFolder, digest
-from recipes.schema import Recipe
+from recipes.schema import SENTIMENTS, Recipe
 from recipes.tuple_counts import Pair, gold_pairs, plain
 
 OWN = "own rows"
 """The rows of the recipe's own source; no dataset can have a name with a space."""
-SENTIMENTS = ("negative", "neutral", "positive")
 _YES, _NO = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0", ""}
 
 
@@ -122,7 +122,7 @@ def _slices(rows: Sequence[AspectRow | LabelRow | UnderstandingRow]) -> dict[str
     found = {ALL: np.ones(len(rows), dtype=np.bool_)}
     for column in dict.fromkeys(column for row in rows for column in row.slices):
         values = [row.slices.get(column) for row in rows]
-        for value, _ in Counter(value for value in values if value is not None).most_common():
+        for value, _ in Counter(value for value in values if value is not None).most_common(MOST_SLICES):
             name = slice_name(column, value)
             if name is not None:
                 found[name] = found.get(name, False) | np.array([one == value for one in values])

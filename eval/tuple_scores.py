@@ -15,10 +15,11 @@ from eval.tuple_baselines import labelled, tagged
 from eval.tuple_comparison import Result, SeedResult, TupleRole
 from eval.tuple_metrics import Sheet, label_sheet, mean_sheet, tuple_sheet
 from eval.tuple_predict import Writing, Writings, writings_of
-from eval.tuple_rows import SENTIMENTS, ScoredSet
+from eval.tuple_rows import ScoredSet
 from recipes.evaluation import Evaluation
 from recipes.rows import GRADES
 from recipes.runs import RunFolder
+from recipes.schema import SENTIMENTS
 from recipes.seq2seq_student import Target
 from recipes.tuple_counts import Pair, TupleCounts, count_tuples
 
@@ -118,8 +119,8 @@ def _counts(scored: ScoredSet, said: Sequence[Sequence[Pair]], invalid: Sequence
 
 
 def _of_tuples(scored: ScoredSet, wrote: Sequence[Writings]) -> list[Sheet]:
-    seeds = [[(line.tuples, line.invalid) for line in one.lines] for one in wrote]
-    return [tuple_sheet([_counts(scored, *zip(*lines, strict=True)) for lines in seeds])]
+    said = [([line.tuples for line in one.lines], [line.invalid for line in one.lines]) for one in wrote]
+    return [tuple_sheet([_counts(scored, tuples, invalid) for tuples, invalid in said])]
 
 
 def _of_analysis(scored: ScoredSet, wrote: Sequence[Writings]) -> list[Sheet]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from eval.numbers import percent
+from eval.slices import FEW_IN_SLICE
 from eval.tuple_comparison import ALL, Result, SetPart
 from eval.tuple_scores import Marked
 from recipes.counts import counted
@@ -13,7 +14,6 @@ from recipes.schema import Recipe
 
 FEW_ROWS = 200
 """Below this, an F1 of 60% has a 95% interval of about +-5 points and more."""
-FEW_SLICE_ROWS = 50
 CUT_OFF = 0.05
 """Share of the answers that did not end by themselves from which it is said."""
 INVALID = 0.05
@@ -56,7 +56,7 @@ def _sets(recipe: Recipe, sets: Sequence[SetPart]) -> Iterator[str]:
         f"{name} of {one.dataset} ({rows:,})"
         for one in sets
         for name, rows in one.slices.items()
-        if name != ALL and rows < FEW_SLICE_ROWS
+        if name != ALL and rows < FEW_IN_SLICE
     ]
     if small:
         yield f"Few rows in {'a slice' if len(small) == 1 else 'some slices'}: {', '.join(small)}."
