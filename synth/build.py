@@ -114,7 +114,7 @@ def _ask_and_write(
 
     def write(whole: bool) -> Funnel:
         funnel = Funnel(recipe, examples.counts())
-        lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
+        lookup = funnel.watch(lambda request: journal.get(request.key()))
 
         def settle(example: Example) -> Settled:
             if not whole:
@@ -150,7 +150,7 @@ def _label_and_write(
     label_texts(recipe, task, examples, journal, helped)
     task.calibrate(examples.stream(), lambda request: journal.get(request.key()))
     funnel = Funnel(recipe, examples.counts())
-    lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
+    lookup = funnel.watch(lambda request: journal.get(request.key()))
     _write(run, lambda example: task.settle(example, lookup), screen, examples, funnel)
     return funnel, task.facts()
 

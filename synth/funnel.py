@@ -15,7 +15,7 @@ from recipes.counts import counted
 from recipes.rows import SPLITS, AspectRow, LabelRow, Reject, ResponseRow, UnderstandingRow
 from recipes.schema import Recipe
 from synth.journal import Failure
-from synth.tasks.asking import Lookup
+from synth.tasks.asking import Lookup, asks_again
 
 
 class Funnel:
@@ -44,15 +44,15 @@ class Funnel:
         self.passing = 0  # failures that the next run asks for again
         self.prompt = self.cached = self.completion = 0
 
-    def watch(self, lookup: Lookup, opening: int) -> Lookup:
-        """The same lookup, counting the replies that go into the rows. `opening`: messages of a first request."""
+    def watch(self, lookup: Lookup) -> Lookup:
+        """The same lookup, counting the replies that go into the rows."""
 
         def watched(request: ChatRequest) -> Reply | Failure | None:
             found = lookup(request)
             if isinstance(found, Reply):
                 self.replies += 1
                 self.without_logprobs += request.sampling.logprobs and not found.logprobs
-                self.again += len(request.messages) > opening
+                self.again += asks_again(request)
                 self.prompt += found.usage.prompt
                 self.cached += found.usage.cached
                 self.completion += found.usage.completion

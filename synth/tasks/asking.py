@@ -22,6 +22,7 @@ Lookup = Callable[[ChatRequest], "Reply | Failure | None"]
 Settled = LabelRow | ResponseRow | UnderstandingRow | AspectRow | Reject
 """What becomes of an example."""
 
+_AGAIN = "That answer cannot be used: "
 _LONGEST_ECHO = 4_000
 """Characters of a bad reply that are shown to the teacher again."""
 _LONGEST_REPLY = 20_000
@@ -30,11 +31,6 @@ _LONGEST_REPLY = 20_000
 
 class Task(Protocol):
     """What a teacher is asked about each example, and what its replies make of it."""
-
-    @property
-    def opening(self) -> int:
-        """Messages of a first request."""
-        ...
 
     def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], Settled | None]:
         """The requests to send now; where there are none, what the replies make of the example."""
@@ -89,7 +85,7 @@ class Asking(Generic[Read]):
         self.prompt = prompt
         self.read = read
         self.wanted = wanted
-        self.opening = len(prompt.static) + 1
+        self.question = len(prompt.static)
         self.reask = recipe.synthesis.reask
         self.model = teacher.model
         self.endpoint = teacher.address()
@@ -135,17 +131,22 @@ class Asking(Generic[Read]):
             if outcome not in ("malformed", "truncated"):
                 return vote
             if tries_left:
-                messages += self._asked_again(messages[self.opening - 1], found, vote.answer)
+                messages += self._asked_again(messages[self.question], found, vote.answer)
         return vote
 
     def _asked_again(self, question: Message, reply: Reply, answer: Read) -> tuple[Message, Message]:
         """The bad reply and what was wrong with it; the question stands again at the end, where models look first."""
         brief = " Be brief." if answer.outcome == "truncated" else ""
         sentence = (
-            f"That answer cannot be used: {answer.problem}. Answer again with {self.wanted}.{brief}\n\n"
+            f"{_AGAIN}{answer.problem}. Answer again with {self.wanted}.{brief}\n\n"
             f"{question.content}"
         )
         return Message("assistant", storable(reply.text[:_LONGEST_ECHO]) or "(empty)"), Message("user", sentence)
+
+
+def asks_again(request: ChatRequest) -> bool:
+    """Whether a request shows the teacher an answer of its own that could not be used."""
+    return len(request.messages) > 2 and request.messages[-1].content.startswith(_AGAIN)
 
 
 def why_unusable(vote: Vote[Read]) -> tuple[str, str]:

@@ -95,8 +95,6 @@ class ScoreTask:
     cut: texts of the rows settled so far whose end the teacher did not see.
     """
 
-    opening = 2
-
     def __init__(self, recipe: Recipe) -> None:
         self.teacher = recipe.local_teacher()
         self.labels = recipe.labels

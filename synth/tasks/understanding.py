@@ -61,11 +61,6 @@ class UnderstandingTask:
         self.lost: dict[tuple[str, str], str] = {}
         """(example, part) -> why a kept row lacks it."""
 
-    @property
-    def opening(self) -> int:
-        """Messages of the longer first request."""
-        return max(asking.opening for asking in self.askings.values())
-
     def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], UnderstandingRow | Reject | None]:
         """The requests to send now; where there are none, what the replies make of the example."""
         votes = self._votes(example, lookup)
