@@ -81,7 +81,7 @@ ONE_MISTAKE = [
     ("  label: label\n", "  label: text\n",
      "r.yaml:7: source.label: the text and its label cannot be the same column 'text'"),
     ("provider: fireworks", "provider: firework",
-     "r.yaml:9: teacher.provider: must be openai, deepseek, fireworks, endpoint, recorded or none, got 'firework'; "
+     "r.yaml:9: teacher.provider: must be openai, deepseek, fireworks, endpoint, recorded, none, zero_shot or embedding, got 'firework'; "
      "did you mean fireworks?"),
     ("  model: m\n", "  model: ''\n", "r.yaml:10: teacher.model: must not be empty"),
     ("  model: m\n", "  model: 3\n", "r.yaml:10: teacher.model: YAML reads 3 as a number: write '3' in quotes"),
