@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     processes.leave()
     if not processes.leads():
         return 0
-    if launch.recipe.source.test == 0:
+    sources = [launch.recipe.source, *(dataset.source for dataset in launch.recipe.datasets.values())]
+    if all(source.test == 0 for source in sources):
         say("no comparison: source.test is 0, so no row was kept to compare on")
     elif not (args.no_eval or args.student):
         # a process of its own: imports run one way, and eval comes after finetune

@@ -18,7 +18,7 @@ from recipes.mistakes import did_you_mean
 from recipes.retrieval import Catalogue, Retrieval
 from recipes.section import beside
 from recipes.source_checks import files_near
-from recipes.students import CausalStudent
+from recipes.students import CausalStudent, ClassifierStudent
 from recipes.tables import read_table, table_kind
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _student(parts: Parts, name: str) -> Found:
     elif name not in parts.students:
         yield where, f"there is no student {name}; {did_you_mean(name, list(parts.students))}"
     elif parts.students[name] is not None and not isinstance(parts.students[name], CausalStudent):
-        yield where, f"the student {name} sorts texts: an assistant needs one with kind: causal"
+        does = "sorts texts" if isinstance(parts.students[name], ClassifierStudent) else "rewrites texts"
+        yield where, f"the student {name} {does}: an assistant needs one with kind: causal"
 
 
 def _key_name(where: KeyPath, name: str | None) -> Found:
