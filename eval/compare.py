@@ -34,8 +34,8 @@ from recipes.stages import report_inputs
 AnyComparison = Comparison | ResponseComparison | TupleComparison
 STAGE = "report"
 SEVERAL = (
-    "Several labels may apply to a text: accuracy, F1 and agreement are those of the likeliest one; label by label they "
-    "stand in a table of their own."
+    "Several labels may apply to a text: accuracy, F1 and agreement are those of the likeliest one; label by label "
+    "they stand in a table of their own."
 )
 EXAMPLES = 9
 """Disagreements shown per student."""

@@ -101,9 +101,7 @@ def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
     return group(range(len(lengths)), lengths, lambda longest: tokens // max(1, padded_width(longest)))
 
 
-def open_student(
-    run: RunFolder, name: str, seed: int | None = None
-) -> Student | GenerativeStudent | Seq2seqWriter:
+def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student | GenerativeStudent | Seq2seqWriter:
     """A trained student of a run: the seed asked for, else the one with the best validation score or loss.
 
     What was trained in fp32 answers in it: its weights may be beyond what fp16 holds. Raises TrainingError where the
