@@ -55,7 +55,8 @@ def train_at_once(tasks: Mapping[str, Task], at_once: int) -> None:
                     problem = _problem(child)
                     if problem is not None and not wish.heard:
                         failed.append(problem)
-                        say(f"{problem}" + ("; the others go on to their end" if running else ""))
+                        if running:
+                            say(f"{problem}; the others go on to their end")
         finally:
             for child in running:
                 child.process.kill()

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from finetune.encoding import pad, padded_width
+from finetune.encoding import padded_width
 from finetune.packing import group
 from finetune.seq2seq_course import Seq2seqCourse
-from finetune.seq2seq_lessons import Seq2seqLesson
+from finetune.seq2seq_lessons import Ids, Seq2seqLesson
 from finetune.seq2seq_loss import IGNORED
 
 
@@ -31,13 +32,19 @@ def tensors(course: Seq2seqCourse, lesson: Seq2seqLesson, places: Sequence[int])
     """Exercises below each other: what is read, padded and masked; `labels` (n, longest), IGNORED for padding; and
     their `places`.
     """
-    student = course.student
-    batch: dict[str, Any] = dict(
-        pad(course.codec.tokenizer, [lesson.sources[place] for place in places], student.max_length)
-    )
-    targets = [lesson.targets[place] for place in places]
-    width = min(padded_width(max(len(ids) for ids in targets)), student.max_target_length)
-    labels = np.full((len(places), width), IGNORED, dtype=np.int64)
-    for row, ids in zip(labels, targets, strict=True):
+    sources, targets = [lesson.sources[place] for place in places], [lesson.targets[place] for place in places]
+    pad = course.codec.tokenizer.pad_token_id
+    return {
+        "input_ids": _padded(sources, pad, course.student.max_length),
+        "attention_mask": _padded([np.ones_like(ids) for ids in sources], 0, course.student.max_length),
+        "labels": _padded(targets, IGNORED, course.student.max_target_length),
+        "places": tuple(places),
+    }
+
+
+def _padded(texts: Sequence[Ids], fill: int, most: int) -> Tensor:
+    """(n, longest) int64, filled up at the ends to a width that matrix units like, or to `most`."""
+    table = np.full((len(texts), min(padded_width(max(map(len, texts))), most)), fill, dtype=np.int64)
+    for row, ids in zip(table, texts, strict=True):
         row[: len(ids)] = ids
-    return batch | {"labels": torch.from_numpy(labels), "places": tuple(places)}
+    return torch.from_numpy(table)

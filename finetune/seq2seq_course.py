@@ -51,7 +51,7 @@ class Seq2seqCourse:
     @property
     def validated(self) -> bool:
         """Whether there are rows to choose the epoch by."""
-        return len(self.validation.asked if self.counts_tuples else self.validation.exercises) > 0
+        return len(self.validation.asked if self.counts_tuples else self.validation.ids) > 0
 
 
 def make_course(
@@ -62,7 +62,7 @@ def make_course(
     base, rows = find_base(recipe, name, run, seed), training_rows(recipe, name, run)
     codec = Seq2seqCodec(tokenizer_for(recipe, name, run, base))
     training = make_lesson(codec, student, task, rows, "train")
-    validation = make_lesson(codec, student, task, validation_rows(recipe, name, run), "validation")
+    validation = make_lesson(codec, student, task, validation_rows(recipe, name, run), "validation", keep=True)
     return Seq2seqCourse(
         name, student, task, seed, base, codec, training, validation, seq2seq_machine(student.precision),
         fingerprint(recipe, name, run, inputs, seed), title_of(recipe, name, seed), at_once,

@@ -27,9 +27,9 @@ def preview_seq2seq(
     """Show the first `count` exercises of a student and figures of all. Raises TrainingError, RunError."""
     student, task = recipe.seq2seq(name), task_of(recipe, name)
     codec = Seq2seqCodec(tokenizer)
-    lesson = make_lesson(codec, student, task, training_rows(recipe, name, run), "train")
+    lesson = make_lesson(codec, student, task, training_rows(recipe, name, run), "train", keep=True)
     console.print(Text(f"\nstudent {name}: {counted(len(lesson), 'text')} to write, base {student.base}", style="bold"))
-    read = _figures([len(one["input_ids"]) for one in lesson.sources])
+    read = _figures([len(ids) for ids in lesson.sources])
     cut = f"max_length {student.max_length:,}: {counted(lesson.cut, 'text')} longer, and cut"
     console.print(Text(f"tokens read: {read}; {cut}"), soft_wrap=True)
     long = f"max_target_length {student.max_target_length:,}: {counted(len(lesson.rejected), 'target')} longer, and "
@@ -38,10 +38,12 @@ def preview_seq2seq(
     if lesson.unknown:
         message = f"{counted(lesson.unknown, 'target')} with a character that the tokenizer does not know"
         console.print(Text(message, style="bold red"))
-    for exercise, source, ids in zip(lesson.exercises[:count], lesson.sources, lesson.targets, strict=False):
+    for exercise in lesson.asked[:count]:
+        read_as = render(student, exercise.target, exercise.row.text)
+        (source,), (ids,) = codec.sources([read_as], student.max_length)[0], codec.targets([exercise.written])
         reads, writes = f"{len(source['input_ids']):,} tokens read", f"{len(ids):,} under the loss"
         console.print(Text(f"\nrow {exercise.id}: {reads}, {writes}", style="bold"))
-        console.print(Text(printable(render(student, exercise.target, exercise.row.text)), style="dim"), soft_wrap=True)
+        console.print(Text(printable(read_as), style="dim"), soft_wrap=True)
         console.print(Text(printable(codec.text(ids)), style="green"), soft_wrap=True)
 
 

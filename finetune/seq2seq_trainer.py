@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from finetune.classifier_trainer import GroupedSampler
+from finetune.rejected import name_rows
 from finetune.scaled_adamw import ScaledAdamW
 from finetune.seq2seq_batches import micro_batches, step, tensors
 from finetune.seq2seq_course import Seq2seqCourse
@@ -53,8 +54,8 @@ class Seq2seqTrainer(Trainer):
             model=model,
             args=_arguments(course, work),
             data_collator=lambda places: step(course, places, micro_tokens),
-            train_dataset=list(range(len(course.training))),  # type: ignore[arg-type]
-            eval_dataset=list(range(len(course.validation.asked))) if validated else None,  # type: ignore[arg-type]
+            train_dataset=range(len(course.training)),  # type: ignore[arg-type]
+            eval_dataset=range(len(course.validation.asked)) if validated else None,  # type: ignore[arg-type]
             optimizer_cls_and_kwargs=_scaled(course) if student.optimizer == "adamw_scaled" else None,
             callbacks=[
                 Narrator(
@@ -93,7 +94,7 @@ class Seq2seqTrainer(Trainer):
         return sequence_nats(model(**features, decoder_input_ids=read, use_cache=False).logits, labels)
 
     def _refuse(self, what: str, lesson: Seq2seqLesson, places: Sequence[int]) -> None:
-        ids = ", ".join(lesson.exercises[place].id for place in places)
+        ids = name_rows([lesson.ids[place] for place in places])
         raise TrainingError(
             f"{self.course.title}: {what} (rows {ids}): lower learning_rate "
             f"({self.course.student.learning_rate:g}) or set precision: fp32"

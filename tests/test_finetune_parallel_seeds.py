@@ -82,12 +82,11 @@ def test_each_task_is_done_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert {word for _, word in told} == {"done"}
 
 
-def test_what_fails_is_named_and_nothing_more_is_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_is_named_and_nothing_more_is_begun(tmp_path: Path) -> None:
     tasks = {"seed 1": partial(note, tmp_path / "1", "done"), "seed 2": refuse, "seed 3": partial(note, tmp_path / "3", "")}
     with pytest.raises(TrainingError, match="^seed 2: the loss is nan$"):
         train_at_once(tasks, 2)
     assert (tmp_path / "1").exists()
-    assert "seed 2: the loss is nan" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
