@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from finetune.bases import Base, find_base
@@ -66,6 +66,15 @@ def make_course(
     return Seq2seqCourse(
         name, student, task, seed, base, codec, training, validation, seq2seq_machine(student.precision),
         fingerprint(recipe, name, run, inputs, seed), title_of(recipe, name, seed), at_once,
+    )  # fmt: skip
+
+
+def of_seed(course: Seq2seqCourse, recipe: Recipe, run: RunFolder, inputs: dict[str, str], seed: int) -> Seq2seqCourse:
+    """The same course with another seed: rows and tokenizer do not depend on it."""
+    name = course.name
+    return replace(
+        course, seed=seed, base=find_base(recipe, name, run, seed), title=title_of(recipe, name, seed),
+        fingerprint=fingerprint(recipe, name, run, inputs, seed),
     )  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from finetune.record import read_seed
 from finetune.rejected import REJECTED
 from finetune.seeds import one_seed
 from finetune.seq2seq_card import seq2seq_card
-from finetune.seq2seq_course import Seq2seqCourse, fingerprint, make_course, title_of
+from finetune.seq2seq_course import Seq2seqCourse, make_course, of_seed
 from finetune.seq2seq_memory import MOST_TOKENS, seed_bytes, seeds_that_fit, token_bytes
-from finetune.seq2seq_model import seq2seq_machine, skeleton
+from finetune.seq2seq_model import skeleton
 from finetune.seq2seq_notes import both, introduce
 from finetune.seq2seq_record import Seq2seqRecord, Seq2seqSeed, best_seq2seq_seed, mean_and_deviation
 from recipes.aspects import prefix
@@ -35,15 +35,16 @@ def train_seq2seqs(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, 
     course = make_course(recipe, name, run, inputs, student.seeds[0])
     introduce(course)
     at_once = seeds_at_once(course)
-    left = [seed for seed in student.seeds if _finished(recipe, name, run, inputs, seed) is None]
+    courses = {seed: of_seed(course, recipe, run, inputs, seed) for seed in student.seeds}
+    left = [seed for seed in student.seeds if _finished(courses[seed], run) is None]
     if at_once > 1 and len(left) > 1:
         say(f"student {name}: {counted(len(left), 'seed')} to train, {min(at_once, len(left))} at a time")
         train = partial(train_seed, recipe, name, run.path, inputs, saving, at_once)
-        train_at_once({title_of(recipe, name, seed): partial(train, seed) for seed in left}, at_once)
+        train_at_once({courses[seed].title: partial(train, seed) for seed in left}, at_once)
     else:
-        for seed in student.seeds:
-            train_seed(recipe, name, run.path, inputs, saving, 1, seed)
-    found = {seed: _finished(recipe, name, run, inputs, seed) for seed in student.seeds}
+        for one in courses.values():
+            _train(one, run, saving)
+    found = {seed: _finished(one, run) for seed, one in courses.items()}
     record = _seq2seq_record(course, {seed: one for seed, one in found.items() if one is not None})
     write_rows(run.student(name) / REJECTED, [*course.training.rejected, *course.validation.rejected])
     _write_pages(recipe, run, record)
@@ -53,25 +54,24 @@ def train_seq2seqs(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, 
 def train_seed(
     recipe: Recipe, name: str, folder: Path, inputs: dict[str, str], saving: Saving, at_once: int, seed: int
 ) -> None:
-    """One seed of a student in a run folder, unless it is finished; at_once: how many seeds share the machine."""
-    run = RunFolder(folder)
+    """What a process of its own does: one seed of a student in a run folder; `at_once` of them share the machine."""
+    course = make_course(recipe, name, RunFolder(folder), inputs, seed, at_once)
+    if course.machine.device == "cpu":
+        import torch
 
-    def train(partial_folder: Path, work: Path) -> Seq2seqSeed:
-        from finetune.seq2seq import train_seq2seq  # torch and transformers: seconds
-
-        course = make_course(recipe, name, run, inputs, seed, at_once)
-        if at_once > 1 and course.machine.device == "cpu":
-            import torch
-
-            torch.set_num_threads(max(1, torch.get_num_threads() // at_once))
-        return train_seq2seq(course, partial_folder, work, saving)
-
-    decides = fingerprint(recipe, name, run, inputs, seed)
-    one_seed(run, name, seed, decides, title_of(recipe, name, seed), Seq2seqSeed, train)
+        torch.set_num_threads(max(1, torch.get_num_threads() // at_once))
+    _train(course, RunFolder(folder), saving)
 
 
-def _finished(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str], seed: int) -> Seq2seqSeed | None:
-    return read_seed(run.student(name, seed), fingerprint(recipe, name, run, inputs, seed), Seq2seqSeed)
+def _train(course: Seq2seqCourse, run: RunFolder, saving: Saving) -> None:
+    from finetune.seq2seq import train_seq2seq  # torch and transformers: seconds
+
+    train = partial(train_seq2seq, course, saving=saving)
+    one_seed(run, course.name, course.seed, course.fingerprint, course.title, Seq2seqSeed, train)
+
+
+def _finished(course: Seq2seqCourse, run: RunFolder) -> Seq2seqSeed | None:
+    return read_seed(run.student(course.name, course.seed), course.fingerprint, Seq2seqSeed)
 
 
 def seeds_at_once(course: Seq2seqCourse) -> int:
