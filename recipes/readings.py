@@ -81,7 +81,7 @@ def parse_rewrite(reply: Reply, review: str, shown: frozenset[str] = frozenset()
         return found
     value, outcome = found
     if not isinstance(value, str) or not value.strip():
-        message = f'"rewrite" must be a text, got {kind_of(value)}' if value != "" else '"rewrite" is empty'
+        message = '"rewrite" is empty' if isinstance(value, str) else f'"rewrite" must be a text, got {kind_of(value)}'
         return Reading("malformed", problem=message)
     reading = _rewritten(value, outcome, review, shown)
     junk = impersonal(reading.rewrite) if reading.rewrite is not None else None
@@ -174,6 +174,8 @@ def _mended(text: str, key: str) -> Any:
         pieces = objects_in(text)
     if not pieces:
         raise Problem("the reply holds no JSON object")
+    if any(pieces[-1].count(opened) > pieces[-1].count(closed) for opened, closed in ("{}", "[]")):
+        raise Problem("the JSON object breaks off before its end")  # a repair would drop the opinions that are missing
     if len(pieces) > 1:
         raise Problem("the reply holds several JSON objects")
     try:

@@ -174,7 +174,7 @@ def tuples_told(facts: dict[str, Any]) -> list[str]:
         return []
     told = f"{counted(tuples['tuples'], 'gold tuple')}, none in {counted(tuples['without_tuples'], 'text')}"
     if tuples["elsewhere"]:
-        told += f"; {counted(tuples['elsewhere'], 'term')} stood elsewhere than the source says, and were found"
+        told += f"; {counted(tuples['elsewhere'], 'term')} found at another place than the source gives"
     if tuples["without_term"]:
         told += f"; {counted(tuples['without_term'], 'tuple')} without a term (NULL) left out"
     return [told]
