@@ -74,7 +74,7 @@ def _classifier(parts: Parts, name: str, student: ClassifierStudent) -> Found:
             yield ("students", name, "targets"), "human labels are hard: soft targets go with rows: teacher"
     if student.targets == "hard" and isinstance(parts.teacher, LocalTeacher) and parts.teacher.multi_label:
         change = "rows: teacher and targets: soft" if student.rows == "gold" else "targets: soft"
-        message = "a hard label says that no other applies, but to this teacher several may (multi_label: true): use"
+        message = "a hard label says that no other applies; to this teacher several may (multi_label: true): use"
         yield ("students", name, "rows" if student.rows == "gold" else "targets"), f"{message} {change}"
     if student.targets == "hard" and student.temperature != 1:
         yield (
