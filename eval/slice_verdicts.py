@@ -28,6 +28,10 @@ def slice_warnings(columns: Sequence[SliceColumn]) -> list[str]:
     """What the tables by slice leave out."""
     said = []
     for one in columns:
+        if one.slices and all(part.few for part in one.slices):
+            said.append(
+                f"No {one.column} has {FEW_IN_SLICE} test rows: figures by {one.column} are shown, and none tested."
+            )
         if one.without:
             said.append(f"Test rows without a value in {one.column}, in none of its slices: {one.without:,}.")
         if one.not_shown:

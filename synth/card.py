@@ -149,10 +149,12 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
 def _columns(recipe: Recipe) -> str:
     if recipe.task == "classify":
         order = ", ".join(_plain(label) for label in recipe.labels)
+        named = ", ".join(map(_code, recipe.source.slices))
+        slices = f"`slices` the values of {named}; " if named else ""
         told = (
-            f"`text` is the cleaned source text; `gold` the human label, where there is one; {GROUP}. Written by the "
-            f"teacher: `label` (null for a tie), `soft` (the probability of {order}, in this order), `rationale`, "
-            "`votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). "
+            f"`text` is the cleaned source text; `gold` the human label, where there is one; {slices}{GROUP}. Written "
+            f"by the teacher: `label` (null for a tie), `soft` (the probability of {order}, in this order), "
+            "`rationale`, `votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). "
             f"{APART if getattr(recipe.teacher, 'multi_label', False) else ''}A model that "
             "reads one of these needs the teacher for every answer."
         )

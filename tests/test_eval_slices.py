@@ -252,3 +252,11 @@ def test_the_report_of_a_teacher_of_several_labels(run: RunFolder) -> None:
     assert found.model("teacher").calibration.value is not None, "its probabilities are real ones"
     assert "## Label by label" in markdown(found)
     assert "<h2>Label by label</h2>" in html(found)
+
+
+def test_where_all_slices_are_small_that_is_said(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eval.slices.FEW_IN_SLICE", 95)
+    found = compared(run)
+    assert all(one.few and not one.pairs for one in found.slices[0].slices)
+    assert not [one for one in found.verdicts if "by language" in one.claim]
+    assert [one for one in found.warnings if one.startswith("No language has 50 test rows: figures by language are")]

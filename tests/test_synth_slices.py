@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recipes.chat import Message, Reply
 from recipes.errors import SourceError
 from recipes.prompts import AnswerFormat, Prompt
-from recipes.rows import LabelRow, Reject
+from recipes.rows import LabelRow, Reject, write_rows
 from recipes.schema import Recipe, Source, Synthesis, Teacher
 from recipes.source_checks import source_mistakes
 from recipes.students import ClassifierStudent
@@ -204,3 +204,18 @@ def test_classes_of_a_hub_data_set_are_slices_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: data)
     recipe = make_recipe(tmp_path, path=None, hub="me/reviews")
     assert [row.content.slices for row in read_source(recipe, "pool")] == [{"language": "fr"}, {}]
+
+
+def test_datasets_load_rows_whose_slices_differ(tmp_path):
+    from datasets import load_dataset
+
+    row = {"text": "a", "split": "train", "group": "g", "label": "neutral", "soft": (0, 1, 0), "votes": ("neutral",)}
+    found = {"train": [{"language": "en", "implicit": "true"}, {"language": "fr"}, {}], "test": [{"language": "en"}]}
+    for split, slices in found.items():
+        rows = [LabelRow(id=str(n), outcome="clean", slices=some, **row) for n, some in enumerate(slices)]
+        write_rows(tmp_path / f"{split}.jsonl", rows)
+    files = {split: str(tmp_path / f"{split}.jsonl") for split in found}
+    loaded = load_dataset("json", data_files=files, cache_dir=str(tmp_path / "cache"))
+    for split, slices in found.items():
+        told = [{name: value for name, value in one.items() if value is not None} for one in loaded[split]["slices"]]
+        assert told == slices
