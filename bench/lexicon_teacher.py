@@ -12,18 +12,27 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 ASPECTS = {
-    "food": "food appetizer appetizers bread breakfast brunch burger burgers cheese chicken chocolate crab dessert desserts "
-    "dish dishes dinner dumplings entree entrees fish flavor flavors fries ingredients lamb lobster lunch meal meals meat "
-    "noodles oysters pasta pizza portions pork potatoes rice rolls salad salads salmon sandwich sandwiches sauce seafood "
-    "shrimp soup soups steak steaks sushi taste tuna veggies",
-    "drinks": "beer beers cocktail cocktails coffee drink drinks margaritas martini sake sangria tea water wine wines",
-    "staff": "bartender bartenders chef employees host hostess manager owner owners server servers staff waiter waiters "
-    "waitress waitresses waitstaff",
+    "food": (
+        "food appetizer appetizers bread breakfast brunch burger burgers cheese chicken chocolate crab "
+        "dessert desserts dish dishes dinner dumplings entree entrees fish flavor flavors fries "
+        "ingredients lamb lobster lunch meal meals meat noodles oysters pasta pizza portions pork "
+        "potatoes rice rolls salad salads salmon sandwich sandwiches sauce seafood shrimp soup soups "
+        "steak steaks sushi taste tuna veggies"
+    ),
+    "drinks": (
+        "beer beers cocktail cocktails coffee drink drinks margaritas martini sake sangria tea water wine wines"
+    ),
+    "staff": (
+        "bartender bartenders chef employees host hostess manager owner owners server servers staff "
+        "waiter waiters waitress waitresses waitstaff"
+    ),
     "service": "delivery order orders reservation reservations seating served service wait",
     "price": "bill cost deal money price priced prices pricing tab tip value",
     "ambience": "ambiance ambience atmosphere crowd decor lighting music noise scene space vibe",
     "menu": "menu selection selections specials variety",
-    "place": "area bar booth garden kitchen location neighborhood patio place restaurant room spot table tables window",
+    "place": (
+        "area bar booth garden kitchen location neighborhood patio place restaurant room spot table tables window"
+    ),
 }
 ASPECT_OF = {word: aspect for aspect, words in ASPECTS.items() for word in words.split()}
 CLAUSES = re.compile(

@@ -1,6 +1,6 @@
 """Figures that are made of sums over rows, for all seeds of a model at once; their means, intervals and paired tests.
 
-Micro F1 is no mean over texts, so no row has an F1 of its own; but precision, recall and F1 are all made of five sums.
+Micro F1 is no mean over texts, so no row has an F1 of its own; but precision, recall and F1 are all made of a few sums.
 Rows are drawn, the counts added up, and the figure made of each draw's sums. What has no figure is NaN in arrays and
 None in what is returned, and is never averaged with what has one.
 """
@@ -8,7 +8,7 @@ None in what is returned, and is never averaged with what has one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def ratio(sums: Floats) -> Floats:
 
 
 def precision(sums: Floats) -> Floats:
-    """Of sums (right, predicted, found, gold, invalid), as all of the tuples' figures."""
+    """Of sums (right, predicted, found, gold, invalid, once), as all of the tuples' figures."""
     return _share(sums[..., 0], sums[..., 1])
 
 
@@ -44,8 +44,8 @@ def f1(sums: Floats) -> Floats:
 
 
 def f1_strict(sums: Floats) -> Floats:
-    """Micro F1 with invalid predictions counted as wrong ones."""
-    return _f1(_share(sums[..., 0], sums[..., 1] + sums[..., 4]), recall(sums))
+    """Micro F1 with invalid predictions and repeats counted as wrong ones."""
+    return _f1(_share(sums[..., 5], sums[..., 1] + sums[..., 4]), recall(sums))
 
 
 def invalid(sums: Floats) -> Floats:
@@ -98,10 +98,8 @@ class Sheet:
 
 def tuple_sheet(seeds: Sequence[Sequence[TupleCounts]]) -> Sheet:
     """The sheet of a model's tuples. seeds: for each seed the counts of each text, all of the same texts."""
-    counts = [
-        [(one.right, one.predicted, one.found, one.gold, one.invalid) for one in texts] for texts in seeds
-    ]  # (seeds, n, 5)
-    return Sheet(np.array(counts, dtype=np.float64).reshape(len(seeds), -1, 5).transpose(1, 0, 2), TUPLE_SHAPES)
+    counts = [[astuple(one) for one in texts] for texts in seeds]  # (seeds, n, 6)
+    return Sheet(np.array(counts, dtype=np.float64).reshape(len(seeds), -1, 6).transpose(1, 0, 2), TUPLE_SHAPES)
 
 
 def mean_sheet(name: str, seeds: Sequence[Floats]) -> Sheet:

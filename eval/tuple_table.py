@@ -31,8 +31,9 @@ def shown_metrics(comparison: TupleComparison, dataset: str) -> list[str]:
     """The recipe's metrics in its order, less those that nobody has a figure for on this dataset."""
     models = [one for one in comparison.models if one.dataset == dataset]
     found = [name for name in comparison.metrics if any(_cell(comparison, one, name).main != NONE for one in models)]
-    if "f1_strict" in found and all(not one.figure("invalid").value for one in comparison.of(dataset)):
-        found.remove("f1_strict")  # nothing is invalid: it is F1
+    results = comparison.of(dataset)
+    if "f1_strict" in found and all(one.figure("f1_strict").value == one.figure("f1").value for one in results):
+        found.remove("f1_strict")  # nothing is invalid and nothing repeated: it would say the same again
     return found
 
 
@@ -68,7 +69,9 @@ def share_grid(comparison: TupleComparison, dataset: str) -> Grid | None:
         return None
     lines = []
     for share in shares:
-        cells = [_of_share(comparison, [one for one in models if (one.base, one.share) == (base, share)]) for base in bases]
+        cells = [
+            _of_share(comparison, [one for one in models if (one.base, one.share) == (base, share)]) for base in bases
+        ]
         lines.append(Line(f"{100 * share:g}% of the train rows", "", tuple(cells)))
     return Grid(f"F1 on {dataset}", tuple((base, "") for base in bases), tuple(lines))
 

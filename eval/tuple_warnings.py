@@ -72,8 +72,8 @@ def _seeds(models: Sequence[Marked]) -> Iterator[str]:
     single = list(dict.fromkeys(one.name for one in models if one.role == "student" and len(one.seeds) == 1))
     if single:
         yield (
-            f"Trained with one seed: {', '.join(single)}. Another seed gives other figures, often by more than a point; "
-            "intervals are over texts alone."
+            f"Trained with one seed: {', '.join(single)}. Another seed gives other figures, often by more than a "
+            "point; intervals are over texts alone."
         )
 
 
@@ -85,6 +85,6 @@ def _of_result(one: Result) -> Iterator[str]:
     if invalid is not None and invalid > INVALID:
         strict = one.figure("f1_strict").value
         yield (
-            f"{where}: {percent(invalid)} of what it named is invalid and left out of F1, as published; counted as wrong "
-            f"it would have an F1 of {percent(strict)}."
+            f"{where}: {percent(invalid)} of what it named is invalid and left out of F1, as published; counted as "
+            f"wrong, repeats too, it would have an F1 of {percent(strict)}."
         )

@@ -93,8 +93,8 @@ class Evaluation(Section):
         | None
     ) = None  # fmt: skip
     """Columns of the tables, all that apply where not given: from accuracy to calibration for task: classify, from
-    rouge_l to words for generative tasks, of seq2seq students f1 to truncated with accuracy, macro_f1, rouge_l and chrf,
-    cost and speed for all. report.json always holds all."""
+    rouge_l to words for generative tasks, of seq2seq students f1 to truncated with accuracy, macro_f1, rouge_l and
+    chrf, cost and speed for all. report.json always holds all."""
     questions: int = Field(default=200, ge=1)
     """Most test rows that answers are generated for, a seeded draw (generative tasks)."""
     judge: Judge | None = None

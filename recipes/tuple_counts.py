@@ -1,4 +1,4 @@
-"""Tuples counted as arXiv 2412.18552 counts them: micro precision, recall and F1 over (text, term or category, polarity).
+"""Tuples counted as arXiv 2412.18552 counts them: micro F1 over (text, term or category, polarity).
 
 A tuple counts as often as it stands on its own side: a predicted one is right where the text's gold tuples have it at
 all, a gold one is found where the text's predictions have it at all. A right prediction that is written twice is thus
@@ -6,7 +6,8 @@ right twice, and a wrong one wrong twice; gold has each tuple once (aspects.tupl
 is the usual 2 tp / (predicted + gold).
 
 An invalid prediction (no tuple, a polarity that is none, a term that is not in the text) is no prediction: as
-published it is left out of precision, which flatters who writes nonsense. `f1_strict` counts it as a wrong one.
+published it is left out of precision. Both flatter who writes nonsense, or goes round in a circle. `f1_strict` is F1
+with invalid predictions and repeats counted as wrong ones.
 
 What cannot be measured is None and never a number: precision where nothing was predicted, recall where nothing is gold,
 F1 where there is neither (the published code says 1). Where there is one without the other, or no hit, F1 is 0.
@@ -30,7 +31,7 @@ class TupleCounts:
     """Counts of one text, or their sum over many.
 
     right: predicted tuples that are gold; predicted: valid ones; found: gold tuples that were predicted; gold: all of
-    them; invalid: what was predicted and is no tuple of this text.
+    them; invalid: what was predicted and is no tuple of this text; once: right ones, each of a text counted once.
     """
 
     right: int = 0
@@ -38,6 +39,7 @@ class TupleCounts:
     found: int = 0
     gold: int = 0
     invalid: int = 0
+    once: int = 0
 
     def __add__(self, other: TupleCounts) -> TupleCounts:
         return TupleCounts(
@@ -46,6 +48,7 @@ class TupleCounts:
             self.found + other.found,
             self.gold + other.gold,
             self.invalid + other.invalid,
+            self.once + other.once,
         )
 
     @property
@@ -62,8 +65,8 @@ class TupleCounts:
 
     @property
     def f1_strict(self) -> float | None:
-        """F1 with invalid predictions counted as wrong ones."""
-        return _f1(_share(self.right, self.predicted + self.invalid), self.recall)
+        """F1 with invalid predictions and repeats counted as wrong ones."""
+        return _f1(_share(self.once, self.predicted + self.invalid), self.recall)
 
     @property
     def invalid_rate(self) -> float | None:
@@ -80,6 +83,7 @@ def count_tuples(gold: Collection[Pair], predicted: Collection[Pair], invalid: i
         found=sum(one in said for one in gold),
         gold=len(gold),
         invalid=invalid,
+        once=len(there & said),
     )
 
 

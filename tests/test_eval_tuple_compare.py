@@ -60,7 +60,9 @@ def test_one_seed_on_one_slice_by_hand(run: RunFolder) -> None:
         for name, chosen in ((ALL, rows), ("mixed", [row for row in rows if row.slices["mixed"] == "yes"])):
             said = {line.id: line for line in lines}
             counts = sum_counts(
-                count_tuples([(a.target or "", a.polarity) for a in row.aspects], said[row.id].tuples, said[row.id].invalid)
+                count_tuples(
+                    [(a.target or "", a.polarity) for a in row.aspects], said[row.id].tuples, said[row.id].invalid
+                )
                 for row in chosen
             )
             result = found.result("terms", name, "plain")
@@ -237,7 +239,12 @@ def test_the_report_is_json_that_comes_back(run: RunFolder) -> None:
 
 
 def test_slices_are_told_by_their_columns() -> None:
-    assert [slice_name("implicit", value) for value in ("yes", "True", "no", "0")] == ["implicit", "implicit", None, None]
+    assert [slice_name("implicit", value) for value in ("yes", "True", "no", "0")] == [
+        "implicit",
+        "implicit",
+        None,
+        None,
+    ]
     assert slice_name("language", "de") == "language=de"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -23,14 +24,16 @@ from recipes.tuple_counts import TupleCounts, count_tuples
 HOW = Evaluation(resamples=200)
 HIT, MISS = count_tuples([("a", "positive")], [("a", "positive")]), count_tuples([("a", "positive")], [])
 COUNTS = st.builds(
-    lambda right, wrong, found, lost, invalid: TupleCounts(right, right + wrong, found, found + lost, invalid),
+    lambda right, wrong, found, lost, invalid: TupleCounts(
+        right, right + wrong, found, found + lost, invalid, min(right, found)
+    ),
     *[st.integers(0, 4)] * 5,
 )
 
 
 @given(COUNTS)
 def test_arrays_and_counts_say_the_same(one: TupleCounts) -> None:
-    sums = np.array([one.right, one.predicted, one.found, one.gold, one.invalid], dtype=np.float64)
+    sums = np.array(astuple(one), dtype=np.float64)
     named = {"precision": one.precision, "recall": one.recall, "f1": one.f1, "f1_strict": one.f1_strict}
     for name, value in (named | {"invalid": one.invalid_rate}).items():
         found = float(TUPLE_SHAPES[name](sums))

@@ -31,11 +31,11 @@ def test_the_metric_by_hand() -> None:
             count_tuples([SERVICE], [SERVICE, SERVICE], invalid=1),
         ]
     )
-    assert counts == TupleCounts(right=3, predicted=5, found=2, gold=4, invalid=1)
+    assert counts == TupleCounts(right=3, predicted=5, found=2, gold=4, invalid=1, once=2)
     assert counts.precision == pytest.approx(0.6)
     assert counts.recall == pytest.approx(0.5)
     assert counts.f1 == pytest.approx(0.6 / 1.1)
-    assert counts.f1_strict == pytest.approx(0.5), "3 right of 6, found 2 of 4"
+    assert counts.f1_strict == pytest.approx(2 * (2 / 6) * 0.5 / (2 / 6 + 0.5)), "2 of 6, found 2 of 4"
     assert counts.invalid_rate == pytest.approx(1 / 6)
 
 
@@ -97,6 +97,12 @@ def test_terms_must_stand_in_the_text_letter_by_letter() -> None:
     pairs, invalid = read_pairs("atsa", "Wine list | positive ; wine list | negative ; soup | neutral ; service", text)
     assert pairs == (("Wine list", "positive"),)
     assert invalid == 3, "another case, another word, and a piece without a polarity"
+
+
+def test_a_circle_is_flattered_as_published_and_not_by_strict_f1() -> None:
+    counts = count_tuples([FOOD], [FOOD] * 9 + [SERVICE])
+    assert counts.f1 == pytest.approx(2 * 0.9 / 1.9)
+    assert counts.f1_strict == pytest.approx(2 * 0.1 / 1.1)
 
 
 def test_a_polarity_that_is_none_is_invalid() -> None:

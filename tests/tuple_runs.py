@@ -1,4 +1,4 @@
-"""Run folders made by hand for the tests of eval on seq2seq students: rows of four datasets, students that err by seed."""
+"""Run folders made by hand for the tests of eval on seq2seq students: four datasets, students that err by seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from finetune.record import write_record
 from finetune.seq2seq_record import Seq2seqEpoch, Seq2seqRecord, Seq2seqSeed
 from recipes.aspects import target_text, write_opinions, write_tuples
-from recipes.rows import Aspect, AspectRow, LabelRow, Opinion, Polarity, UnderstandingRow, write_rows
+from recipes.rows import Aspect, AspectRow, LabelRow, Opinion, Polarity, Split, UnderstandingRow, write_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
 from recipes.seq2seq_student import Target
@@ -56,9 +56,9 @@ def recipe_of(**changes: Any) -> Recipe:
     return Recipe.model_validate(sections | changes)
 
 
-def review_of(split: str, number: int) -> UnderstandingRow:
-    """A review of one or two foods with what a teacher said of it."""
-    rng = random.Random(f"review {split} {number}")
+def review_of(split: Split, number: int, kind: str = "Review") -> UnderstandingRow:
+    """A review of two foods with what a teacher said of it."""
+    rng = random.Random(f"{kind} {split} {number}")
     foods, polarities = rng.sample(FOODS, 2), rng.choices(("positive", "negative", "neutral"), k=2)
     opinions = [
         Opinion(target=food, aspect="taste", sentiment=polarity, reasoning="it says so")
@@ -66,12 +66,12 @@ def review_of(split: str, number: int) -> UnderstandingRow:
     ]
     said = " and ".join(f"the {one.target} is {WORDS[one.sentiment]}" for one in opinions)
     return UnderstandingRow(
-        id=f"{split}-{number}", text=f"Review {number}: {said}.", split=split, group=f"r-{split}-{number}",
+        id=f"{split}-{number}", text=f"{kind} {number}: {said}.", split=split, group=f"r-{split}-{number}",
         analysis=tuple(opinions), rewrite=f"I feel that {said}.",
     )  # fmt: skip
 
 
-def aspects_of(split: str, number: int, task: str) -> AspectRow:
+def aspects_of(split: Split, number: int, task: str) -> AspectRow:
     """A text with two terms or categories; every third text has none."""
     rng = random.Random(f"{task} {split} {number}")
     text, aspects = f"{task} {number}:", []
@@ -88,12 +88,13 @@ def aspects_of(split: str, number: int, task: str) -> AspectRow:
     )  # fmt: skip
 
 
-def mood_of(split: str, number: int) -> LabelRow:
-    review = review_of(f"mood {split}", number)
+def mood_of(split: Split, number: int) -> LabelRow:
+    """A text whose label is the sign of its opinions, three times in four."""
+    review = review_of(split, number, "Mood")
     label = random.Random(f"mood {split} {number}").choice(("negative", "neutral", "positive"))
     gold = sign_of(review) if number % 4 else label
     return LabelRow(
-        id=f"{split}-{number}", text=review.text.replace("Review", "Mood"), gold=gold, split=split,
+        id=f"{split}-{number}", text=review.text, gold=gold, split=split,
         group=f"m-{split}-{number}", label=None, soft=(), votes=(), outcome="clean",
     )  # fmt: skip
 
@@ -114,7 +115,7 @@ def make_rows(run: RunFolder, train: int = 30, test: int = 24) -> None:
             write_rows(folder.rows / f"{split}.jsonl", rows)
             if dataset == "moods":
                 for number, row in enumerate(rows):
-                    TEXT_OF[row.text] = review_of(f"mood {split}", number)
+                    TEXT_OF[row.text] = review_of(split, number, "Mood")
             else:
                 TEXT_OF.update({row.text: row for row in rows})
         write_rows(folder.rows / "rejects.jsonl", [])
@@ -127,7 +128,8 @@ def make_student(run: RunFolder, recipe: Recipe, name: str) -> None:
     student = recipe.seq2seq(name)
     seeds = {
         seed: Seq2seqSeed(
-            fingerprint="0", seed=seed, seconds=1.0, best_epoch=2, score=0.5 + seed / 100, validation_loss=1.0, steps=6,
+            fingerprint="0", seed=seed, seconds=1.0, best_epoch=2, score=0.5 + seed / 100, validation_loss=1.0,
+            steps=6, steps_per_epoch=3,
             device="cpu", precision="fp32", micro_tokens=100, losses=[2.0, 1.0],
             epochs=[Seq2seqEpoch(epoch=n, loss=2 / n, validation_loss=2 / n, score=n / 4) for n in (1, 2)],
         )
