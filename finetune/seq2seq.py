@@ -89,7 +89,9 @@ def _record(
 ) -> Seq2seqSeed:
     per_epoch = trainer.steps_per_epoch
     losses = [float(entry["loss"]) for entry in history if "loss" in entry]
-    checked = {round(int(entry["step"]) / per_epoch): entry for entry in history if LOSS.key in entry or TUPLE_F1.key in entry}
+    checked = {
+        round(int(entry["step"]) / per_epoch): entry for entry in history if LOSS.key in entry or TUPLE_F1.key in entry
+    }
     epochs = [
         Seq2seqEpoch(
             epoch=number,

@@ -22,7 +22,10 @@ _FORMS = {
 
 def seq2seq_card(recipe: Recipe, record: Seq2seqRecord, base: Base, seed: Seq2seqSeed) -> str:
     """The model card of one seed of a student, with the metadata the Hub reads."""
-    head: dict[str, object] = {"library_name": "transformers", "tags": ["tutelage", "distillation", "text2text-generation"]}
+    head: dict[str, object] = {
+        "library_name": "transformers",
+        "tags": ["tutelage", "distillation", "text2text-generation"],
+    }
     if base.hub is not None:
         head |= {"base_model": base.hub, "base_model_relation": "finetune"}
     lines = [
@@ -46,7 +49,9 @@ def _data(recipe: Recipe, record: Seq2seqRecord) -> list[str]:
     written = "gold tuples of the source"
     if record.task == "understanding":
         asked = recipe.teacher.provider != "none"
-        written = f"analyses and rewrites by `{recipe.teacher.model}`" if asked else "analyses and rewrites of the source"
+        written = (
+            f"analyses and rewrites by `{recipe.teacher.model}`" if asked else "analyses and rewrites of the source"
+        )
     share = f"; a share of {record.share:g} of its training rows" if record.share < 1 else ""
     lines = [
         f"- source: `{origin.hub or origin.path}`; {written}{share}",
@@ -75,8 +80,8 @@ def _use(recipe: Recipe, record: Seq2seqRecord) -> list[str]:
     target = record.targets[0]
     student = f" --student {record.name}" if len(recipe.students) > 1 else ""
     return [
-        f'`python -m finetune ask recipe.yaml{student} "..."`, or, the prefix before the text and line breaks as `[NL]` '
-        "where the tokenizer has that token:", "",
+        f'`python -m finetune ask recipe.yaml{student} "..."`, or, with the prefix before the text, and line breaks as '
+        "`[NL]` where the tokenizer has that token:", "",
         "```python", "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer", "",
         'folder = "path/to/this/folder"',
         "tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder)",

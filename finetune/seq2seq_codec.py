@@ -50,7 +50,11 @@ class Seq2seqCodec:
 
     def text(self, ids: Sequence[int]) -> str:
         """What was written, without special tokens and white space around it."""
-        said = str(self.tokenizer.decode([int(one) for one in ids], skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        said = str(
+            self.tokenizer.decode(
+                [int(one) for one in ids], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
         return (re.sub(rf" *{re.escape(LINE)} *", "\n", said) if self._marks_lines else said).strip()
 
     def _plain(self, text: str) -> str:

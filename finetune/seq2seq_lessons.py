@@ -131,7 +131,9 @@ def make_lesson(
     exercises = _exercises(student, task, rows, skipped)
     unk = codec.tokenizer.unk_token_id
     while window := list(islice(exercises, WINDOW)):
-        sources, cut_here = codec.sources([render(student, one.target, one.row.text) for one in window], student.max_length)
+        sources, cut_here = codec.sources(
+            [render(student, one.target, one.row.text) for one in window], student.max_length
+        )
         targets = codec.targets([one.written for one in window])
         _check_ends(codec, targets)
         for exercise, source, ids in zip(window, sources, targets, strict=True):

@@ -30,7 +30,9 @@ def load_seq2seq_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     used."""
     tokenizer = load_causal_tokenizer(base)
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
-        raise TrainingError(f"the tokenizer of {base.name} has no padding or no end token: name an encoder with a decoder")
+        raise TrainingError(
+            f"the tokenizer of {base.name} has no padding or no end token: name an encoder with a decoder"
+        )
     add_line_token(tokenizer)
     return tokenizer
 
@@ -45,7 +47,9 @@ def load_seq2seq(base: Base, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
     config = load_pretrained(AutoConfig, base)
     problem = kind_problem("seq2seq", config.to_dict())
     if problem or type(config) not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
-        raise TrainingError(f"the base model {base.name} {problem or f'is no text to text model ({config.model_type})'}")
+        raise TrainingError(
+            f"the base model {base.name} {problem or f'is no text to text model ({config.model_type})'}"
+        )
     model, found = load_pretrained(
         AutoModelForSeq2SeqLM, base, dtype=torch.float32, use_safetensors=True, output_loading_info=True
     )
@@ -55,6 +59,8 @@ def load_seq2seq(base: Base, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
             f"the base model {base.name} is not whole: {len(missing)} of its weights are not in its file "
             f"({missing[0]} ...)"
         )
+    if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+        model.config.tie_word_embeddings = False  # T5 v1.1, flan-t5: transformers 5 says True, and would tie them anew
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64, mean_resizing=False)
     return cast("PreTrainedModel", model)

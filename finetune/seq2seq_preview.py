@@ -33,7 +33,9 @@ def preview_seq2seq(
     cut = f"max_length {student.max_length:,}: {counted(lesson.cut, 'text')} longer, and cut"
     console.print(Text(f"tokens read: {read}; {cut}"), soft_wrap=True)
     long = f"max_target_length {student.max_target_length:,}: {counted(len(lesson.rejected), 'target')} longer, and "
-    long += "rejected from training" + (f": {name_rows([one.id for one in lesson.rejected])}" if lesson.rejected else "")
+    long += "rejected from training" + (
+        f": {name_rows([one.id for one in lesson.rejected])}" if lesson.rejected else ""
+    )
     console.print(Text(f"tokens written: {_figures([len(ids) for ids in lesson.targets])}; {long}"), soft_wrap=True)
     if lesson.unknown:
         message = f"{counted(lesson.unknown, 'target')} with a character that the tokenizer does not know"

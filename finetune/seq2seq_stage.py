@@ -120,7 +120,9 @@ def _write_pages(recipe: Recipe, run: RunFolder, record: Seq2seqRecord) -> None:
     best = record.seeds[record.best_seed]
     write_atomic(run.student(record.name) / "README.md", seq2seq_card(recipe, record, base, best).encode())
     checked = [
-        (one.epoch * best.steps_per_epoch, one.validation_loss) for one in best.epochs if one.validation_loss is not None
+        (one.epoch * best.steps_per_epoch, one.validation_loss)
+        for one in best.epochs
+        if one.validation_loss is not None
     ]
     curve = curve_svg(record.name, best.losses, checked, best.best_epoch * best.steps_per_epoch)
     write_atomic(run.student(record.name) / "curve.svg", curve.encode())

@@ -91,7 +91,9 @@ class Seq2seqWriter:
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, torch.OutOfMemoryError) or not is_out_of_memory(error):
                 raise
-            raise TrainingError(f"out of memory while {len(batch)} texts are answered: make room on this machine") from None
+            raise TrainingError(
+                f"out of memory while {len(batch)} texts are answered: make room on this machine"
+            ) from None
         return [self._read(row) for row in ids[:, 1:].tolist()]
 
     def _read(self, ids: list[int]) -> tuple[str, bool]:

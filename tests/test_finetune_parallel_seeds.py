@@ -83,15 +83,19 @@ def test_each_task_is_done_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_what_fails_is_named_and_nothing_more_is_begun(tmp_path: Path) -> None:
-    tasks = {"seed 1": partial(note, tmp_path / "1", "done"), "seed 2": refuse, "seed 3": partial(note, tmp_path / "3", "")}
-    with pytest.raises(TrainingError, match="^seed 2: the loss is nan$"):
+    tasks = {
+        "seed 1": partial(note, tmp_path / "1", "done"),
+        "seed 2": refuse,
+        "seed 3": partial(note, tmp_path / "3", ""),
+    }
+    with pytest.raises(TrainingError, match=r"^seed 2: the loss is nan$"):
         train_at_once(tasks, 2)
     assert (tmp_path / "1").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_a_process_that_is_killed_is_named() -> None:
-    with pytest.raises(TrainingError, match="^seed 7: its process was killed by signal 9; the same command goes on"):
+    with pytest.raises(TrainingError, match=r"^seed 7: its process was killed by signal 9; the same command goes on"):
         train_at_once({"seed 7": fall_over}, 1)
 
 

@@ -28,7 +28,7 @@ def test_the_first_step_is_the_rate_times_the_size_of_the_weight() -> None:
 
 def test_the_second_step_goes_by_both_gradients() -> None:
     # w = (1): m = 0.09 * 1 + 0.1 * 3 = 0.39, v = 0.000999 + 0.009 = 0.009999, free of bias 0.39 / 0.19 = 2.0526316 and
-    # 0.009999 / 0.001999 = 5.0020010; without eps the first step is to 0.9, the second by 0.1 * 0.9 * 2.0526316 / 2.2365154
+    # 0.009999 / 0.001999 = 5.0020010; without eps the first step is to 0.9, the second by 0.09 * 2.0526316 / 2.2365154
     assert stepped([1], [[1], [3]], eps=0.0).tolist() == pytest.approx([0.9 - 0.0826001], abs=1e-6)
 
 
@@ -45,7 +45,7 @@ def test_the_scale_is_adafactors() -> None:
     for start in ([3.0, 4.0], [1e-6, 0.0], [-100.0, 7.0]):
         weight = nn.Parameter(torch.tensor(start))
         group = {"lr": 1.0, "relative_step": False, "scale_parameter": True, "eps": (1e-30, 1e-3), "warmup_init": False}
-        theirs = float(Adafactor._get_lr(group, {"step": 1, "RMS": Adafactor._rms(weight)}))  # type: ignore[no-untyped-call]
+        theirs = float(Adafactor._get_lr(group, {"step": 1, "RMS": Adafactor._rms(weight.detach())}))  # type: ignore[no-untyped-call]
         ours = stepped(start, [[1.0, 1.0]], eps=0.0).tolist()[0]
         assert start[0] - ours == pytest.approx(0.1 * theirs, rel=1e-5)
 

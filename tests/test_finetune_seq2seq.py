@@ -1,4 +1,4 @@
-"""Seq2seq students trained end to end: reviews first, then terms on the model that read them; and on a T5's folder."""
+"""Seq2seq students trained end to end: reviews first, then terms on the model that read them; and on a T5 folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from finetune import train
 from finetune.ask import Asking
 from finetune.preview import preview_student
 from finetune.questions import one_question
-from finetune.seq2seq_course import make_course
-from finetune.seq2seq_loss import sequence_nats
 from finetune.seq2seq_batches import tensors
 from finetune.seq2seq_codec import LINE
+from finetune.seq2seq_course import make_course
+from finetune.seq2seq_loss import sequence_nats
 from finetune.seq2seq_record import best_seq2seq_seed, read_seq2seq_record
 from finetune.seq2seq_writer import Seq2seqWriter
 from finetune.student import open_student
@@ -36,7 +36,7 @@ from recipes.tuple_counts import count_tuples, gold_pairs, read_pairs, sum_count
 
 STUDENTS = {
     "reader": {"data": None, "epochs": 2, "optimizer": "adafactor", "schedule": "linear", "max_target_length": 80},
-    "terms": {"base": "students.reader", "epochs": 30, "seeds": [1, 2]},
+    "terms": {"base": "students.reader", "epochs": 16, "seeds": [1, 2]},
 }
 
 
@@ -76,7 +76,7 @@ def test_the_records_say_what_was_learnt(trained: tuple[Recipe, RunFolder]) -> N
 
 
 def test_it_learns_to_write_tuples_and_its_score_is_that_of_its_answers(trained: tuple[Recipe, RunFolder]) -> None:
-    recipe, run = trained
+    _, run = trained
     record = read_seq2seq_record(run, "terms")
     rows = list(read_rows(run.of_dataset("terms").rows / "validation.jsonl", tiny_t5.AspectRow))
     student = open_student(run, "terms", 2)
@@ -101,10 +101,10 @@ def test_answers_do_not_depend_on_their_neighbours_and_counts_are_told(trained: 
 
 
 def test_an_answer_without_an_end_is_truncated(trained: tuple[Recipe, RunFolder]) -> None:
-    student = open_student(trained[1], "reader")
+    student = open_student(trained[1], "terms")
     assert isinstance(student, Seq2seqWriter)
-    student.student = student.student.model_copy(update={"max_target_length": 8})
-    assert any(one.truncated for one in student.write(["the soup was great"], "analysis"))
+    student.student = student.student.model_copy(update={"max_target_length": 2})
+    assert student.write(["the soup was great"], "atsa")[0].truncated
 
 
 def test_the_model_loads_in_plain_transformers_and_answers_as_ours(trained: tuple[Recipe, RunFolder]) -> None:
@@ -168,17 +168,22 @@ def test_asking_and_preview(trained: tuple[Recipe, RunFolder], capsys: pytest.Ca
 
 
 def test_it_is_a_whole_model_and_nothing_to_merge(trained: tuple[Recipe, RunFolder]) -> None:
-    with pytest.raises(TrainingError, match="students.terms is an encoder with a decoder: .* is a whole model"):
+    with pytest.raises(TrainingError, match=r"students\.terms is an encoder with a decoder: .* is a whole model"):
         take(*trained, "terms")
 
 
-def test_a_t5_folder_is_a_base_and_line_breaks_get_a_token(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_t5_folder_is_a_base_and_line_breaks_get_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tiny_t5.make_run(tmp_path, train=16, validation=0)
     base = tiny_t5.make_t5(tmp_path / "t5")
     recipe = tiny_t5.make_recipe(
-        a={"base": str(base), "data": None, "epochs": 1, "optimizer": "adamw", "max_length": 24, "max_target_length": 99}
+        a={
+            "base": str(base),
+            "data": None,
+            "epochs": 1,
+            "optimizer": "adamw",
+            "max_length": 24,
+            "max_target_length": 99,
+        }
     )
     check_ahead(recipe, ["a"], run)
     train_student(recipe, "a", run)
@@ -202,11 +207,11 @@ def test_patience_ends_it(tmp_path: Path) -> None:
 
 def test_mistakes_are_sentences(tmp_path: Path, trained: tuple[Recipe, RunFolder]) -> None:
     run = tiny_t5.make_run(tmp_path, train=8, validation=4)
-    with pytest.raises(TrainingError, match="students.a: all targets are longer than max_target_length 8: raise it"):
+    with pytest.raises(TrainingError, match=r"students\.a: all targets are longer than max_target_length 8: raise it"):
         train_student(tiny_t5.make_recipe(a={"max_target_length": 8, "data": None, "targets": ["analysis"]}), "a", run)
     base = tiny_t5.make_t5(tmp_path / "t5")
     short = tiny_t5.make_recipe(a={"base": str(base), "max_length": 8, "prefixes": {"atsa": "find all the terms: "}})
-    with pytest.raises(TrainingError, match="students.a: max_length 8 has no room for any text after the prefix"):
+    with pytest.raises(TrainingError, match=r"students\.a: max_length 8 has no room for any text after the prefix"):
         check_ahead(short, ["a"], run)
     bad = tiny_t5.make_recipe(a={"learning_rate": 1e30, "optimizer": "adamw", "warmup": 0})
     with pytest.raises(TrainingError, match=r"student a: the (validation )?loss is (nan|inf)|weights are no numbers"):

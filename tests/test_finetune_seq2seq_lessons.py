@@ -1,7 +1,8 @@
-"""Rows as exercises: one text to write for each target, in one form for training and for answering; what is left out."""
+"""Rows as exercises: one text to write for each target, the same way for training and answering; what is left out."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ def test_a_smaller_draw_is_a_part_of_a_larger_one() -> None:
     ids = [row.id for row in ROWS]
     draws = [draw(ids, count, 42) for count in (0, 3, 7, 20)]
     assert [len(one) for one in draws] == [0, 3, 7, 20]
-    assert all(one <= other for one, other in zip(draws, draws[1:], strict=False))
+    assert all(one <= other for one, other in pairwise(draws))
     assert draws[2] != draw(ids, 7, 43)
     assert {ids[place] for place in draws[2]} == {ids[::-1][place] for place in draw(ids[::-1], 7, 42)}  # in any order
 

@@ -1,4 +1,4 @@
-"""A seq2seq training that is killed goes on as if it had not been: same losses, same scores, same weights to the bit."""
+"""A seq2seq training that is killed goes on as if it had not been: same losses, scores and weights to the last bit."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import pytest
 
 from recipes.checks import Parts
 from recipes.pending import training_plans
-from recipes.rows import write_rows
 from recipes.runs import RunFolder
 from recipes.schema import Dataset, Recipe, Source
 from recipes.seq2seq_student import Seq2seqStudent
@@ -47,7 +46,10 @@ def test_good_students_have_none(tmp_path: Path) -> None:
             "students.a.prefixes.analysis: analysis is nothing that this student writes: it writes rewrite",
         ),
         ({"base": "minilm"}, "students.a.base: minilm is an encoder, which writes no text: name an encoder with a dec"),
-        ({"base": "students.other"}, "students.a.base: students.other is of kind: classifier, and this is of kind: seq"),
+        (
+            {"base": "students.other"},
+            "students.a.base: students.other is of kind: classifier, and this is of kind: seq",
+        ),
         ({"base": "org/t5", "scratch": {"hidden": 64}}, "students.a.scratch: goes with base: scratch"),
     ],
 )
@@ -92,8 +94,7 @@ def test_the_plan_counts_the_texts_of_the_right_rows(tmp_path: Path) -> None:
         }
     )  # fmt: skip
     run = RunFolder(tmp_path)
-    write_rows(run.of_dataset("terms").rows / "train.jsonl", [])
-    (tmp_path / "terms.jsonl").write_text("", encoding="utf-8")
+    (tmp_path / "terms.jsonl").write_text('{"text": "x", "aspects": []}\n' * 60, encoding="utf-8")
     recipe._folder = tmp_path
     plans = {plan.student: plan for plan in training_plans(recipe, run, 100, rows_done=False)}
     assert {name: plan.rows for name, plan in plans.items()} == {"both": 200, "one": 50, "terms": 20}

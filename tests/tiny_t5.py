@@ -74,7 +74,7 @@ def make_recipe(**students: dict[str, Any]) -> Recipe:
             "task": "understanding",
             "source": {"path": "reviews.jsonl", "text": "text"},
             "teacher": {"provider": "endpoint", "model": "m", "base_url": "http://127.0.0.1:1/v1"},
-            "synthesis": {"prompt": "understanding-analysis"},
+            "synthesis": {"prompt": "understanding-analysis", "rewrite_prompt": "understanding-rewrite"},
             "students": made,
             "datasets": {"terms": {"task": "atsa", "source": {"path": "terms.jsonl", "text": "text", "aspects": "a"}}},
         }
