@@ -59,10 +59,9 @@ def _opinions(clause: str, analyzer: Any) -> Iterator[dict[str, str]]:
     score = analyzer.polarity_scores(clause)["compound"]
     grade = next((grade for edge, grade in EDGES if score >= edge), "very negative")
     felt = [word for word in re.findall(r"[\w']+", clause) if word.lower() in analyzer.lexicon]
-    why = f"it says {', '.join(felt)}" if felt else "no word of feeling"
     for target in _targets(clause, analyzer):
         aspect = ASPECT_OF.get(target.lower(), "miscellaneous")
-        yield {"target": target, "aspect": aspect, "sentiment": grade, "reasoning": why}
+        yield {"target": target, "aspect": aspect, "sentiment": grade, "reasoning": ", ".join(felt)}
 
 
 def _targets(clause: str, analyzer: Any) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """What a seq2seq student must beat to have been worth training, on the same train rows.
 
 lexicon       atsa: the train rows' terms where they stand in the text, longest first, each with its most frequent
-              polarity
-one_vs_rest   acsa: TF-IDF of words and word pairs + one logistic regression for each pair of category and polarity
+              polarity; but for words that are a term in less than half of the train texts that have them
+one_vs_rest   acsa: TF-IDF of words and word pairs + one logistic regression, classes balanced, for each pair of
+              category and polarity
 majority      sentiment: the most frequent label of the train rows (of the test rows themselves where there are none)
 vader         sentiment: the VADER lexicon
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from recipes.rows import AspectRow, LabelRow, read_rows
 from recipes.schema import SENTIMENTS
 from recipes.tuple_counts import Pair, gold_pairs
 
+OFTEN = 0.5
+"""Share of the train texts with a word, from which on it is named as the term that it is in them."""
 LIKELY = 0.5
 """Probability from which a pair is named; the likeliest one is named in any case: each text has a category."""
 
@@ -65,15 +68,23 @@ def lexicon(rows: Sequence[AspectRow]) -> Tagger:
             seen[term.lower()][polarity] += 1
     if not seen:
         return lambda texts: [()] * len(texts)
-    terms = sorted(seen, key=lambda term: (-len(term), term))
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, terms))})(?!\w)", re.IGNORECASE)
+    find = _finder(seen)
+    there = Counter(term for row in rows for term in {found.lower() for found in find(row.text)})
+    kept = {term: counts for term, counts in seen.items() if counts.total() >= OFTEN * there[term]}
+    find = _finder(kept)
 
     def tag(text: str) -> tuple[Pair, ...]:
-        found = [match.group() for match in pattern.finditer(text)]
-        known = [(term, seen[term.lower()]) for term in found if term.lower() in seen]
+        known = [(term, kept[term.lower()]) for term in find(text) if term.lower() in kept]
         return tuple(dict.fromkeys((term, counts.most_common(1)[0][0]) for term, counts in known))
 
     return lambda texts: [tag(text) for text in texts]
+
+
+def _finder(terms: Iterable[str]) -> Callable[[str], list[str]]:
+    """text -> the terms that stand in it as whole words, in its own writing; where they overlap the longest."""
+    longest = sorted(terms, key=lambda term: (-len(term), term))
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
+    return lambda text: [match.group() for match in pattern.finditer(text)]
 
 
 def one_vs_rest(rows: Sequence[AspectRow]) -> Tagger:
@@ -90,7 +101,7 @@ def one_vs_rest(rows: Sequence[AspectRow]) -> Tagger:
     wanted = np.array([[pair in one for pair in pairs] for one in gold], dtype=np.int64)
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        OneVsRestClassifier(LogisticRegression(C=10, max_iter=1000)),
+        OneVsRestClassifier(LogisticRegression(C=10, class_weight="balanced", max_iter=1000)),
     )
     model.fit([row.text for row in rows], wanted)
 
