@@ -13,8 +13,9 @@ takes), which is the ratio that counts, and in float32, where the probabilities 
 Student training and prediction: as in bench/classifier_speed.py (its functions), MiniLM in place of distilbert-base-
 multilingual-cased, a plain Trainer that pads all texts to 128 tokens, and pipeline("text-classification").
 
-The ways take turns in each round; a ratio is the median over the rounds. Texts: the sample reviews in ten languages, six
-in ten as they are, three in ten two in a row, one in ten four. Goals: labelling >= 2x, training >= 2x, prediction >= 3x.
+The ways take turns in each round; a ratio is the median over the rounds. Texts: the sample reviews in ten languages,
+six in ten as they are, three in ten two in a row, one in ten four. Goals: labelling >= 2x, training >= 2x, prediction
+>= 3x.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def make_model(folder: Path) -> Path:
         vocab_size=len(tokenizer), hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=WIDTH // 64,
         intermediate_size=4 * WIDTH, max_position_embeddings=512, relative_attention=True, position_buckets=256,
         pos_att_type=["p2c", "c2p"], norm_rel_ebd="layer_norm", share_att_key=True, position_biased_input=False,
-        type_vocab_size=0, initializer_range=0.05, id2label=classes, label2id={name: at for at, name in classes.items()},
-        pad_token_id=tokenizer.pad_token_id,
+        type_vocab_size=0, initializer_range=0.05, id2label=classes,
+        label2id={name: at for at, name in classes.items()}, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     DebertaV2ForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

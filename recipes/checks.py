@@ -9,10 +9,10 @@ from pathlib import Path
 from recipes import keys
 from recipes.addresses import address_problem
 from recipes.assistant import Assistant
+from recipes.dataset_checks import dataset_mistakes
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
 from recipes.evaluation import TUPLE_BASELINE_NAMES
-from recipes.dataset_checks import dataset_mistakes
 from recipes.evaluation_checks import evaluation_mistakes
 from recipes.local_teacher import LocalTeacher
 from recipes.local_teacher_checks import local_mistakes
@@ -52,7 +52,7 @@ class Parts:
     teacher_unread: bool = False
     """Whether there is a section `teacher` that could not be read."""
     local: bool = False
-    """Whether the teacher is a model on this machine, also where its section could not be read."""
+    """Whether the teacher is a model on this machine, or may be one: its section could not be read."""
     has_filters: bool = False
     """Whether there is a section `filters`."""
     filters: Filters | None = None

@@ -17,7 +17,7 @@ from recipes.errors import RecipeError
 from recipes.local_teacher import LOCAL, LocalTeacher
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
 from recipes.retrieval import Retrieval
-from recipes.schema import Dataset, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
+from recipes.schema import PROVIDERS, Dataset, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
@@ -117,9 +117,9 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     students, datasets = value.get("students"), value.get("datasets")
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    inner = value.get("teacher")
-    local = isinstance(inner, dict) and inner.get("provider") in sorted(LOCAL)
-    teacher = section(LocalTeacher if local else Teacher, "teacher") if "teacher" in value else None
+    provider = _provider(document)
+    local = provider is not None and provider not in PROVIDERS
+    teacher = section(LocalTeacher if provider in LOCAL else Teacher, "teacher") if "teacher" in value else None
     return Parts(
         folder=folder,
         present=_present(document, value),
@@ -139,6 +139,12 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         retrieval=section(Retrieval, "retrieval") if value.get("retrieval") is not None else None,
         assistant=section(Assistant, "assistant") if value.get("assistant") is not None else None,
     )
+
+
+def _provider(document: Document) -> str | None:
+    """What the section teacher says of its provider, whether there is one of that name or not; None without one."""
+    teacher = document.value.get("teacher") if isinstance(document.value, dict) else None
+    return str(teacher.get("provider", "")) if isinstance(teacher, dict) else None
 
 
 def _present(document: Document, mended: dict[str, Any]) -> frozenset[str]:

@@ -24,11 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     if not processes.leads():
         if several:
             help_label(launch.recipe)
+            processes.leave()
         return 0
     with launch.run.lock():
         facts = build_rows(launch.recipe, launch.run, launch.yes, ask_again=args.ask_again, helped=several).facts
     if several:
         dismiss()
+        processes.leave()
     if not facts["rows"]["train"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["reasons"].items())
         cause = f"; most calls failed as {facts['failed_as']}" if facts.get("failed_as") else ""

@@ -194,7 +194,12 @@ def _drop_partials(run: RunFolder) -> None:
 
 
 def _finish(
-    recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funnel, inputs: dict[str, str], figures: dict[str, Any]
+    recipe: Recipe,
+    run: RunFolder,
+    prompt: Prompt | None,
+    funnel: Funnel,
+    inputs: dict[str, str],
+    figures: dict[str, Any],
 ) -> Manifest:
     """figures: those of the task, beside those of the funnel."""
     facts = funnel.facts() | figures

@@ -119,7 +119,9 @@ def _together(model: Scorer, texts: Sequence[str]) -> Iterator[Scored]:
     """The same as `model.score`, by all processes, each of which calls it: every so many-th text by length is scored
     here, so that all do like work.
     """
-    order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))[processes.rank() :: processes.count()]
+    order = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))[
+        processes.rank() :: processes.count()
+    ]
     mine = model.score([texts[place] for place in order])
     while True:
         batch = next(mine, None)

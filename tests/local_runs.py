@@ -28,7 +28,11 @@ def write_local(folder: Path, rows: int = 30, recipe: str = RECIPE) -> Path:
     """The recipe and `rows` texts of unequal length."""
     (folder / "r.yaml").write_text(recipe, encoding="utf-8")
     lines = [
-        {"id": f"r{n}", "text": f"The {THINGS[n % 10]} {SAID[n % 3]}" + f", number {n}" * (n % 5), "label": LABELS[n % 3]}
+        {
+            "id": f"r{n}",
+            "text": f"The {THINGS[n % 10]} {SAID[n % 3]}" + f", number {n}" * (n % 5),
+            "label": LABELS[n % 3],
+        }
         for n in range(rows)
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -45,5 +49,7 @@ def build(path: Path, *overrides: str) -> tuple[Recipe, RunFolder, Manifest]:
 def all_rows(run: RunFolder) -> dict[str, LabelRow]:
     """Every row by its id."""
     return {
-        row.id: row for split in ("train", "validation", "test") for row in read_rows(run.rows / f"{split}.jsonl", LabelRow)
+        row.id: row
+        for split in ("train", "validation", "test")
+        for row in read_rows(run.rows / f"{split}.jsonl", LabelRow)
     }

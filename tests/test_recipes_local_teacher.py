@@ -35,15 +35,15 @@ def told(folder: Path, *changes: tuple[str, str], text: str = MANY) -> list[str]
         text = text.replace(old, new)
     with pytest.raises(RecipeError) as caught:
         load_recipe(write_local(folder, recipe=text))
-    return [line.split("/")[-1] if line.startswith("/") else line for line in caught.value.mistakes]
+    return [line.removeprefix(f"{folder}/") for line in caught.value.mistakes]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
         ("  provider: zero_shot\n", "", "r.yaml:5: teacher.provider: is missing"),
-        ("zero_shot", "zeroshot", "r.yaml:6: teacher.provider: must be openai, deepseek, fireworks, endpoint, recorded, "
-         "none, zero_shot or embedding, got 'zeroshot'; did you mean zero_shot?"),
+        ("zero_shot", "zeroshot", "r.yaml:6: teacher.provider: must be openai, deepseek, fireworks, endpoint, "
+         "recorded, none, zero_shot or embedding, got 'zeroshot'; did you mean zero_shot?"),
         ("zero_shot", "", "r.yaml:6: teacher.provider: has no value: write one after the colon"),
         ("  model: a/b\n", "", "r.yaml:5: teacher.model: is missing"),
         ("  model: a/b\n", "  model: a/b\n  price: {input: 1, output: 2}\n", "r.yaml:8: teacher.price: has no place "
@@ -52,9 +52,8 @@ def told(folder: Path, *changes: tuple[str, str], text: str = MANY) -> list[str]
          "provider: zero_shot: the model runs on this machine, and no API is asked"),
         ("  model: a/b\n", "  model: a/b\n  api_key: x\n", "r.yaml:8: teacher.api_key: an API key never stands in a "
          "recipe: set the environment variable and, if need be, name it with key_env"),
-        ("  model: a/b\n", "  model: a/b\n  multi_lable: true\n",
-         "r.yaml:8: teacher.multi_lable: unknown key; did you mean multi_label?"),
-        ("zero_shot", "openai", "r.yaml:8: teacher.hypothesis: goes with provider: zero_shot or embedding, which this is not"),
+        ("  model: a/b\n", "  model: a/b\n  max_lenght: 64\n",
+         "r.yaml:8: teacher.max_lenght: unknown key; did you mean max_length?"),
         ("It is {}.", "It is so.", "r.yaml:8: teacher.hypothesis: must have {} exactly once, where the label goes, got "
          "'It is so.'"),
         ("  model: a/b\n", "  model: minilm\n", "r.yaml:5: teacher: minilm was not taught to infer: it goes with "
@@ -66,7 +65,8 @@ def told(folder: Path, *changes: tuple[str, str], text: str = MANY) -> list[str]
          "r.yaml:8: teacher.descriptions.negatif: negatif is none of the labels; did you mean negative?"),
         ("  model: a/b\n", "  model: a/b\n  descriptions: {negative: positive}\n", "r.yaml:8: teacher.descriptions: "
          "negative and positive have the same hypothesis, 'It is positive.'"),
-        ("  model: a/b\n", "  model: a/b\n  temperature: 0\n", "r.yaml:8: teacher.temperature: must be more than 0, got 0"),
+        ("  model: a/b\n", "  model: a/b\n  temperature: 0\n",
+         "r.yaml:8: teacher.temperature: must be more than 0, got 0"),
         ("  max_text_chars: 500\n", "  prompt: sentiment-word\n", "r.yaml:10: synthesis.prompt: has no place beside "
          "provider: zero_shot: it is given hypotheses (teacher.hypothesis, teacher.descriptions)"),
         ("  max_text_chars: 500\n", "  votes: 3\n",
@@ -85,6 +85,12 @@ def test_each_mistake_at_its_line(tmp_path: Path, old: str, new: str, line: str)
     assert line in lines[0]
 
 
+def test_a_teacher_behind_an_api_has_no_hypothesis(tmp_path: Path) -> None:
+    (line,) = told(tmp_path, ("zero_shot", "endpoint\n  base_url: http://localhost/v1"),
+                   ("max_text_chars: 500", "prompt: sentiment-word"))  # fmt: skip
+    assert line == "r.yaml:9: teacher.hypothesis: goes with provider: zero_shot or embedding, which this is not"
+
+
 def test_mistakes_are_told_together(tmp_path: Path) -> None:
     lines = told(tmp_path, ("  model: a/b\n", "  model: a/b\n  colour: red\n  descriptions: {x: y}\n"),
                  ("  max_text_chars: 500\n", "  votes: 2\n"), ("base: minilm", "base: ./nowhere"))  # fmt: skip
@@ -98,7 +104,9 @@ def test_other_tasks_have_no_labels(tmp_path: Path) -> None:
                ("text: text", "fields: {title: text}"), ("kind: classifier\n    base: minilm", "kind: causal\n    "
                "base: scratch\n    format: think\n    lora: null\n    quantization: none"))  # fmt: skip
     lines = told(tmp_path, *changes)
-    assert any("teacher.provider: zero_shot says how likely each label is: it goes with task: classify" in one for one in lines)
+    assert any(
+        "teacher.provider: zero_shot says how likely each label is: it goes with task: classify" in one for one in lines
+    )
 
 
 def test_an_embedding_knows_no_several_labels(tmp_path: Path) -> None:
@@ -107,7 +115,8 @@ def test_an_embedding_knows_no_several_labels(tmp_path: Path) -> None:
 
 
 def test_an_assistant_and_a_judge_are_somebody_who_writes(tmp_path: Path) -> None:
-    assistant = "retrieval:\n  catalogue: {path: rows.jsonl, id: id, fields: {title: text}}\nassistant: {model: teacher}\n"
+    assistant = "retrieval:\n  catalogue: {path: rows.jsonl, id: id, fields: {title: text}}\n"
+    assistant += "  embedding: {model: minilm}\nassistant: {model: teacher}\n"
     (line,) = told(tmp_path, text=MANY + assistant)
     assert "assistant.model: a teacher with provider: zero_shot cannot answer new questions" in line
     lines = told(tmp_path, text=MANY + "evaluation:\n  judge: {provider: embedding, model: minilm}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,7 @@ def deberta(most: int = 512) -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=300, special_tokens=special, unk_token="[UNK]", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="[UNK]", show_progress=False)
     tokenizer.train_from_iterator(WORDS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
@@ -79,17 +78,19 @@ NAMES = {"bert": ("contradiction", "entailment", "neutral"), "roberta": ("CONTRA
 """The names of the classes, in an order of its own each, as published models have them."""
 
 
-def make_nli(folder: Path, kind: str = "deberta", names: tuple[str, ...] = (), most: int = 512) -> Path:
+def make_nli(folder: Path, kind: str = "bert", names: tuple[str, ...] = (), most: int = 512) -> Path:
     """An NLI model with random weights, whose logits are some units apart, and its tokenizer."""
     import torch
     from transformers import (
         BertConfig,
         BertForSequenceClassification,
-        DebertaV2Config,
-        DebertaV2ForSequenceClassification,
         RobertaConfig,
         RobertaForSequenceClassification,
     )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the module uses torch.jit.script
+        from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
     tokenizer, classes = KINDS[kind](most), dict(enumerate(names or NAMES[kind]))
     shape = {
@@ -105,6 +106,7 @@ def make_nli(folder: Path, kind: str = "deberta", names: tuple[str, ...] = (), m
         model = RobertaForSequenceClassification(RobertaConfig(**shape, max_position_embeddings=most + 2))
     else:
         relative = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+        relative |= {"position_buckets": 16}
         model = DebertaV2ForSequenceClassification(
             DebertaV2Config(**shape, **relative, type_vocab_size=0, max_position_embeddings=most)
         )
