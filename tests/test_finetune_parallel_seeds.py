@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,24 +120,24 @@ def test_no_process_outlives_the_first(tmp_path: Path, number: signal.Signals) -
         assert {(tmp_path / f"{n}.txt").read_text(encoding="utf-8") for n in (1, 2)} == {"stopped"}
 
 
-def test_seeds_that_are_trained_at_once_are_those_trained_one_by_one(
+def test_seeds_are_trained_at_once_and_as_they_would_be_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [tiny_t5.make_run(tmp_path / name, train=16, validation=4) for name in ("one", "both")]
-    for run, parallel in zip(runs, (1, 2), strict=True):
-        recipe = tiny_t5.make_recipe(a={"seeds": [1, 2], "parallel": parallel, "epochs": 1})
-        train_student(recipe, "a", run)
+    run = tiny_t5.make_run(tmp_path, train=8, validation=0)
+    train_student(tiny_t5.make_recipe(a={"seeds": [1, 2], "parallel": 2, "epochs": 1}), "a", run)
     assert "2 seeds to train, 2 at a time" in capsys.readouterr().err
-    one, both = (read_seq2seq_record(run, "a") for run in runs)
-    for seed in (1, 2):
-        assert both.seeds[seed].losses == pytest.approx(one.seeds[seed].losses, rel=1e-4)
-    assert both.rows == one.rows
+    both = read_seq2seq_record(run, "a")
+    shutil.rmtree(run.student("a", 1))
+    train_student(tiny_t5.make_recipe(a={"seeds": [1, 2], "epochs": 1}), "a", run)  # seed 2 was finished before
+    again = read_seq2seq_record(run, "a")
+    assert again.seeds[1].losses == pytest.approx(both.seeds[1].losses, rel=1e-4)
+    assert again.seeds[2] == both.seeds[2]
 
 
 def test_how_many_fit() -> None:
     needed = seed_bytes(223_000_000, 300_000, 4096)  # T5-base: 16 bytes a weight, a process, activations
     assert needed == GIB + 16 * 223_000_000 + 300_000 * 4096
-    assert [seeds_that_fit(free * GIB, needed) for free in (1, 8, 16, 80)] == [1, 1, 2, 12]
+    assert [seeds_that_fit(free * GIB, needed) for free in (1, 8, 16, 80)] == [1, 1, 2, 13]
     assert tokens_that_fit(80 * GIB, 1, 223_000_000, 300_000) == MOST_TOKENS
     assert tokens_that_fit(8 * GIB, 1, 223_000_000, 1_000_000) == (int(0.9 * 8 * GIB) - GIB - 16 * 223_000_000) // 10**6
     assert tokens_that_fit(4 * GIB, 2, 223_000_000, 10**6) == LEAST_TOKENS

@@ -13,7 +13,7 @@ from recipes.schema import Recipe
 
 THINGS = ["pizza", "soup", "staff", "wine", "music", "room"]
 FEELINGS = {"great": "positive", "bad": "negative", "plain": "neutral"}
-SHAPE = {"vocabulary": 400, "hidden": 32, "intermediate": 64, "layers": 1, "heads": 2}
+SHAPE = {"vocabulary": 512, "hidden": 32, "intermediate": 64, "layers": 1, "heads": 2}
 
 
 def said(number: int, split: Split) -> list[tuple[str, str]]:
@@ -61,7 +61,7 @@ def make_run(folder: Path, train: int = 40, validation: int = 12) -> RunFolder:
 def make_recipe(**students: dict[str, Any]) -> Recipe:
     """A recipe whose students are given by what differs from a tiny one from scratch that learns `terms`."""
     small = {
-        "kind": "seq2seq", "base": "scratch", "data": "terms", "max_length": 64, "max_target_length": 48,
+        "kind": "seq2seq", "base": "scratch", "data": "terms", "max_length": 64, "max_target_length": 32,
         "learning_rate": 1e-2, "batch_size": 8, "epochs": 2, "scratch": SHAPE, "precision": "fp32",
     }  # fmt: skip
     made = {name: small | student for name, student in students.items()}
