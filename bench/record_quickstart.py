@@ -32,7 +32,7 @@ TEACHERS = {"quickstart": "tweets", "quickstart-products": "products", "quicksta
 
 
 Replies = dict[tuple[str, str | None], list[str]]
-"""(id of an example, which of its prompts: analysis or rewrite, where there are two) -> replies in the order of asking."""
+"""(id of an example, analysis or rewrite where there are two prompts) -> replies in the order of asking."""
 
 
 def replies_by_id(path: Path) -> Replies:
@@ -52,7 +52,9 @@ def part_of(task: Task, request: ChatRequest) -> str | None:
     """Which prompt of a task that has two a request is made with."""
     if not isinstance(task, UnderstandingTask):
         return None
-    return next(part for part, prompt in task.prompts.items() if prompt.static == request.messages[: len(prompt.static)])
+    return next(
+        part for part, prompt in task.prompts.items() if prompt.static == request.messages[: len(prompt.static)]
+    )
 
 
 def record(recipe: Recipe, journal: Journal, replies: Replies) -> int:

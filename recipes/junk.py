@@ -14,8 +14,9 @@ from recipes.rows import Opinion
 Junk = tuple[str, str]
 
 _PLACEHOLDERS = {
-    "", "n/a", "na", "none", "null", "nil", "unknown", "unspecified", "not specified", "not applicable", "not mentioned",
-    "-", "...", "…", "string", "text", "target", "opinion target", "aspect", "sentiment", "reasoning", "your reasoning",
+    "", "n/a", "na", "none", "null", "nil", "unknown", "unspecified", "not specified", "not applicable",
+    "not mentioned", "-", "...", "…", "target", "opinion target", "aspect", "sentiment", "reasoning",
+    "your reasoning",
 }  # fmt: skip
 _FEELING = re.compile(
     r"\b(?:love[sd]?|loving|hate[sd]?|great|excellent|terrible|awful|horrible|amazing|delicious|disgusting|fantastic|"
@@ -31,17 +32,23 @@ _OF_THE_WRITER = re.compile(
     re.IGNORECASE,
 )
 _TO_THE_ASKER = re.compile(
-    r"(?:sure|certainly|of course|here(?:'s| is| are)\b.{0,40}\b(?:rewrit|version|review)|rewritten review\b|as an ai\b)",
+    r"(?:sure|certainly|of course|here(?:'s| is| are)\b.{0,40}\b(?:rewrit|version|review)|rewritten review\b|"
+    r"as an ai\b)",
     re.IGNORECASE,
 )
+_QUOTABLE = 6
+"""Words of an example's sentence that nobody writes twice by chance."""
+_OPINIONS, _WORDS = 3, 6
+"""So many opinions, and not one word of a review that has so many: it is another review. Of fewer an honest reading may
+name none: "In the garden I see my own face" is about a screen."""
 _SHORTEST, _LONGEST, _LONGER = 0.5, 4.0, 200
 """A rewrite has from half of the review's characters up to four times them and 200 more. Half: it has left opinions
 out; the published ones are longer than their reviews, by up to about three times for a line of text."""
 
 
 def quotable(texts: Sequence[str]) -> frozenset[str]:
-    """Texts of a prompt's examples, folded, to be known again."""
-    return frozenset(" ".join(text.split()).casefold() for text in texts)
+    """Texts of a prompt's examples, folded, to be known again; short ones ("Said outright.") come up by themselves."""
+    return frozenset(" ".join(text.split()).casefold() for text in texts if len(text.split()) >= _QUOTABLE)
 
 
 def analysis_junk(opinions: Sequence[Opinion], review: str, shown: frozenset[str]) -> Junk | None:
@@ -57,7 +64,7 @@ def analysis_junk(opinions: Sequence[Opinion], review: str, shown: frozenset[str
             return "copied_prompt", f"the reasoning of opinion {place} is that of an example"
     words = _words(review)
     said = _words(" ".join(f"{told.target} {told.reasoning}" for told in opinions))
-    if words and said.isdisjoint(words):
+    if len(opinions) >= _OPINIONS and len(words) >= _WORDS and said.isdisjoint(words):
         return "unrelated", "no word of the review stands in it"
     return None
 
@@ -78,7 +85,10 @@ def rewrite_junk(text: str, review: str, shown: frozenset[str]) -> Junk | None:
     if size < _SHORTEST * whole:
         return "short_rewrite", f"the rewrite has {size} characters, the review {whole}: leave nothing out"
     if size > _LONGEST * whole + _LONGER:
-        return "long_rewrite", f"the rewrite has {size} characters, the review {whole}: add nothing that it does not say"
+        return (
+            "long_rewrite",
+            f"the rewrite has {size} characters, the review {whole}: add nothing that it does not say",
+        )
     return None
 
 

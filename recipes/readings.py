@@ -257,4 +257,3 @@ def _grouped(text: str) -> Iterator[dict[str, str]]:
         fields[name], last = named[2], name
     if "aspect" in fields:
         yield fields
-

@@ -277,6 +277,7 @@ class Recipe(Section):
         """This recipe as one of the dataset `name` alone: its task and source, and no teacher."""
         dataset = self.datasets[name]
         changed: dict[str, object] = {
+            "name": f"{self.name}-{name}",
             "task": dataset.task,
             "labels": SENTIMENTS if dataset.task == "sentiment" else (),
             "source": dataset.source,

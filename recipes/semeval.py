@@ -83,7 +83,7 @@ class _Sentences:
 
 
 def read_semeval(raw: IO[bytes], path: object) -> Iterator[Found]:
-    """Yield (line, record) for every sentence. Raises SourceError for what is no XML, and for a file of no sentences."""
+    """Yield (line, record) of every sentence. Raises SourceError for what is no XML, and for a file of no sentences."""
     found = _Sentences()
     count = 0
     while True:

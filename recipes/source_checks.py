@@ -143,7 +143,10 @@ def _values(source: Source, path: Path, head: list[dict[str, Any]]) -> Found:
         bad = next((place for place, record in enumerate(head, 1) if not _is_list(record[source.aspects])), None)
         if bad is not None:
             message = f"row {bad} of {path.name} holds no list of tuples in {source.aspects!r}"
-            yield ("source", "aspects"), f"{message}: [{{target, polarity, start, end}}, ...] or [{{category, polarity}}, ...]"
+            yield (
+                ("source", "aspects"),
+                f"{message}: [{{target, polarity, start, end}}, ...] or [{{category, polarity}}, ...]",
+            )
     if source.messages is not None and source.messages in head[0]:
         problems = [_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)]
         if problems and problems[0] and all(problems):  # one that is none among others is a reject of its own

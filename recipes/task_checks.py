@@ -67,7 +67,11 @@ def task_mistakes(parts: Parts) -> Found:
     if task not in GENERATIVE and parts.has_filters:
         see = "; for task: classify see synthesis.min_rationale_chars" if task == "classify" else ""
         yield ("filters",), f"filters go with generative tasks{see}"
-    if task in GENERATIVE and parts.filters is not None and parts.filters.shortest(task) > parts.filters.max_response_chars:
+    if (
+        task in GENERATIVE
+        and parts.filters is not None
+        and parts.filters.shortest(task) > parts.filters.max_response_chars
+    ):
         yield ("filters",), "min_response_chars is above max_response_chars: no response would be kept"
     yield from _teacher(parts, task)
     yield from _students(parts, task)
@@ -158,7 +162,10 @@ def _synthesis(synthesis: Synthesis, task: str, teacherless: bool) -> Found:
     if synthesis.prompt is None:
         yield ("synthesis", "prompt"), "is missing: a shipped prompt's name, or a file"
     if task == "understanding" and synthesis.rewrite_prompt is None:
-        yield ("synthesis", "rewrite_prompt"), "is missing: a shipped prompt's name, or a file (each review is read twice)"
+        yield (
+            ("synthesis", "rewrite_prompt"),
+            "is missing: a shipped prompt's name, or a file (each review is read twice)",
+        )
     if task != "understanding" and synthesis.rewrite_prompt is not None:
         yield ("synthesis", "rewrite_prompt"), "goes with task: understanding"
     if task in ("reasoning", "understanding"):
@@ -166,7 +173,10 @@ def _synthesis(synthesis: Synthesis, task: str, teacherless: bool) -> Found:
             what = "three texts have" if task == "reasoning" else "opinions and a rewrite have"
             yield ("synthesis", "votes"), f"{what} no majority: task: {task} has one vote"
         if synthesis.soft_labels == "logprobs":
-            yield ("synthesis", "soft_labels"), f"goes with task: classify: a {'response' if task == 'reasoning' else 'reading'} has no label"
+            yield (
+                ("synthesis", "soft_labels"),
+                f"goes with task: classify: a {'response' if task == 'reasoning' else 'reading'} has no label",
+            )
         if synthesis.min_rationale_chars:
             see = "; see filters.min_reasoning_chars" if task == "reasoning" else ""
             message = f"goes with task: classify{see}"

@@ -9,7 +9,7 @@ WHAT = {
     "reasoning": "Questions, reasoning and responses, written by a language model about source texts",
     "description": "Titles of products, each with its description",
     "chat": "Questions and responses of conversations",
-    "understanding": "Reviews with the opinions in them and a rewrite that makes feelings explicit, by a language model",
+    "understanding": "Reviews with their opinions and a rewrite that makes feelings explicit, by a language model",
     "atsa": "Sentences with their gold terms and the polarity of each",
     "acsa": "Sentences with their gold categories and the polarity of each",
     "sentiment": "Texts with their gold sentiment",
@@ -33,15 +33,16 @@ COLUMNS = {
     "after `reasoning` where the source has some (else null). {fields} "
     f"{GROUP} and by the rows of one conversation; `outcome` is clean in every row.",
     "understanding": "`text` is the cleaned review. Written by a teacher: `analysis`, a list of opinions (`target`, "
-    "`aspect`, `sentiment` on five grades, `reasoning`), and `rewrite`, the review with its feelings made explicit; one "
-    "of the two is null where it could not be used. A model that reads one of them needs the teacher for every answer. "
-    f"`outcome` is repaired where a reply had to be mended, else clean; {GROUP}.",
-    "atsa": "`text` is the cleaned sentence; `aspects` its gold tuples in the order of their place: `target`, the term; "
-    "`start` and `end`, its place in characters (end exclusive); `polarity`; `category`, where the source has one. No "
-    f"tuple: an empty list. `slices` tells mixed polarity, and implicit opinions where the source says; {GROUP}.",
-    "acsa": "`text` is the cleaned sentence; `aspects` its gold tuples, `category` and `polarity` (the others are null). "
+    "`aspect`, `sentiment` on five grades, `reasoning`), and `rewrite`, the review with its feelings made explicit; "
+    "one of the two is null where it could not be used. A model that reads one of them needs the teacher for every "
+    f"answer. `outcome` is repaired where a reply had to be mended, else clean; {GROUP}.",
+    "atsa": "`text` is the cleaned sentence; `aspects` its gold tuples in the order of their place: `target`, the "
+    "term; `start` and `end`, its place in characters (end exclusive); `polarity`; `category`, where the source has "
+    "one. No tuple: an empty list. "
+    f"`slices` tells mixed polarity, and implicit opinions where the source says; {GROUP}.",
+    "acsa": "`text` is the cleaned sentence; `aspects` its gold tuples, `category` and `polarity` (the others null). "
     f"No tuple: an empty list. `slices` tells mixed polarity, and implicit opinions where the source says; {GROUP}.",
-    "sentiment": "`text` is the cleaned text and `gold` its label; `label`, `soft` and `votes` are empty: no teacher has "
-    f"labelled it. {GROUP}.",
+    "sentiment": "`text` is the cleaned text and `gold` its label; `label`, `soft` and `votes` are empty: no teacher "
+    f"has labelled it. {GROUP}.",
 }
 """Of all tasks but classify, whose columns depend on its labels."""

@@ -162,7 +162,9 @@ def parts_told(facts: dict[str, Any]) -> list[str]:
     parts, lost = facts.get("parts"), facts.get("lost")
     if not parts:
         return []
-    told = f"{parts['analysis']:,} with an analysis ({parts['opinions']:,} opinions), {parts['rewrite']:,} with a rewrite"
+    told = (
+        f"{parts['analysis']:,} with an analysis ({parts['opinions']:,} opinions), {parts['rewrite']:,} with a rewrite"
+    )
     why = ", ".join(f"{count:,} {reason}" for reason, count in (lost or {}).items())
     return [told + (f"; parts that could not be used: {why}" if why else "")]
 

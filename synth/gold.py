@@ -116,7 +116,7 @@ def _implied(told: Mapping[str, Any]) -> bool | None:
     opinion_words: what the published benchmark has; a term without any is implied. Else SCAPT's implicit_sentiment.
     """
     if "opinion_words" in told and "implicit_sentiment" not in told:
-        return not told["opinion_words"]
+        return not bool(told["opinion_words"])
     said = told.get("implicit_sentiment", told.get("implicit"))
     return None if said is None else str(said).strip().lower() in ("true", "yes", "1")
 

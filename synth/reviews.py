@@ -1,8 +1,8 @@
 """A record with a review, or a sentence of one -> its content, for the tasks that read opinions out of it.
 
-    understanding   text, and what a teacher wrote of it before, where source.analysis or source.rewrite name it
-    atsa, acsa      text and its gold tuples: a column, or the elements of a SemEval file
-    sentiment       text; its gold label is read as any
+understanding   text, and what a teacher wrote of it before, where source.analysis or source.rewrite name it
+atsa, acsa      text and its gold tuples: a column, or the elements of a SemEval file
+sentiment       text; its gold label is read as any
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from recipes.readings import is_analysis
 from recipes.schema import Recipe, Source
 from recipes.tables import is_semeval
 from synth.cleaning import clean_layout, clean_text
-from synth.content import GOLD, Content, Unfit
+from synth.content import GOLD, Unfit
 from synth.gold import read_gold
 
 Read = tuple[dict[str, str], tuple[str, str] | None]

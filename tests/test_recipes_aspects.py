@@ -52,7 +52,9 @@ def test_opinions_are_read_as_they_were_written_but_for_white_space(opinions: li
     text = write_opinions(opinions)
     read, invalid = read_opinions(text)
     told = [
-        opinion.model_copy(update={name: one_line(getattr(opinion, name)) for name in ("target", "aspect", "reasoning")})
+        opinion.model_copy(
+            update={name: one_line(getattr(opinion, name)) for name in ("target", "aspect", "reasoning")}
+        )
         for opinion in opinions
     ]
     assert (list(read), invalid) == (told, 0)
@@ -88,9 +90,7 @@ def test_the_forms_by_hand() -> None:
     food = [Aspect(category="FOOD#STYLE_OPTIONS", polarity="neutral"), Aspect(category="service", polarity="conflict")]
     assert write_tuples("acsa", food) == "food style_options neutral ; service conflict"
     said = Opinion(target="soup", aspect="taste", sentiment="very negative", reasoning="Implied; a fact shows it.")
-    assert write_opinions([said, said]) == " ; ".join(
-        ["soup | taste | very negative | Implied;; a fact shows it."] * 2
-    )
+    assert write_opinions([said, said]) == " ; ".join(["soup | taste | very negative | Implied;; a fact shows it."] * 2)
     assert write_opinions([]) == write_tuples("atsa", []) == write_tuples("acsa", []) == "none"
     assert read_opinions(" None ") == ((), 0) == read_tuples("atsa", "none")
 

@@ -66,10 +66,10 @@ def changed(**fields: object) -> str:
         (changed(target="N/A"), "placeholder", '"target" of opinion 2 says nothing'),
         (changed(aspect="<aspect>"), "placeholder", '"aspect" of opinion 2 says nothing'),
         (changed(reasoning="..."), "placeholder", '"reasoning" of opinion 2 says nothing'),
-        (changed(reasoning="The keys  stopped glowing."), "copied_prompt", "is that of an example"),
+        (changed(reasoning="Half of the  keys stopped glowing soon."), "copied_prompt", "is that of an example"),
         ('{"opinions": []}', "no_opinions", "the review says 'delicious'"),
         (
-            json.dumps({"opinions": [{**BILL, "target": "keyboard", "reasoning": "It broke."}]}),
+            json.dumps({"opinions": [{**BILL, "target": f"key {n}", "reasoning": "It broke."} for n in range(3)]}),
             "unrelated",
             "no word of the review",
         ),
@@ -89,13 +89,21 @@ def changed(**fields: object) -> str:
 def test_junk_is_known_and_named(text: str, junk: str | None, problem: str) -> None:
     import re
 
-    reading = parse_analysis(Reply(text), REVIEW, quotable(["The keys stopped glowing."]))
+    reading = parse_analysis(
+        Reply(text), REVIEW, quotable(["Half of the keys stopped glowing soon.", SOUP["reasoning"]])
+    )
     assert (reading.outcome, reading.opinions, reading.junk) == ("malformed", None, junk)
     assert re.search(problem, reading.problem), reading.problem
 
 
 def test_an_empty_list_is_an_analysis_of_a_review_without_opinions() -> None:
     assert parse_analysis(Reply('{"opinions": []}'), "We sat at the window.").opinions == ()
+
+
+def test_a_short_review_may_be_read_in_other_words() -> None:
+    told = {**BILL, "target": "the restaurant", "reasoning": "Implied: they do not want to return."}
+    for review in ("Never again.", "Tomorrow morning everybody from this family eats somewhere else."):
+        assert parse_analysis(Reply(json.dumps({"opinions": [told]})), review).outcome == "clean"
 
 
 def test_an_implied_target_is_no_junk() -> None:

@@ -84,7 +84,12 @@ def test_good_recipes_load(tmp_path: Path, text: str) -> None:
         (GIVEN, "path: set.xml", "path: gold.jsonl, text: text", r"6: datasets\.terms\.source\.aspects: is missing"),
         (GIVEN, "path: set.xml", "path: gold.jsonl, text: text, aspects: label", "row 1 of gold.jsonl holds no list"),
         (GOLD, "task: acsa", "task: sentiment", r"2: task: sentiment is what students are scored on, not taught"),
-        (GOLD, "students:", "teacher: {provider: openai, model: m}\nstudents:", r"4: teacher: task: acsa asks no teach"),
+        (
+            GOLD,
+            "students:",
+            "teacher: {provider: openai, model: m}\nstudents:",
+            r"4: teacher: task: acsa asks no teach",
+        ),
     ],
 )
 def test_mistakes_have_their_line_and_a_sentence(tmp_path: Path, text: str, old: str, new: str, sentence: str) -> None:

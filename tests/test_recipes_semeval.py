@@ -39,7 +39,14 @@ def test_the_files_of_2014_have_terms_and_categories(tmp_path: Path) -> None:
     assert (line, first["id"]) == (3, "813")
     assert first["text"] == 'All the money went into the décor, & none of it to the "people".'
     assert first["aspects"] == [
-        {"kind": "term", "term": "décor", "polarity": "negative", "from": "28", "to": "33", "implicit_sentiment": "True"},
+        {
+            "kind": "term",
+            "term": "décor",
+            "polarity": "negative",
+            "from": "28",
+            "to": "33",
+            "implicit_sentiment": "True",
+        },
         {"kind": "category", "category": "ambience", "polarity": "negative"},
     ]
     assert second == {"id": "2", "text": "Nothing.", "aspects": []}

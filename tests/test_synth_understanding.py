@@ -58,7 +58,12 @@ XML = """<sentences>
 
 
 def analysis(number: int) -> str:
-    told = {"target": f"dish {number}", "aspect": "taste", "sentiment": "positive", "reasoning": f"Dish {number} was fine."}
+    told = {
+        "target": f"dish {number}",
+        "aspect": "taste",
+        "sentiment": "positive",
+        "reasoning": f"Dish {number} was fine.",
+    }
     return json.dumps({"opinions": [told]})
 
 
@@ -97,7 +102,11 @@ def answer(recipe: Recipe, path: Path, say: Callable[[str, int, int], str]) -> N
 def build(recipe: Recipe, folder: Path) -> tuple[Manifest, dict[str, UnderstandingRow], dict[str, Reject]]:
     run = RunFolder(folder / "run")
     manifest = build_dataset(recipe, run)
-    return manifest, rows_of(run, UnderstandingRow), {row.id: row for row in read_rows(run.rows / "rejects.jsonl", Reject)}
+    return (
+        manifest,
+        rows_of(run, UnderstandingRow),
+        {row.id: row for row in read_rows(run.rows / "rejects.jsonl", Reject)},
+    )
 
 
 def rows_of(run: RunFolder, kind: type[Row]) -> dict[str, Any]:
@@ -192,16 +201,22 @@ def test_a_published_corpus_is_read_without_a_teacher(tmp_path: Path) -> None:
         {"Text": text, "reply": told},
         {"Text": text, "reply": " I enjoyed the good soup, though the bill came late."},
         {"Text": text, "reply": told},
-        {"Text": "The tea was cold.", "reply": told.replace("soup", "hotel")},
+        {
+            "Text": "The black tea stood around while other guests waited.",
+            "reply": told.replace("good.", "n/a").replace("soup", "-", 1),
+        },
         {"Text": "The beer was warm.", "reply": ""},
         {"Text": "The wine was fine.", "reply": "| | |"},
     ]
     write(tmp_path / "corpus.jsonl", lines)
-    manifest, rows, rejects = build(load(tmp_path, GIVEN), tmp_path)
-    assert [(row.analysis is not None, row.rewrite is not None) for row in rows.values()] == [(True, False), (False, True)]
+    manifest, rows, rejects = build(load(tmp_path, GIVEN, "source.validation=0.5"), tmp_path)
+    assert [(row.analysis is not None, row.rewrite is not None) for row in rows.values()] == [
+        (True, False),
+        (False, True),
+    ]
     assert len({row.group for row in rows.values()}) == 1, "one review, one side of the split"
     reasons = sorted(reject.reason for reject in rejects.values())
-    assert reasons == ["duplicate", "malformed", "nothing_written", "unrelated"]
+    assert reasons == ["duplicate", "nothing_written", "placeholder", "short_rewrite"]
     assert manifest.facts["parts"] == {"analysis": 1, "rewrite": 1, "opinions": 1}
 
 
@@ -225,7 +240,11 @@ def test_the_rows_of_datasets_are_brought_up_to_date_first(tmp_path: Path, capsy
     }
     assert [(one.target, one.start) for one in terms["c"].aspects] == [("tea", 5), ("beer", 15)]
     (reject,) = read_rows(run.of_dataset("terms").rows / "rejects.jsonl", Reject)
-    assert (reject.id, reject.reason, reject.detail) == ("d", "term_not_found", "the term 'wine' stands nowhere in the text")
+    assert (reject.id, reject.reason, reject.detail) == (
+        "d",
+        "term_not_found",
+        "the term 'wine' stands nowhere in the text",
+    )
     labels = rows_of(run.of_dataset("moods"), LabelRow)
     assert sorted(row.gold for row in labels.values()) == ["negative", "positive"]
     reasons = [reject.reason for reject in read_rows(run.of_dataset("moods").rows / "rejects.jsonl", Reject)]

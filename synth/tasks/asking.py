@@ -137,10 +137,7 @@ class Asking(Generic[Read]):
     def _asked_again(self, question: Message, reply: Reply, answer: Read) -> tuple[Message, Message]:
         """The bad reply and what was wrong with it; the question stands again at the end, where models look first."""
         brief = " Be brief." if answer.outcome == "truncated" else ""
-        sentence = (
-            f"{_AGAIN}{answer.problem}. Answer again with {self.wanted}.{brief}\n\n"
-            f"{question.content}"
-        )
+        sentence = f"{_AGAIN}{answer.problem}. Answer again with {self.wanted}.{brief}\n\n{question.content}"
         return Message("assistant", storable(reply.text[:_LONGEST_ECHO]) or "(empty)"), Message("user", sentence)
 
 

@@ -23,8 +23,8 @@ PARTS = ("analysis", "rewrite")
 Parse = Callable[[Reply, str, frozenset[str]], Reading]
 _PARSE: dict[str, Parse] = {"analysis": parse_analysis, "rewrite": parse_rewrite}
 _WANTED = {
-    "analysis": 'one JSON object with "opinions", a list of {"target", "aspect", "sentiment", "reasoning"}, and nothing '
-    "around it",
+    "analysis": 'one JSON object with "opinions", a list of {"target", "aspect", "sentiment", "reasoning"}, and '
+    "nothing around it",
     "rewrite": 'one JSON object with "rewrite", the review in your own words, and nothing around it',
 }
 _PROPERTIES: dict[str, dict[str, Any]] = {
