@@ -75,4 +75,5 @@ class ScaledAdamW(Optimizer):
 
 def _scale(weight: Tensor) -> Tensor:
     """max(LEAST_SCALE, RMS(weight)), a tensor of no dimension."""
-    return (weight.norm() / math.sqrt(max(1, weight.numel()))).clamp(min=LEAST_SCALE)
+    scale: Tensor = weight.norm() / math.sqrt(max(1, weight.numel()))
+    return scale.clamp(min=LEAST_SCALE)

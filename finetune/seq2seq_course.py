@@ -14,7 +14,7 @@ from finetune.seq2seq_lessons import Seq2seqLesson, make_lesson, render, task_of
 from finetune.seq2seq_model import load_seq2seq_tokenizer, seq2seq_machine
 from finetune.seq2seq_scratch import make_t5_tokenizer
 from finetune.silence import quiet
-from recipes.aspects import target_text
+from recipes.aspects import TupleTask, target_text
 from recipes.runs import RunFolder, digest
 from recipes.schema import Recipe
 from recipes.seq2seq_student import Seq2seqStudent
@@ -44,14 +44,16 @@ class Seq2seqCourse:
     at_once: int = 1
 
     @property
-    def counts_tuples(self) -> bool:
-        """Whether tuples are written, whose micro F1 chooses the epoch; of other texts the loss does."""
-        return self.task in ("atsa", "acsa")
+    def tuple_task(self) -> TupleTask | None:
+        """The task, where tuples are written, whose micro F1 chooses the epoch; of other texts the loss does."""
+        if self.task == "atsa":
+            return "atsa"
+        return "acsa" if self.task == "acsa" else None
 
     @property
     def validated(self) -> bool:
         """Whether there are rows to choose the epoch by."""
-        return len(self.validation.asked if self.counts_tuples else self.validation.ids) > 0
+        return len(self.validation.ids if self.tuple_task is None else self.validation.asked) > 0
 
 
 def make_course(

@@ -96,5 +96,6 @@ def skeleton(base: Base, student: Seq2seqStudent, tokenizer: PreTrainedTokenizer
     with torch.device("meta"):
         if student.base == "scratch":
             return make_t5(student, tokenizer, 0)
-        made: PreTrainedModel = AutoModelForSeq2SeqLM.from_config(load_pretrained(AutoConfig, base))
+        auto: Any = AutoModelForSeq2SeqLM
+        made: PreTrainedModel = auto.from_config(load_pretrained(AutoConfig, base))
         return made

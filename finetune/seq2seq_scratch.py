@@ -49,7 +49,8 @@ def make_t5(student: Seq2seqStudent, tokenizer: PreTrainedTokenizerBase, seed: i
     shape = student.scratch
     if len(tokenizer) > shape.vocabulary:
         raise TrainingError(f"the tokenizer has {len(tokenizer)} tokens and scratch.vocabulary is {shape.vocabulary}")
-    config = T5Config(
+    configure: Any = T5Config
+    config = configure(
         vocab_size=-(-len(tokenizer) // 64) * 64, d_model=shape.hidden, d_kv=shape.hidden // shape.heads,
         d_ff=shape.intermediate, num_layers=shape.layers, num_heads=shape.heads, dropout_rate=shape.dropout,
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,

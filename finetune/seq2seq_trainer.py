@@ -26,6 +26,7 @@ from finetune.seq2seq_lessons import Seq2seqLesson
 from finetune.seq2seq_loss import sequence_nats
 from finetune.seq2seq_writer import Seq2seqWriter
 from finetune.watch import Narrator, Patience, Score
+from recipes.aspects import TupleTask
 from recipes.errors import TrainingError
 from recipes.rows import AspectRow
 from recipes.tuple_counts import count_tuples, gold_pairs, read_pairs, sum_counts
@@ -39,7 +40,7 @@ LOSS = Score("eval_loss", "loss", falls=True)
 
 def score_of(course: Seq2seqCourse) -> Score:
     """What chooses the best epoch."""
-    return TUPLE_F1 if course.counts_tuples else LOSS
+    return LOSS if course.tuple_task is None else TUPLE_F1
 
 
 class Seq2seqTrainer(Trainer):
@@ -54,8 +55,8 @@ class Seq2seqTrainer(Trainer):
             model=model,
             args=_arguments(course, work),
             data_collator=lambda places: step(course, places, micro_tokens),
-            train_dataset=range(len(course.training)),  # type: ignore[arg-type]
-            eval_dataset=range(len(course.validation.asked)) if validated else None,  # type: ignore[arg-type]
+            train_dataset=range(len(course.training)),
+            eval_dataset=range(len(course.validation.asked)) if validated else None,
             optimizer_cls_and_kwargs=_scaled(course) if student.optimizer == "adamw_scaled" else None,
             callbacks=[
                 Narrator(
@@ -105,8 +106,8 @@ class Seq2seqTrainer(Trainer):
         model: Any = self.model
         model.eval()
         metrics = {} if not len(self.course.validation) else {"eval_loss": self._validation_loss(model)}
-        if self.course.counts_tuples:
-            metrics["eval_micro_f1"] = self._micro_f1(model)
+        if self.course.tuple_task is not None:
+            metrics["eval_micro_f1"] = self._micro_f1(model, self.course.tuple_task)
         model.train()
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -123,11 +124,10 @@ class Seq2seqTrainer(Trainer):
                 nats, tokens = nats + loss, tokens + sum(len(lesson.targets[place]) for place in places)
         return nats / tokens
 
-    def _micro_f1(self, model: Any) -> float:
+    def _micro_f1(self, model: Any, task: TupleTask) -> float:
         """Of what is written for the validation rows, those too whose targets are too long to be learnt; 0 where there
         is nothing to count."""
-        course, task = self.course, self.course.task
-        assert task == "atsa" or task == "acsa"
+        course = self.course
         rows = [one.row for one in course.validation.asked if isinstance(one.row, AspectRow)]
         writer = Seq2seqWriter(model, course.codec, course.student, (task,), course.machine, autocast=True)
         said = writer.write([row.text for row in rows], task)

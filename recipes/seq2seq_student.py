@@ -104,7 +104,9 @@ class Seq2seqStudent(Section):
         """What it writes of each row of this task; nothing of a task that it cannot learn."""
         if task == "understanding":
             return self.targets
-        return (task,) if task == "atsa" or task == "acsa" else ()
+        if task == "atsa":
+            return ("atsa",)
+        return ("acsa",) if task == "acsa" else ()
 
     def drawn(self, rows: int) -> int:
         """How many of so many rows it trains on."""
