@@ -51,7 +51,9 @@ def _base_problem(folder: Path, student: Student) -> str | None:
     """Why a base that is no student of the recipe cannot be one, or None."""
     base, kind = student.base, student.kind
     if base == "minilm" and kind != "classifier":
-        wanted = "a causal language model" if kind == "causal" else "an encoder with a decoder, such as google-t5/t5-base"
+        wanted = (
+            "a causal language model" if kind == "causal" else "an encoder with a decoder, such as google-t5/t5-base"
+        )
         return f"minilm is an encoder, which writes no text: name {wanted}"
     if base == "scratch" and kind == "classifier":
         return "scratch makes a model that writes text: it goes with kind: causal or seq2seq; name an encoder"
@@ -105,7 +107,9 @@ def _other_kind(parts: Parts, name: str, student: Student) -> Found:
     """A student goes on from a model of its own kind; a recipe of one kind alone is told by its task."""
     other = parts.students.get(student.base.removeprefix("students."))
     if other is not None and other.kind != student.kind and "seq2seq" in (other.kind, student.kind):
-        message = f"{student.base} is of kind: {other.kind}, and this is of kind: {student.kind}: name one of its own kind"
+        message = (
+            f"{student.base} is of kind: {other.kind}, and this is of kind: {student.kind}: name one of its own kind"
+        )
         yield ("students", name, "base"), message
 
 
