@@ -36,8 +36,8 @@ SECTIONS = {
 }
 
 _FILES = (
-    "schema.py", "teachers.py", "local_teacher.py", "students.py", "seq2seq_student.py", "evaluation.py", "retrieval.py",
-    "assistant.py", "chat.py", "prompts.py",
+    "schema.py", "teachers.py", "local_teacher.py", "students.py", "seq2seq_student.py", "evaluation.py",
+    "retrieval.py", "assistant.py", "chat.py", "prompts.py",
 )  # fmt: skip
 
 
