@@ -171,7 +171,8 @@ def _figure(values: Sequence[float | None], drawn: Floats, how: Evaluation) -> F
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    found: Floats = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    return found
 
 
 def _f1(precise: Floats, recalled: Floats) -> Floats:

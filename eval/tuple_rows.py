@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eval.scored import no_test_row
 from eval.slices import MOST_SLICES
 from eval.tuple_comparison import ALL, SetPart, SetTask
+from recipes.aspects import TupleTask
 from recipes.errors import RunError
 from recipes.rows import AspectRow, LabelRow, UnderstandingRow, count_rows, read_rows
 from recipes.runs import RunFolder, digest
@@ -73,13 +74,12 @@ def read_set(recipe: Recipe, run: RunFolder, dataset: str) -> ScoredSet:
     return found
 
 
-def _tuple_set(task: str) -> Callable[[str, RunFolder, int], ScoredSet]:
+def _tuple_set(task: TupleTask) -> Callable[[str, RunFolder, int], ScoredSet]:
     def read(dataset: str, folder: RunFolder, train: int) -> ScoredSet:
         rows = list(read_rows(folder.rows / "test.jsonl", AspectRow))
-        kind = "atsa" if task == "atsa" else "acsa"
-        gold = tuple(gold_pairs(kind, row.aspects) for row in rows)
+        gold = tuple(gold_pairs(task, row.aspects) for row in rows)
         return ScoredSet(
-            dataset, kind, folder, tuple(row.id for row in rows), tuple(row.text for row in rows), train,
+            dataset, task, folder, tuple(row.id for row in rows), tuple(row.text for row in rows), train,
             gold=gold, slices=_slices(rows),
         )  # fmt: skip
 

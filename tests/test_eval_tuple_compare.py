@@ -21,22 +21,41 @@ from recipes.rows import read_rows, write_rows
 from recipes.runs import RunFolder
 from recipes.tuple_counts import count_tuples, sum_counts
 
+PAIR = {name: tuple_runs.STUDENTS[name] for name in ("reader", "helped", "plain")}
+"""Students of one dataset: quicker than all of them."""
+
+
+@pytest.fixture(autouse=True)
+def _stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
+    monkeypatch.setattr("eval.tuple_predict.free_memory", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, TupleComparison]:
+    """All students compared: not to be written to."""
+    run = tuple_runs.ready(tmp_path_factory.mktemp("tuples"), tuple_runs.recipe_of())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
+        found = compare(tuple_runs.recipe_of(), run)
+    assert isinstance(found, TupleComparison)
+    return run, found
+
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    monkeypatch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
-    return tuple_runs.ready(tmp_path, tuple_runs.recipe_of())
+def run(tmp_path: Path) -> RunFolder:
+    return tuple_runs.ready(tmp_path, tuple_runs.recipe_of(students=PAIR))
 
 
 def compared(run: RunFolder, **changes: Any) -> TupleComparison:
-    found = compare(tuple_runs.recipe_of(**changes), run)
+    found = compare(tuple_runs.recipe_of(**{"students": PAIR} | changes), run)
     assert isinstance(found, TupleComparison)
     return found
 
 
-def test_results_are_keyed_by_dataset_slice_and_seed_and_never_mixed(run: RunFolder) -> None:
+def test_results_are_keyed_by_dataset_slice_and_seed_and_never_mixed(whole: tuple[RunFolder, TupleComparison]) -> None:
     """The published code put datasets and seeds into one average; here each mean is that of its own seeds."""
-    found = compared(run)
+    _, found = whole
     keys = [(one.dataset, one.slice, one.model, by.seed) for one in found.results for by in one.seeds]
     assert len(keys) == len(set(keys))
     for one in found.results:
@@ -51,8 +70,8 @@ def test_results_are_keyed_by_dataset_slice_and_seed_and_never_mixed(run: RunFol
     assert not {"average", "mean", "overall"} & {one.dataset for one in found.results}
 
 
-def test_one_seed_on_one_slice_by_hand(run: RunFolder) -> None:
-    found = compared(run)
+def test_one_seed_on_one_slice_by_hand(whole: tuple[RunFolder, TupleComparison]) -> None:
+    run, found = whole
     rows = list(read_rows(run.of_dataset("terms").rows / "test.jsonl", tuple_runs.AspectRow))
     for seed in (1, 2):
         lines = list(read_rows(run.path / "predictions" / f"terms.plain.seed-{seed}.atsa.jsonl", Writing))
@@ -72,8 +91,8 @@ def test_one_seed_on_one_slice_by_hand(run: RunFolder) -> None:
             assert figures["invalid"] == pytest.approx(counts.invalid_rate)
 
 
-def test_with_and_without_distillation_are_paired_on_their_dataset(run: RunFolder) -> None:
-    found = compared(run)
+def test_with_and_without_distillation_are_paired_on_their_dataset(whole: tuple[RunFolder, TupleComparison]) -> None:
+    _, found = whole
     (pair,) = [one for one in found.pairs if one.family == "distillation"]
     assert (pair.first, pair.second, pair.dataset, pair.measure) == ("helped", "plain", "terms", "f1")
     assert pair.seeds == (1, 2)
@@ -89,9 +108,8 @@ def test_with_and_without_distillation_are_paired_on_their_dataset(run: RunFolde
     }  # fmt: skip
 
 
-def test_only_seeds_that_both_have_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
-    students = tuple_runs.STUDENTS | {"plain": tuple_runs.student_of(data="terms", seeds=(2, 3))}
+def test_only_seeds_that_both_have_are_compared(tmp_path: Path) -> None:
+    students = PAIR | {"plain": tuple_runs.student_of(data="terms", seeds=(2, 3))}
     recipe = tuple_runs.recipe_of(students=students)
     found = compare(recipe, tuple_runs.ready(tmp_path, recipe))
     assert isinstance(found, TupleComparison)
@@ -102,9 +120,8 @@ def test_only_seeds_that_both_have_are_compared(tmp_path: Path, monkeypatch: pyt
     assert (pair.first_value, pair.second_value) == (pytest.approx(of_two[0]), pytest.approx(of_two[1]))
 
 
-def test_students_without_a_common_seed_are_said_to_be_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
-    students = tuple_runs.STUDENTS | {"plain": tuple_runs.student_of(data="terms", seeds=(3,))}
+def test_students_without_a_common_seed_are_said_to_be_apart(tmp_path: Path) -> None:
+    students = PAIR | {"plain": tuple_runs.student_of(data="terms", seeds=(3,))}
     recipe = tuple_runs.recipe_of(students=students)
     found = compare(recipe, tuple_runs.ready(tmp_path, recipe))
     assert isinstance(found, TupleComparison)
@@ -112,12 +129,11 @@ def test_students_without_a_common_seed_are_said_to_be_apart(tmp_path: Path, mon
     assert any("no seed in common" in one for one in found.warnings)
 
 
-def test_another_share_is_another_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_share_is_another_question(tmp_path: Path) -> None:
     """Students of a tenth of the rows are not tested against those of all of them; shares have a table."""
-    monkeypatch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
     few = {"few": tuple_runs.student_of(data="terms", share=0.1), "few-helped": tuple_runs.student_of(
         base="students.reader", data="terms", share=0.1)}  # fmt: skip
-    recipe = tuple_runs.recipe_of(students=tuple_runs.STUDENTS | few)
+    recipe = tuple_runs.recipe_of(students=PAIR | few)
     found = compare(recipe, tuple_runs.ready(tmp_path, recipe))
     assert isinstance(found, TupleComparison)
     tested = {(one.first, one.second) for one in found.pairs if one.family != "baselines"}
@@ -130,11 +146,11 @@ def test_another_share_is_another_question(tmp_path: Path, monkeypatch: pytest.M
     assert [line.name for line in grid.lines] == ["10% of the train rows", "100% of the train rows"]
     assert [head for head, _ in grid.heads] == ["students.reader", "scratch"]
     assert [len(line.dots) for line in chart.lines] == [2, 2]
-    assert share_grid(found, "kinds") is None
+    assert share_grid(found, "moods") is None
 
 
-def test_students_of_understanding_beside_their_teacher(run: RunFolder) -> None:
-    found = compared(run)
+def test_students_of_understanding_beside_their_teacher(whole: tuple[RunFolder, TupleComparison]) -> None:
+    _, found = whole
     result = found.result(OWN, ALL, "reader")
     assert result is not None
     assert {"f1", "parsed", "rouge_l", "chrf", "truncated"} <= set(result.figures)
@@ -147,8 +163,8 @@ def test_students_of_understanding_beside_their_teacher(run: RunFolder) -> None:
     assert reader.seconds_per_1000 is not None and reader.usd_per_1000 is not None
 
 
-def test_sentiment_without_having_been_taught_it(run: RunFolder) -> None:
-    found = compared(run)
+def test_sentiment_without_having_been_taught_it(whole: tuple[RunFolder, TupleComparison]) -> None:
+    _, found = whole
     result = found.result("moods", ALL, "reader")
     assert result is not None
     accuracy = result.figure("accuracy")
@@ -209,8 +225,7 @@ def test_answers_to_other_rows_are_refused(run: RunFolder) -> None:
         compared(run)
 
 
-def test_a_dataset_that_nobody_learns_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
+def test_a_dataset_that_nobody_learns_is_told(tmp_path: Path) -> None:
     recipe = tuple_runs.recipe_of(students={name: tuple_runs.STUDENTS[name] for name in ("reader", "plain")})
     found = compare(recipe, tuple_runs.ready(tmp_path, recipe))
     assert any("can answer kinds: not scored" in one for one in found.warnings)
@@ -229,10 +244,10 @@ def test_a_teacher_is_left_out_where_the_recipe_does(run: RunFolder) -> None:
     assert [one.dataset for one in found.sets] == ["terms"]
 
 
-def test_the_report_is_json_that_comes_back(run: RunFolder) -> None:
+def test_the_report_is_json_that_comes_back(whole: tuple[RunFolder, TupleComparison]) -> None:
     from eval.report import read_report
 
-    found = compared(run)
+    run, found = whole
     assert read_report(run) == found
     held = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
     assert "NaN" not in json.dumps(held)

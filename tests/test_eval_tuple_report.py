@@ -29,6 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def found(run: RunFolder) -> TupleComparison:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("eval.tuple_predict.open_writer", tuple_runs.open_fake)
+        patch.setattr("eval.tuple_predict.free_memory", lambda: None)
         made = compare(tuple_runs.recipe_of(), run)
     assert isinstance(made, TupleComparison)
     return made
