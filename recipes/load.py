@@ -119,7 +119,9 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     provider = _provider(document)
     local = provider is not None and provider not in PROVIDERS
-    teacher = section(LocalTeacher if provider in LOCAL else Teacher, "teacher") if "teacher" in value else None
+    teacher: Teacher | LocalTeacher | None = None
+    if "teacher" in value:
+        teacher = section(LocalTeacher, "teacher") if provider in LOCAL else section(Teacher, "teacher")
     return Parts(
         folder=folder,
         present=_present(document, value),

@@ -52,7 +52,7 @@ def label_texts(recipe: Recipe, task: ScoreTask, examples: Examples, journal: Jo
     helpers = helped and processes.count() > 1
     if helpers:
         tell([])  # all load the model at once
-    model = open_scorer(recipe, left)
+    model = open_scorer(recipe, left, processes.count() if helpers else 1)
     waiting, most = _waiting(task, examples, journal), WINDOW * (processes.count() if helpers else 1)
     with Progress("rows", left) as progress:
         while window := list(islice(waiting, most)):
@@ -76,8 +76,8 @@ def _waiting(task: ScoreTask, examples: Examples, journal: Journal) -> Iterator[
             yield example, request
 
 
-def open_scorer(recipe: Recipe, left: int) -> Scorer:
-    """The recipe's teacher, loaded. left: texts it will score. Raises TeacherError."""
+def open_scorer(recipe: Recipe, left: int, several: int) -> Scorer:
+    """The recipe's teacher, loaded. left: texts that so many processes will score. Raises TeacherError."""
     from synth.machine import find_machine
 
     teacher = recipe.local_teacher()
@@ -85,8 +85,8 @@ def open_scorer(recipe: Recipe, left: int) -> Scorer:
         machine = find_machine(teacher.precision)
     except TrainingError as error:
         raise TeacherError(f"teacher.{error}") from None
-    several = f", {processes.count()} processes" if processes.count() > 1 else ""
-    say(f"rows: {counted(left, 'text')} to label with {teacher.model}; {machine.about}{several}")
+    where = machine.about + (f", {several} processes" if several > 1 else "")
+    say(f"rows: {counted(left, 'text')} to label with {teacher.model}; {where}")
     if teacher.provider == "embedding":
         from synth.embedding import open_embedding
 
@@ -100,7 +100,7 @@ def help_label(recipe: Recipe) -> None:
     """Take part in the first process's `label_texts`, until it says that all is done (`dismiss`)."""
     model: Scorer | None = None
     while (texts := tell(None)) is not None:
-        model = model or open_scorer(recipe, 0)
+        model = model or open_scorer(recipe, 0, processes.count())
         for _ in _together(model, texts) if texts else ():
             pass
 
