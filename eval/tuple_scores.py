@@ -155,4 +155,5 @@ def _labels(scored: ScoredSet, said: Sequence[Sequence[str]]) -> Sheet:
 
 def _share_truncated(lines: Sequence[Sequence[Writing]]) -> Floats:
     """(n,) share of a text's answers, one for each target, that did not end by themselves."""
-    return np.array([[line.truncated for line in one] for one in lines], dtype=np.float64).mean(axis=0)
+    shares: Floats = np.array([[line.truncated for line in one] for one in lines], dtype=np.float64).mean(axis=0)
+    return shares
