@@ -21,7 +21,12 @@ Found = Iterator[tuple[KeyPath, str]]
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KEYS_OF = {"json": {"label", "rationale"}, "reasoning": {"question", "reasoning", "response"}}
 """Kind of answer -> what may be said of it; of the others nothing."""
-_KINDS_OF = {"classify": ("json", "word"), "reasoning": ("reasoning",), "understanding": ("analysis", "rewrite")}
+_KINDS_OF = {
+    "classify": ("json", "word"),
+    "judge": ("json", "word"),
+    "reasoning": ("reasoning",),
+    "understanding": ("analysis", "rewrite"),
+}
 _BY_TEXT = ("classify", "understanding")
 """Tasks whose prompts show the text of a row."""
 
