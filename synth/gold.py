@@ -89,7 +89,7 @@ def _tuples(cell: Any) -> list[Mapping[str, Any]]:
 
 def _belongs(task: str, told: Mapping[str, Any]) -> bool:
     """Whether a tuple is of the task: rest14 has terms and categories apart, others both in one."""
-    kind = told.get("kind", "opinion")
+    kind = str(told.get("kind", "opinion"))
     if kind == "opinion" and task == "acsa" and not _text(told.get("category")):
         raise Unfit("bad_aspects", f"a tuple has no category: {str(dict(told))[:100]}")
     return kind == "opinion" or kind == ("term" if task == "atsa" else "category")
@@ -116,7 +116,7 @@ def _implied(told: Mapping[str, Any]) -> bool | None:
     opinion_words: what the published benchmark has; a term without any is implied. Else SCAPT's implicit_sentiment.
     """
     if "opinion_words" in told and "implicit_sentiment" not in told:
-        return not bool(told["opinion_words"])
+        return not told["opinion_words"]
     said = told.get("implicit_sentiment", told.get("implicit"))
     return None if said is None else str(said).strip().lower() in ("true", "yes", "1")
 
