@@ -61,7 +61,7 @@ def _opinions(clause: str, analyzer: Any) -> Iterator[dict[str, str]]:
     felt = [word for word in re.findall(r"[\w']+", clause) if word.lower() in analyzer.lexicon]
     for target in _targets(clause, analyzer):
         aspect = ASPECT_OF.get(target.lower(), "miscellaneous")
-        yield {"target": target, "aspect": aspect, "sentiment": grade, "reasoning": ", ".join(felt)}
+        yield {"target": target, "aspect": aspect, "sentiment": grade, "reasoning": ", ".join(felt) or "no feeling"}
 
 
 def _targets(clause: str, analyzer: Any) -> Iterator[str]:
