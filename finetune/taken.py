@@ -77,9 +77,7 @@ def take(recipe: Recipe, run: RunFolder, name: str, seed: int | None = None) -> 
     if not isinstance(record, CausalRecord):
         whole = run.student(name, record.best_seed)
         kind = "a classifier" if isinstance(record, StudentRecord) else "an encoder with a decoder"
-        raise TrainingError(
-            f"students.{name} is {kind}: {whole} is a whole model, which transformers opens as it is"
-        )
+        raise TrainingError(f"students.{name} is {kind}: {whole} is a whole model, which transformers opens as it is")
     chosen = record.best_seed if seed is None else seed
     if chosen not in record.seeds:
         known = ", ".join(str(one) for one in record.seeds)
