@@ -50,7 +50,8 @@ def _has_models(launch: Launch) -> bool:
 
     if is_alone(launch.recipe):
         return False
-    if launch.recipe.source.test == 0 and launch.recipe.retrieval is not None:
+    sources = (launch.recipe.source, *(one.source for one in launch.recipe.datasets.values()))
+    if all(source.test == 0 for source in sources) and launch.recipe.retrieval is not None:
         say("report: none, as there are no test rows to compare models on (source.test: 0)")
         return False
     return True
@@ -63,12 +64,12 @@ def _compare(launch: Launch) -> None:
     from finetune.train import check_ahead, train_students, with_bases
     from recipes.console import say
     from recipes.evaluation_checks import BASE_OF
-    from synth.build import build_dataset
+    from synth.datasets import build_rows
 
     wanted = launch.recipe.evaluation.models
     names = [name for name in launch.recipe.students if wanted is None or {name, f"{BASE_OF}{name}"} & set(wanted)]
     check_ahead(launch.recipe, names, launch.run)
-    build_dataset(launch.recipe, launch.run, launch.yes)
+    build_rows(launch.recipe, launch.run, launch.yes)
     train_students(launch.recipe, names, launch.run)
     print_report(compare(launch.recipe, launch.run, launch.yes))
     say(f"report: {launch.run.path / 'report.html'}")
@@ -95,7 +96,7 @@ def _score_retrieval(launch: Launch) -> None:
 def _train_assistant(launch: Launch) -> None:
     """Bring the student up to date that the assistant answers with, where one does and is to be scored."""
     from finetune.train import check_ahead, train_students
-    from synth.build import build_dataset
+    from synth.datasets import build_rows
 
     recipe, run = launch.recipe, launch.run
     if recipe.assistant is None or not recipe.evaluation.retrieval.answers:
@@ -103,7 +104,7 @@ def _train_assistant(launch: Launch) -> None:
     if recipe.assistant.model.startswith("students."):
         names = [recipe.assistant.model.removeprefix("students.")]
         check_ahead(recipe, names, run)
-        build_dataset(recipe, run, launch.yes)
+        build_rows(recipe, run, launch.yes)
         train_students(recipe, names, run)
 
 

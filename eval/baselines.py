@@ -98,19 +98,24 @@ def _majority(recipe: Recipe, run: RunFolder) -> Answerer:
     return lambda texts: Answers(np.full(len(texts), most, dtype=np.int64))
 
 
-def _vader(recipe: Recipe) -> Answerer:
+def vader_labels(texts: Sequence[str]) -> list[str]:
+    """negative, neutral or positive for each text."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
 
-    places = {label.casefold(): place for place, label in enumerate(recipe.labels)}
     analyzer = SentimentIntensityAnalyzer()
 
-    def place_of(text: str) -> int:
+    def label_of(text: str) -> str:
         compound = analyzer.polarity_scores(text)["compound"]
         if abs(compound) < VADER_EDGE:
-            return places["neutral"]
-        return places["positive" if compound > 0 else "negative"]
+            return "neutral"
+        return "positive" if compound > 0 else "negative"
 
-    return lambda texts: Answers(np.array([place_of(text) for text in texts], dtype=np.int64))
+    return [label_of(text) for text in texts]
+
+
+def _vader(recipe: Recipe) -> Answerer:
+    places = {label.casefold(): place for place, label in enumerate(recipe.labels)}
+    return lambda texts: Answers(np.array([places[label] for label in vader_labels(texts)], dtype=np.int64))
 
 
 def _tfidf(recipe: Recipe, run: RunFolder, gold: bool) -> Answerer:

@@ -15,10 +15,13 @@ from eval.markdown import markdown_table
 from eval.numbers import percent, span
 from eval.response_markdown import response_section
 from eval.responses import ResponseComparison, ResponseScores, SeedFigures
+from eval.table import share_cell
+from eval.tuple_comparison import ALL, TupleComparison
+from eval.tuple_markdown import tuple_section
 from recipes.console import say
 from recipes.counts import counted
 from recipes.runs import RunFolder, write_atomic
-from recipes.schema import Recipe
+from recipes.schema import Recipe, Source
 
 START, END = "<!-- scores: written by python -m eval -->", "<!-- end of scores -->"
 _SECTION = re.compile(f"\n*{re.escape(START)}.*?{re.escape(END)}\n*", re.DOTALL)
@@ -33,12 +36,13 @@ class Scores:
     section: str
 
 
-def update_cards(recipe: Recipe, run: RunFolder, comparison: Comparison | ResponseComparison) -> None:
+def update_cards(recipe: Recipe, run: RunFolder, comparison: Comparison | ResponseComparison | TupleComparison) -> None:
     """Put the scores on every card of every student compared: each seed's own, and the chosen seed's on the student's.
 
     A card that was deleted, or whose head is no YAML any more, is left as it is.
     """
-    for name, seed, chosen, scores in _found(comparison):
+    found = _found_tuples(recipe, comparison) if isinstance(comparison, TupleComparison) else _found(comparison)
+    for name, seed, chosen, scores in found:
         for folder in [run.student(name, seed)] + ([run.student(name)] if chosen else []):
             _update(folder / "README.md", recipe, name, scores)
 
@@ -51,6 +55,22 @@ def _found(comparison: Comparison | ResponseComparison) -> Iterator[tuple[str, i
     else:
         for model in comparison.models:
             yield from ((model.name, by.seed, by.chosen, _scores(comparison, model, by)) for by in model.seeds)
+
+
+def _found_tuples(recipe: Recipe, comparison: TupleComparison) -> Iterator[tuple[str, int, bool, Scores]]:
+    """The same of seq2seq students; the head has the figures of the rows that a student learnt, not of other sets."""
+    for name in dict.fromkeys(one.name for one in comparison.models if one.role == "student"):
+        model = next(one for one in comparison.models if one.name == name)
+        result = comparison.result(model.dataset, ALL, name)
+        for by in () if result is None else result.seeds:
+            if by.seed is not None:
+                chosen = by.seed == model.best_seed
+                measured = (
+                    ("f1", f"Micro F1, {model.dataset}", by.figures.get("f1")),
+                    ("rouge", f"ROUGE-L of rewrites, {model.dataset}", by.figures.get("rouge_l")),
+                )
+                section = tuple_section(comparison, name, by.seed, chosen)
+                yield name, by.seed, chosen, Scores("text2text-generation", measured, section)
 
 
 def _scores(comparison: Comparison, model: ModelScores, seed: SeedScore) -> Scores:
@@ -87,12 +107,12 @@ def scored_card(text: str, recipe: Recipe, name: str, scores: Scores) -> str:
     from huggingface_hub import EvalResult, ModelCard
 
     card = ModelCard(_SECTION.sub("\n\n", text))
-    source = recipe.source
+    source = _source(recipe, name)
     results = [
         EvalResult(
             task_type=scores.task,
             dataset_type=source.hub or recipe.name,
-            dataset_name=source.hub or recipe.name,
+            dataset_name=source.hub or getattr(recipe.students.get(name), "data", None) or recipe.name,
             dataset_config=source.config,
             dataset_revision=source.revision,
             dataset_split=source.test_split or "test",
@@ -108,6 +128,12 @@ def scored_card(text: str, recipe: Recipe, name: str, scores: Scores) -> str:
     head.model_name = f"{recipe.name}-{name}" if results else None
     card.text = f"{card.text.rstrip()}\n\n{START}\n\n{scores.section}\n\n{END}\n"
     return str(card)
+
+
+def _source(recipe: Recipe, name: str) -> Source:
+    """Where the rows come from that a student learnt."""
+    data = getattr(recipe.students.get(name), "data", None)
+    return recipe.source if data is None else recipe.datasets[data].source
 
 
 def _section(comparison: Comparison, model: ModelScores, seed: SeedScore) -> str:
@@ -126,5 +152,21 @@ def _section(comparison: Comparison, model: ModelScores, seed: SeedScore) -> str
     have = "has" if gold == 1 else "have"
     labelled = f" {gold:,} of them {have} a human label, for accuracy and F1." if gold < rows else ""
     told = f"On {counted(rows, 'test row')} that no student was trained or chosen on; agreement is with the teacher."
-    parts = ["## Scores", told + labelled, markdown_table(head, lines), *(said if seed.chosen else [])]
+    parts = ["## Scores", told + labelled, markdown_table(head, lines), *_by_slice(comparison, model)]
+    parts += said if seed.chosen else []
     return "\n\n".join(parts)
+
+
+def _by_slice(comparison: Comparison, model: ModelScores) -> list[str]:
+    """A table for each slice column: how the student does on each language, say."""
+    parts = []
+    for column in comparison.slices:
+        lines = []
+        for part in column.slices:
+            one = next(scores for scores in part.models if scores.model == model.name)
+            shares = [share_cell(figure).line() for figure in (one.accuracy, one.agreement)]
+            lines.append([part.value, f"{part.rows:,}", *shares])
+        seeds = ", mean of all seeds" if len(model.seeds) > 1 else ""
+        head = [column.column, "test rows", f"accuracy{seeds}", f"agreement{seeds}"]
+        parts += [markdown_table(head, lines)] if lines else []
+    return parts

@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 from eval.compare_responses import compare_responses
 from eval.comparison import Comparison, Curve, Disagreement
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
+from eval.label_agreement import label_agreement
 from eval.metrics import MISSING
 from eval.models import about, baseline_entrant, roster, student_entrants
 from eval.pairs import compare_pairs
@@ -18,21 +19,29 @@ from eval.predict import answers_of, teacher_answers
 from eval.responses import ResponseComparison
 from eval.scored import ScoredRows, count_funnel, read_scored
 from eval.scores import Compared, score_model
+from eval.slice_verdicts import slice_verdicts, slice_warnings
+from eval.slices import score_slices
+from eval.tuple_comparison import ALL, TupleComparison
 from eval.verdicts import verdicts, warnings
 from finetune.record import SeedRecord, read_record
 from finetune.trained import check_trained
 from recipes.console import say
-from recipes.evaluation import CLASSIFY_METRICS
+from recipes.evaluation import CLASSIFY_METRICS, TUPLE_TASKS
 from recipes.runs import RunFolder
 from recipes.schema import BASELINES, Recipe
 from recipes.stages import report_inputs
 
+AnyComparison = Comparison | ResponseComparison | TupleComparison
 STAGE = "report"
+SEVERAL = (
+    "Several labels may apply to a text: accuracy, F1 and agreement are those of the likeliest one; label by label "
+    "they stand in a table of their own."
+)
 EXAMPLES = 9
 """Disagreements shown per student."""
 
 
-def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> Comparison | ResponseComparison:
+def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> AnyComparison:
     """Bring predictions/ and the report up to date and return what it says. `yes`: ask nothing before a paid judge.
 
     Raises RunError where rows are missing or a student is not up to date, TrainingError where one is not trained,
@@ -50,12 +59,22 @@ def compare(recipe: Recipe, run: RunFolder, yes: bool = False) -> Comparison | R
         return known
     say(f"report: {'; '.join(stale) or 'report.json is damaged'}")
     run.start(STAGE)
-    comparison = compare_responses(recipe, run, yes) if recipe.task != "classify" else _compare_labels(recipe, run)
+    comparison = _compare(recipe, run, yes)
     run.begin(STAGE)
     outputs = write_report(run, comparison)
     update_cards(recipe, run, comparison)
     run.finish(STAGE, inputs, outputs, _facts(comparison), complete=_is_whole(comparison))
     return comparison
+
+
+def _compare(recipe: Recipe, run: RunFolder, yes: bool) -> AnyComparison:
+    if recipe.task == "classify":
+        return _compare_labels(recipe, run)
+    if recipe.task in TUPLE_TASKS:
+        from eval.tuple_compare import compare_tuples
+
+        return compare_tuples(recipe, run)
+    return compare_responses(recipe, run, yes)
 
 
 def _compare_labels(recipe: Recipe, run: RunFolder) -> Comparison:
@@ -71,6 +90,8 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         score_model(one, about(recipe, one.name), _usd(recipe, run, one), scored, recipe.labels, how) for one in models
     )
     pairs = compare_pairs(models, scored, how)
+    slices = score_slices(models, scored, recipe.source.slices, len(recipe.labels), how)
+    students = [one.name for one in models if one.main.role == "student"]
     gold_rows = int((scored.gold != MISSING).sum())
     rows_manifest = run.manifest("rows")
     complete = rows_manifest is None or rows_manifest.complete
@@ -87,13 +108,19 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         confidence=how.confidence,
         resamples=how.resamples,
         metrics=how.metrics or CLASSIFY_METRICS,
-        verdicts=tuple(verdicts(scores, pairs, how.confidence)),
-        warnings=tuple(warnings(scores, pairs, len(scored.ids), gold_rows, complete)),
+        verdicts=(*verdicts(scores, pairs, how.confidence), *slice_verdicts(slices, students, how.confidence)),
+        warnings=tuple(
+            warnings(scores, pairs, len(scored.ids), gold_rows, complete)
+            + slice_warnings(slices)
+            + ([SEVERAL] if recipe.multi_label() else [])
+        ),
         models=scores,
         pairs=pairs,
         funnel=count_funnel(run),
         disagreements=_disagreements(models, scored, recipe.labels, how.seed),
         curves=_curves(run, models),
+        slices=slices,
+        label_agreement=label_agreement(models, scored, recipe.labels, how) if recipe.multi_label() else (),
     )
 
 
@@ -167,7 +194,11 @@ def _curve(student: str, seed: SeedRecord) -> Curve:
     )
 
 
-def _facts(comparison: Comparison | ResponseComparison) -> dict[str, object]:
+def _facts(comparison: AnyComparison) -> dict[str, object]:
+    if isinstance(comparison, TupleComparison):
+        found = [(one, one.figure("f1" if "f1" in one.figures else "accuracy")) for one in comparison.results]
+        by_set = {f"{one.model} on {one.dataset}": figure.value for one, figure in found if one.slice == ALL}
+        return {"rows": sum(one.rows for one in comparison.sets), "scores": by_set}
     if isinstance(comparison, ResponseComparison):
         scores = {one.name: one.figure("rouge_l").value for one in comparison.models}
     else:
@@ -176,7 +207,7 @@ def _facts(comparison: Comparison | ResponseComparison) -> dict[str, object]:
     return {"rows": comparison.rows, "scores": scores}
 
 
-def _is_whole(comparison: Comparison | ResponseComparison) -> bool:
+def _is_whole(comparison: AnyComparison) -> bool:
     """Whether nothing is left that the next run could do: verdicts beyond the budget, or lost to a passing failure."""
     judge = comparison.judge if isinstance(comparison, ResponseComparison) else None
     return judge is None or judge.complete

@@ -161,6 +161,63 @@ class Curve(Part):
     best_epoch: int
 
 
+class SliceScores(Part):
+    """One model on the rows of a slice; figures as those of ModelScores. calibration: null on few rows, where it is
+    large by chance alone."""
+
+    model: str
+    role: Role
+    answered: int
+    accuracy: Figure
+    macro_f1: Figure
+    agreement: Figure
+    calibration: Figure
+
+
+class Slice(Part):
+    """The scored rows with one value of a slice column, such as one language.
+
+    few: too few rows for a verdict, whatever the figures. pairs: each student against the teacher; p_holm is corrected
+    over the slices of the column and the students together.
+    """
+
+    value: str
+    rows: int
+    gold_rows: int
+    few: bool
+    models: tuple[SliceScores, ...]
+    pairs: tuple[Pair, ...] = ()
+
+
+class SliceColumn(Part):
+    """A slice column: its values by the number of their rows, most first.
+
+    without: scored rows that have no value in it. not_shown: further values, each of fewer rows, that are not scored.
+    """
+
+    column: str
+    without: int
+    not_shown: int
+    slices: tuple[Slice, ...]
+
+
+class LabelAgreement(Part):
+    """How far a student agrees with a teacher of several labels on one of them, over `rows` rows.
+
+    teacher, student: share of the rows on which each says that the label applies (a probability of 0.5 or more).
+    agreement: share on which both say the same. f1: the student's, the teacher taken for right: where a label is rare,
+    saying no every time already agrees on most rows.
+    """
+
+    model: str
+    label: str
+    rows: int
+    teacher: float
+    student: float
+    agreement: Figure
+    f1: float | None
+
+
 class Comparison(Part):
     """A whole comparison. rows: how many were scored; gold_rows: how many of them have a human label.
 
@@ -186,6 +243,8 @@ class Comparison(Part):
     funnel: Funnel
     disagreements: tuple[Disagreement, ...] = ()
     curves: tuple[Curve, ...] = ()
+    slices: tuple[SliceColumn, ...] = ()
+    label_agreement: tuple[LabelAgreement, ...] = ()
 
     def model(self, name: str) -> ModelScores:
         """The scores of one model."""

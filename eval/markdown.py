@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from eval import numbers
 from eval.comparison import Comparison, Funnel, ModelScores, Pair
+from eval.label_agreement import APPLIES
+from eval.slice_tables import label_grid, slice_tables
 from eval.table import grid
 from recipes.counts import counted
 
@@ -17,6 +19,7 @@ def markdown(comparison: Comparison) -> str:
     parts += [f"> {warning}" for warning in comparison.warnings]
     head, *scores = grid(comparison).texts()
     parts += [f"## Scores on {counted(comparison.rows, 'row')}", markdown_table(head, scores)]
+    parts += [*_slices(comparison), *_label_agreement(comparison)]
     if comparison.pairs:
         parts += ["## Pairs", _pairs(comparison.pairs)]
     if comparison.gold_rows:
@@ -38,6 +41,24 @@ def _cell(text: str) -> str:
     for sign in ("\\", "|", "[", "!"):
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.replace("<", "&lt;").split())
+
+
+def _slices(comparison: Comparison) -> list[str]:
+    """The tables by slice, each under its heading."""
+    parts = []
+    for one in slice_tables(comparison):
+        for title, table in one.tables:
+            head, *lines = table.texts()
+            parts += [f"## {title} by {_cell(one.column)}", markdown_table(head, lines)]
+    return parts
+
+
+def _label_agreement(comparison: Comparison) -> list[str]:
+    if not comparison.label_agreement:
+        return []
+    head, *lines = label_grid(comparison.label_agreement).texts()
+    told = f"A label is said to apply from a probability of {APPLIES:g}; F1 takes the teacher for right."
+    return ["## Label by label", told, markdown_table(head, lines)]
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:

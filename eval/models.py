@@ -17,6 +17,7 @@ from eval.baselines import ABOUT, Answerer, Answers, applicable, open_baseline, 
 from eval.comparison import Role
 from finetune.record import StudentRecord
 from recipes.errors import RecipeError
+from recipes.local_teacher import LocalTeacher
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import BASELINES, Recipe
 
@@ -67,7 +68,8 @@ def roster(recipe: Recipe, run: RunFolder) -> list[str]:
 def about(recipe: Recipe, name: str) -> str:
     """What a model is, in a few words."""
     if name == "teacher":
-        return recipe.teacher.model
+        teacher = recipe.teacher
+        return f"{teacher.model}, {teacher.where()}" if isinstance(teacher, LocalTeacher) else teacher.model
     if name in ABOUT:
         return ABOUT[name]
     student = recipe.classifier(name)

@@ -28,11 +28,12 @@ ORDER = {"student": 0, "teacher": 1, "baseline": 2}
 def compare_pairs(models: Sequence[Compared], scored: ScoredRows, how: Evaluation) -> tuple[Pair, ...]:
     """All pairs that share a row with a gold label: students first, then teacher, then baselines."""
     ordered = sorted(models, key=lambda one: ORDER[one.main.role])
-    found = [_pair(first, second, scored, how) for first, second in combinations(ordered, 2)]
-    return _correct([pair for pair in found if pair is not None], how)
+    found = [pair_of(first, second, scored, how) for first, second in combinations(ordered, 2)]
+    return corrected([pair for pair in found if pair is not None], how)
 
 
-def _pair(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation) -> Pair | None:
+def pair_of(first: Compared, second: Compared, scored: ScoredRows, how: Evaluation) -> Pair | None:
+    """Two models on the rows that both answered, `first` a student where one is; the p-value is not corrected."""
     right, usable = zip(*(share_right([one.main], scored.gold) for one in (first, second)), strict=True)
     both = usable[0] & usable[1]
     if not both.any():
@@ -73,14 +74,15 @@ def _family(first: Compared, second: Compared) -> Family:
     return "question" if second.main.role == "teacher" else "students"
 
 
-def _correct(pairs: Sequence[Pair], how: Evaluation) -> tuple[Pair, ...]:
-    corrected: dict[int, float] = {}
+def corrected(pairs: Sequence[Pair], how: Evaluation) -> tuple[Pair, ...]:
+    """The pairs with what Holm's correction makes of their p-values, family by family."""
+    p_values: dict[int, float] = {}
     for family in get_args(Family):
         places = [place for place, pair in enumerate(pairs) if pair.family == family]
-        corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
+        p_values |= zip(places, holm([pairs[place].p for place in places]), strict=True)
     size = Counter(pair.family for pair in pairs)
     return tuple(
-        pair.model_copy(update={"p_holm": corrected[place], "detectable": _detectable(pair, size[pair.family], how)})
+        pair.model_copy(update={"p_holm": p_values[place], "detectable": _detectable(pair, size[pair.family], how)})
         for place, pair in enumerate(pairs)
     )
 

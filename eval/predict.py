@@ -6,10 +6,11 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.baselines import Answers
 from eval.comparison import Role
@@ -48,6 +49,11 @@ class Answered:
     rows_per_second: float | None
     machine: str | None = None
     cut: int = 0
+
+    def where(self, chosen: NDArray[np.bool_]) -> Answered:
+        """Its answers to some of the rows; chosen: (n,)."""
+        probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        return replace(self, predicted=self.predicted[chosen], probabilities=probabilities)
 
 
 def teacher_answers(run: RunFolder, scored: ScoredRows, labels: tuple[str, ...]) -> Answered:

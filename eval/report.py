@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from eval import charts, numbers, response_charts
+from eval import charts, numbers, response_charts, tuple_charts, tuple_measures
 from eval.claims import is_clear
 from eval.comparison import Comparison
 from eval.costs import ratio_sentence
+from eval.label_agreement import APPLIES
 from eval.markdown import markdown
 from eval.measures import paired_head
 from eval.response_markdown import asked_as, response_markdown
 from eval.response_table import meaning, response_grid, shown_metrics
 from eval.response_verdicts import direction, main_verdicts, open_verdicts
 from eval.responses import ResponseComparison
+from eval.slice_tables import label_grid, slice_tables
+from eval.slices import FEW_IN_SLICE
 from eval.table import columns, grid, notes, print_table
+from eval.tuple_comparison import TupleComparison
+from eval.tuple_markdown import asked_as as tuple_asked_as
+from eval.tuple_markdown import tuple_markdown
+from eval.tuple_table import seed_grid, set_grid, share_grid
 from recipes.runs import RunFolder, write_atomic
 
 if TYPE_CHECKING:
@@ -28,13 +35,15 @@ if TYPE_CHECKING:
 
     from eval.retrieval_report import RetrievalReport
 
-AnyComparison = Comparison | ResponseComparison
+AnyComparison = Comparison | ResponseComparison | TupleComparison
 
 
 def write_report(run: RunFolder, comparison: AnyComparison) -> list[Path]:
     """Write the three reports and return their paths."""
     if isinstance(comparison, Comparison):
         text, page = markdown(comparison), html(comparison)
+    elif isinstance(comparison, TupleComparison):
+        text, page = tuple_markdown(comparison), tuple_html(comparison)
     else:
         text, page = response_markdown(comparison), response_html(comparison)
     contents = {"report.json": comparison.model_dump_json(indent=1) + "\n", "report.md": text, "report.html": page}
@@ -49,7 +58,7 @@ def read_report(run: RunFolder) -> AnyComparison | None:
         content = (run.path / "report.json").read_bytes()
     except OSError:
         return None
-    for kind in (Comparison, ResponseComparison):
+    for kind in (Comparison, ResponseComparison, TupleComparison):
         try:
             return kind.model_validate_json(content)
         except ValidationError:
@@ -58,13 +67,16 @@ def read_report(run: RunFolder) -> AnyComparison | None:
 
 
 def print_report(comparison: AnyComparison) -> None:
-    """The score table, the verdicts and the warnings on stdout."""
-    if isinstance(comparison, Comparison):
-        table, what = grid(comparison), "rows"
-    else:
-        table, what = response_grid(comparison), "questions"
+    """The score table (of each dataset one), the verdicts and the warnings on stdout."""
     said = notes(comparison.verdicts, comparison.warnings)
-    print_table(f"{comparison.recipe}: {comparison.rows:,} {what}", table, said)
+    if isinstance(comparison, Comparison):
+        print_table(f"{comparison.recipe}: {comparison.rows:,} rows", grid(comparison), said)
+    elif isinstance(comparison, ResponseComparison):
+        print_table(f"{comparison.recipe}: {comparison.rows:,} questions", response_grid(comparison), said)
+    else:
+        for place, one in enumerate(comparison.sets, 1):
+            title = f"{comparison.recipe}: {one.rows:,} rows of {one.dataset}"
+            print_table(title, set_grid(comparison, one.dataset), said if place == len(comparison.sets) else [])
 
 
 def html(comparison: Comparison) -> str:
@@ -78,6 +90,10 @@ def html(comparison: Comparison) -> str:
         open_verdicts=len(comparison.verdicts),
         bars=charts.funnel_bars(comparison.funnel),
         columns=shown,
+        slices=slice_tables(comparison),
+        few_in_slice=FEW_IN_SLICE,
+        label_grid=label_grid(comparison.label_agreement),
+        applies=APPLIES,
         headline=charts.headline(comparison),
         cost=charts.cost_chart(comparison),
         ratio=ratio_sentence(comparison.models),
@@ -100,6 +116,34 @@ def response_html(comparison: ResponseComparison) -> str:
         judged=response_charts.judged_bars(judged),
         pairs=response_charts.grouped_pairs(comparison.pairs),
         curves=[chart for curve in comparison.curves if (chart := response_charts.loss_chart(curve))],
+    )
+
+
+def tuple_html(comparison: TupleComparison) -> str:
+    """The same for seq2seq students, a section for each dataset."""
+    used = [name for name in comparison.metrics if any(name in one.figures for one in comparison.results)]
+    return page(
+        "tuples.html.j2",
+        comparison,
+        glossary=[tuple_measures.meaning(name) for name in [*used, *tuple_measures.OTHERS]],
+        main_verdicts=max(1, sum(pair.family == "distillation" for pair in comparison.pairs)),
+        open_verdicts=len(comparison.verdicts),
+        heads={name: one.head for name, one in tuple_measures.MEASURES.items()},
+        shown=[
+            (
+                part,
+                set_grid(comparison, part.dataset),
+                tuple_charts.set_dots(comparison, part.dataset),
+                share_grid(comparison, part.dataset),
+                tuple_charts.share_chart(comparison, part.dataset),
+                seed_grid(comparison, part.dataset),
+            )
+            for part in comparison.sets
+        ],
+        funnels=[
+            (name, charts.funnel_bars(funnel, tuple_asked_as(comparison, name)))
+            for name, funnel in comparison.funnels.items()
+        ],
     )
 
 

@@ -99,13 +99,13 @@ def _drawn(tally: Tally, resamples: int, seed: int) -> Floats:
     """The figure in each resample, (resamples,); NaN where it drew no row that counts."""
     parts, wholes = np.nan_to_num(tally.parts), np.where(tally.scored, tally.wholes, 0.0)
     found = []
-    for weights in _weights(len(parts), resamples, seed):
+    for weights in row_weights(len(parts), resamples, seed):
         total = weights @ wholes
         found.append(np.divide(weights @ parts, total, out=np.full(len(total), np.nan), where=total > 0))
     return np.concatenate(found)
 
 
-def _weights(rows: int, resamples: int, seed: int) -> Iterable[Codes]:
+def row_weights(rows: int, resamples: int, seed: int) -> Iterable[Codes]:
     """How often each row is drawn in each resample, some resamples at a time; kept, as every figure asks for them."""
     if rows * resamples <= CELLS:
         return _kept_weights(rows, resamples, seed)

@@ -7,14 +7,17 @@ so students answer it too, and it costs the teacher coverage.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.comparison import Funnel
 from eval.metrics import MISSING, Codes, Floats
 from recipes.errors import RunError, SourceError
+from recipes.local_teacher import LocalTeacher
 from recipes.rows import SPLITS, LabelRow, Reject, count_rows, read_rows
 from recipes.runs import RunFolder, digest
 from recipes.schema import Recipe
@@ -26,6 +29,7 @@ class ScoredRows:
 
     gold, teacher: (n,) places in the recipe's labels, -1 where there is none.
     teacher_soft: (n, labels) the teacher's probabilities, NaN where it gave no answer; None where it gave labels alone.
+    slices: column -> value, by which scores are told apart.
     """
 
     ids: tuple[str, ...]
@@ -34,6 +38,16 @@ class ScoredRows:
     teacher: Codes
     teacher_soft: Floats | None
     rationales: tuple[str | None, ...]
+    slices: tuple[Mapping[str, str], ...] = ()
+
+    def where(self, chosen: NDArray[np.bool_]) -> ScoredRows:
+        """Some of the rows; chosen: (n,)."""
+        return ScoredRows(
+            **{name: tuple(compress(getattr(self, name), chosen)) for name in ("ids", "texts", "rationales", "slices")},
+            gold=self.gold[chosen],
+            teacher=self.teacher[chosen],
+            teacher_soft=None if self.teacher_soft is None else self.teacher_soft[chosen],
+        )
 
     def digest(self) -> str:
         """Identity of what is asked: ids and texts."""
@@ -57,6 +71,7 @@ def read_scored(recipe: Recipe, run: RunFolder) -> ScoredRows:
         teacher=to_codes([_teacher_label(row) for row in rows], recipe.labels),
         teacher_soft=_soft(recipe, rows),
         rationales=tuple(row.rationale if isinstance(row, LabelRow) else None for row in rows),
+        slices=tuple(row.slices for row in rows),
     )
 
 
@@ -105,7 +120,8 @@ def _teacher_label(row: LabelRow | Reject) -> str | None:
 
 def _soft(recipe: Recipe, rows: Sequence[LabelRow | Reject]) -> Floats | None:
     """Vote shares of a single vote say nothing about confidence, so they count as no probabilities."""
-    if recipe.synthesis.votes == 1 and recipe.synthesis.soft_labels == "votes":
+    local = isinstance(recipe.teacher, LocalTeacher)
+    if not local and recipe.synthesis.votes == 1 and recipe.synthesis.soft_labels == "votes":
         return None
     soft = np.full((len(rows), len(recipe.labels)), np.nan)
     for place, row in enumerate(rows):

@@ -42,6 +42,10 @@ class Compared:
         speeds = [one.rows_per_second for one in self.sets if one.rows_per_second is not None]
         return statistics.fmean(speeds) if speeds else None
 
+    def where(self, chosen: NDArray[np.bool_]) -> Compared:
+        """Its answers to some of the rows; chosen: (n,)."""
+        return Compared(tuple(one.where(chosen) for one in self.sets), self.chosen, self.validation)
+
 
 def score_model(
     compared: Compared,
@@ -54,7 +58,6 @@ def score_model(
     """Score one model on the rows it answered."""
     main, size = compared.main, len(labels)
     points = [points_of(one, scored, size) for one in compared.sets]
-    intervals = _intervals(compared.sets, scored, size, how)
     matrix = metrics.confusion(scored.gold, main.predicted, size)
     return ModelScores(
         name=compared.name,
@@ -62,7 +65,7 @@ def score_model(
         about=about,
         answered=int((main.predicted != MISSING).sum()),
         cut=main.cut,
-        **{key: _figure([one[key] for one in points], intervals.get(key)) for key in points[0]},
+        **figures_of(compared.sets, points, scored, size, how),
         rows_per_second=compared.rows_per_second,
         usd_per_1000=usd_per_1000,
         seeds=_seeds(compared, points),
@@ -72,6 +75,14 @@ def score_model(
         confusion=tuple(tuple(row) for row in matrix.tolist()),
         bins=tuple(ConfidenceBin(**asdict(one)) for one in _bins(main, scored)),
     )
+
+
+def figures_of(
+    sets: Sequence[Answered], points: Sequence[Points], scored: ScoredRows, labels: int, how: Evaluation
+) -> dict[str, Figure]:
+    """Each of the points as a mean over the sets (seeds), with its deviation and its interval over rows."""
+    intervals = _intervals(sets, scored, labels, how)
+    return {key: _figure([one[key] for one in points], intervals.get(key)) for key in points[0]}
 
 
 def points_of(one: Answered, scored: ScoredRows, labels: int) -> Points:

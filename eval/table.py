@@ -35,7 +35,8 @@ class Column:
     cell: Callable[[ModelScores], Cell]
 
 
-def _share(figure: Figure) -> Cell:
+def share_cell(figure: Figure) -> Cell:
+    """A share in percent, with the deviation between seeds and its interval."""
     deviation = "" if figure.deviation is None else f"±{100 * figure.deviation:.1f}"
     return Cell(percent(figure.value), deviation, span(figure))
 
@@ -46,12 +47,12 @@ def _plain(figure: Figure, digits: int) -> Cell:
 
 
 COLUMNS: dict[str, Column] = {
-    "accuracy": Column("Accuracy", "share of the answered rows that is right", lambda one: _share(one.accuracy)),
-    "macro_f1": Column("Macro F1", "mean of the labels' F1, answered rows", lambda one: _share(one.macro_f1)),
+    "accuracy": Column("Accuracy", "share of the answered rows that is right", lambda one: share_cell(one.accuracy)),
+    "macro_f1": Column("Macro F1", "mean of the labels' F1, answered rows", lambda one: share_cell(one.macro_f1)),
     "agreement": Column(
         "Agreement",
         "share of the rows that both answered on which it says what the teacher says",
-        lambda one: _share(one.agreement),
+        lambda one: share_cell(one.agreement),
     ),
     "kappa": Column("Kappa", "Cohen's kappa with gold: agreement beyond chance", lambda one: _plain(one.kappa, 2)),
     "coverage": Column(

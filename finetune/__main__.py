@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     processes.leave()
     if not processes.leads():
         return 0
-    if launch.recipe.source.test == 0:
+    sources = [launch.recipe.source, *(dataset.source for dataset in launch.recipe.datasets.values())]
+    if all(source.test == 0 for source in sources):
         say("no comparison: source.test is 0, so no row was kept to compare on")
     elif not (args.no_eval or args.student):
         # a process of its own: imports run one way, and eval comes after finetune
@@ -65,10 +66,10 @@ def main(argv: list[str] | None = None) -> int:
 def _bring_rows(launch: Launch, names: list[str]) -> None:
     """Bring the rows up to date; what would stop the students is found before the teacher is paid."""
     from finetune.train import check_ahead
-    from synth.build import build_dataset
+    from synth.datasets import build_rows
 
     check_ahead(launch.recipe, names, launch.run)
-    build_dataset(launch.recipe, launch.run, launch.yes)
+    build_rows(launch.recipe, launch.run, launch.yes)
 
 
 if __name__ == "__main__":

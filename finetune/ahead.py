@@ -18,6 +18,7 @@ from recipes.errors import TrainingError
 from recipes.rows import ResponseRow, read_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def check_machine(recipe: Recipe, names: Iterable[str]) -> None:
 
 def check_rows(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
     """Refuse a format that has one question for rows that are longer conversations, naming the first."""
-    students = [(name, recipe.causal(name)) for name in names] if recipe.task == "chat" else []
+    chains = names if recipe.task == "chat" else ()
+    students = [(name, one) for name in chains if isinstance(one := recipe.students[name], CausalStudent)]
     short = [(name, student) for name, student in students if student.format != "chat" and student.rows == "task"]
     if not short:
         return
@@ -65,7 +67,9 @@ def check_bases(recipe: Recipe, names: Iterable[str], run: RunFolder) -> None:
     for root, taught in _by_root(recipe, students).items():
         start = recipe.students[root]
         with quiet():
-            if isinstance(start, CausalStudent) and start.base == "scratch":
+            if isinstance(start, Seq2seqStudent):
+                _check_seq2seqs(recipe, None if start.base == "scratch" else find_base(recipe, root, run), taught)
+            elif isinstance(start, CausalStudent) and start.base == "scratch":
                 _check_scratch(recipe, root, taught)
             elif isinstance(start, CausalStudent):
                 _check_causal(recipe, find_base(recipe, root, run), taught)
@@ -102,6 +106,29 @@ def _check_causal(recipe: Recipe, base: Base, names: list[str]) -> None:
         if config is not None:
             check_positions(base, config, student.max_length)
         _check_frame(name, student, tokenizer)
+
+
+def _check_seq2seqs(recipe: Recipe, base: Base | None, names: list[str]) -> None:
+    """base: None for one that is made, whose tokenizer is trained on rows that are not there yet."""
+    from finetune.seq2seq_codec import Seq2seqCodec
+    from finetune.seq2seq_lessons import render, task_of
+    from finetune.seq2seq_model import check_positions, load_seq2seq_tokenizer
+
+    if base is None:
+        return
+    config = _read_config(base, "seq2seq", names[0])
+    codec = Seq2seqCodec(load_seq2seq_tokenizer(base))
+    for name in names:
+        student = recipe.seq2seq(name)
+        if config is not None:
+            check_positions(f"students.{name}", student, base, config)
+        for target in student.writes(task_of(recipe, name)):
+            _, cut = codec.sources([render(student, target, "x")], student.max_length)
+            if cut:
+                raise TrainingError(
+                    f"students.{name}: max_length {student.max_length} has no room for any text after the prefix of "
+                    f"{target}: raise it, or shorten prefixes.{target}"
+                )
 
 
 def _read_config(base: Base, kind: str, name: str) -> Any:

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from finetune.answering import Generated, GenerativeStudent, Question
 from finetune.questions import Questions
+from finetune.seq2seq_writer import Seq2seqWriter
 from finetune.streaming import thought_pieces
-from finetune.student import open_student
+from finetune.student import Student, open_student
 from recipes.console import printable, say
 from recipes.errors import TrainingError
 from recipes.rows import storable
@@ -37,7 +38,7 @@ class Asking:
         """
         answered = True
         for number, question in enumerate(map(storable, asked.each), 1):
-            if asked.headed and isinstance(self._student, GenerativeStudent):
+            if asked.headed and not isinstance(self._student, Student):
                 self._console.print(
                     Text(printable(("\n" if number > 1 else "") + f"> {question}"), style="bold"), soft_wrap=True
                 )
@@ -55,10 +56,27 @@ class Asking:
         """Print the answer, and on stderr whether it was cut; whether there is one."""
         if isinstance(self._student, GenerativeStudent):
             return self._stream(self._student, question)
+        if isinstance(self._student, Seq2seqWriter):
+            return self._write(self._student, question)
         shares = self._student.predict([question])[0].tolist()
         ranked = sorted(zip(self._student.labels, shares, strict=True), key=lambda pair: -pair[1])
         self._console.print(Text(", ".join(f"{label} {share:.2f}" for label, share in ranked)), soft_wrap=True)
         return True
+
+    def _write(self, student: Seq2seqWriter, text: str) -> bool:
+        """Print what the student writes of a text, each target on a line of its own; whether all came to an end."""
+        whole = True
+        for target in student.targets:
+            (written,) = student.write([text], target)
+            name = f"{target}: " if len(student.targets) > 1 else ""
+            self._console.print(Text(f"{name}{printable(written.text)}"), soft_wrap=True)
+            if written.truncated:
+                most = student.student.max_target_length
+                say(f"cut after {most:,} tokens: students.{self._name}.max_target_length")
+            whole &= not written.truncated
+        if written.cut:
+            say(f"the text is longer than {student.student.max_length:,} tokens: its end was not read")
+        return whole
 
     def _stream(self, student: GenerativeStudent, question: str) -> bool:
         answering, ended = self._recipe.causal(self._name).answering, _Ended()

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+MULTI_LABEL = "multi_label_classification"
+"""In a config: each label has a probability of its own, the sigmoid of its logit."""
+
+
 @dataclass(frozen=True)
 class Base:
     """What from_pretrained is given. `hub` is the id on the Hub, None for what lies on this disk.
@@ -75,11 +79,13 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
+def load_classifier(base: Base, labels: tuple[str, ...], multi_label: bool = False) -> PreTrainedModel:
     """The base with a head for `labels`, in float32.
 
     A base that already classifies into the same labels in the same order keeps its head, and a part of a head that
     belongs to no labels is kept too; all else is drawn from torch's global generator.
+
+    multi_label: each label has a probability of its own: a plain pipeline() then takes the sigmoid, not the softmax.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -91,7 +97,8 @@ def load_classifier(base: Base, labels: tuple[str, ...]) -> PreTrainedModel:
     named = dict(enumerate(labels))
     model, found = load_pretrained(
         AutoModelForSequenceClassification, base, num_labels=len(labels), id2label=named,
-        label2id={label: place for place, label in named.items()}, problem_type="single_label_classification",
+        label2id={label: place for place, label in named.items()},
+        problem_type=MULTI_LABEL if multi_label else "single_label_classification",
         dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True,
         output_loading_info=True,
     )  # fmt: skip

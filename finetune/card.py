@@ -20,25 +20,33 @@ def student_card(recipe: Recipe, record: StudentRecord, base: Base, seed: SeedRe
     }
     if base.hub is not None:
         head["base_model"] = base.hub
-    folder = "path/to/this/folder"
+    folder, every = "path/to/this/folder", ", top_k=None" if record.multi_label else ""
     lines = [
         "---", yaml.safe_dump(head, sort_keys=False).strip(), "---", "",
         f"# {recipe.name}: {record.name}", "",
         *([recipe.about, ""] if recipe.about else []),
-        f"Classifies a text as one of: {', '.join(record.labels)}. Made by Tutelage.", "",
+        f"{_what(record)} Made by Tutelage.", "",
         "## Training", "", *_training(recipe, record, seed), "",
         "## Validation", "", *_validation(record, seed), "",
         "## Use", "",
         "```python", "from transformers import pipeline", "",
-        f'classify = pipeline("text-classification", model="{folder}", truncation=True)',
+        f'classify = pipeline("text-classification", model="{folder}", truncation=True{every})',
         'classify("...")', "```", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
+def _what(record: StudentRecord) -> str:
+    labels = ", ".join(record.labels)
+    if record.multi_label:
+        return f"Says of each of these labels how likely it applies to a text, several may: {labels}."
+    return f"Classifies a text as one of: {labels}."
+
+
 def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[str]:
     student = recipe.classifier(record.name)
     labels = "human labels" if student.rows == "gold" else f"{student.targets} labels by {recipe.teacher.model}"
+    labels += ", each label learnt apart from the others (binary cross-entropy)" if record.multi_label else ""
     skipped = ", ".join(f"{count:,} {reason}" for reason, count in record.skipped.items()) or "none"
     return [
         f"- base: `{record.base}`",
@@ -54,9 +62,10 @@ def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[s
 def _validation(record: StudentRecord, seed: SeedRecord) -> list[str]:
     if seed.macro_f1 is None or seed.accuracy is None or record.macro_f1 is None:
         return ["No validation rows: these are the weights after the last epoch."]
+    likeliest = " of the likeliest label" if record.multi_label else ""
     lines = [
-        f"On {record.rows['validation']:,} validation rows, which also chose epoch {seed.best_epoch}: macro F1 "
-        f"{seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}.",
+        f"On {record.rows['validation']:,} validation rows, which also chose epoch {seed.best_epoch}: macro F1"
+        f"{likeliest} {seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}.",
     ]
     if record.deviation is not None:
         lines.append(

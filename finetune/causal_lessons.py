@@ -6,23 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune.formats import Encoded, Renderer
+from finetune.rejected import Rejected, name_rows
 from recipes.errors import RunError, TrainingError
-from recipes.rows import ResponseRow, Row, Split, read_rows
+from recipes.rows import ResponseRow, Split, read_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
 from synth.splits import rank
-
-NAMED = 5
-"""Rows that a sentence names before it says how many more there are."""
-
-
-class Rejected(Row):
-    """A row that a student cannot be trained on: one line of students/<name>/rejected.jsonl."""
-
-    id: str
-    split: Split
-    reason: str
-    tokens: int
 
 
 @dataclass(frozen=True)
@@ -122,9 +111,3 @@ def encode_rows(
 def _refuse(ids: Sequence[str], student: str, what: str) -> None:
     if ids:
         raise TrainingError(f"students.{student}: {len(ids):,} of its rows {what} ({name_rows(ids)}); is format right?")
-
-
-def name_rows(ids: Sequence[str]) -> str:
-    """Some ids, and how many more there are."""
-    more = f" and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
-    return ", ".join(ids[:NAMED]) + more

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import orjson
 
 from finetune.record import Record, StudentRecord, Trained, read_record, read_student_file
+from finetune.seq2seq_record import Seq2seqRecord, read_seq2seq_record
 from recipes.runs import RunFolder
 from recipes.students import Answering, Lora
 
@@ -92,10 +93,12 @@ def read_causal_record(run: RunFolder, name: str) -> CausalRecord:
     return read_student_file(run, name, CausalRecord)
 
 
-def read_any_record(run: RunFolder, name: str) -> StudentRecord | CausalRecord:
-    """student.json of a trained student of either kind. Raises TrainingError where there is none."""
+def read_any_record(run: RunFolder, name: str) -> StudentRecord | CausalRecord | Seq2seqRecord:
+    """student.json of a trained student of any kind. Raises TrainingError where there is none."""
     try:
         kind = orjson.loads((run.student(name) / "student.json").read_bytes()).get("kind")
     except (OSError, ValueError, AttributeError):
         kind = None
+    if kind == "seq2seq":
+        return read_seq2seq_record(run, name)
     return read_causal_record(run, name) if kind == "causal" else read_record(run, name)

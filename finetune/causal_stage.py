@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune import processes
@@ -18,8 +16,8 @@ from finetune.curve import curve_svg
 from finetune.formats import Renderer
 from finetune.hardware import Machine, find_machine
 from finetune.merged_base import whole_base
-from finetune.record import SEED_FILE
-from finetune.seeds import one_seed
+from finetune.rejected import REJECTED
+from finetune.seeds import one_seed, taught_files
 from recipes.console import say
 from recipes.counts import counted
 from recipes.errors import TrainingError
@@ -30,7 +28,6 @@ from recipes.schema import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-REJECTED = "rejected.jsonl"
 _NO_MATTER = {
     "seeds", "push_to_hub", "answering", "report_to", "micro_batch", "gradient_checkpointing",
 }  # fmt: skip
@@ -54,7 +51,7 @@ def train_causals(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, s
     for seed in student.seeds:
         title = f"student {name}" + (f", seed {seed}" if len(student.seeds) > 1 else "")
         base = find_base(recipe, name, run, seed)
-        fingerprint = digest([decides, seed, _taught(base)])
+        fingerprint = digest([decides, seed, taught_files(base)])
         base = whole_base(base, title)
         course = CausalCourse(
             name, student, seed, base, tokenizer, training, validation, machine, fingerprint, title
@@ -80,16 +77,9 @@ def _tokenizer(recipe: Recipe, name: str, base: Base, rows: list[ResponseRow]) -
 
 
 def _decides(recipe: Recipe, name: str, inputs: dict[str, str]) -> str:
-    """What all seeds depend on. Of a student that this one is built on, it is its model that counts: see `_taught`."""
+    """What all seeds depend on. Of a student that this one is built on, its model counts: see `taught_files`."""
     rest = {key: sha for key, sha in inputs.items() if key != "student" and not key.startswith("base students.")}
     return digest([rest, recipe.causal(name).model_dump(exclude=_NO_MATTER)])
-
-
-def _taught(base: Base) -> str | None:
-    """The files of the student that this one is built on, as its training recorded them; None for any other base."""
-    if base.taught_length is None:
-        return None
-    return digest(json.loads((Path(base.place) / SEED_FILE).read_text(encoding="utf-8"))["files"])
 
 
 def _introduce(recipe: Recipe, name: str, training: CausalLesson, validation: CausalLesson, machine: Machine) -> None:
@@ -141,4 +131,6 @@ def _write_pages(recipe: Recipe, run: RunFolder, record: CausalRecord) -> None:
         write_atomic(run.student(record.name, seed) / "README.md", causal_card(recipe, record, base, one).encode())
     best = record.seeds[record.best_seed]
     write_atomic(run.student(record.name) / "README.md", causal_card(recipe, record, base, best).encode())
-    write_atomic(run.student(record.name) / "curve.svg", curve_svg(record).encode())
+    checked = [(one.step, one.loss) for one in best.validations]
+    curve = curve_svg(record.name, best.losses, checked, best.best_step)
+    write_atomic(run.student(record.name) / "curve.svg", curve.encode())

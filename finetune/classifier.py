@@ -41,7 +41,7 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
     with quiet(), said_plainly(course.title, work, memory):
         set_seed(course.seed)  # a new head is drawn now
         tokenizer = load_tokenizer(course.base)
-        model = load_classifier(course.base, course.labels)
+        model = load_classifier(course.base, course.labels, course.multi_label)
         check_length(course.title, course.student.max_length, course.base, tokenizer, model)
         training, truncated = examples(tokenizer, course.training, course.student.max_length)
         validation, also = examples(tokenizer, course.validation, course.student.max_length)

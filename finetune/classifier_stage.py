@@ -35,7 +35,10 @@ def train_classifiers(
     for seed in student.seeds:
         title = f"student {name}" + (f", seed {seed}" if len(student.seeds) > 1 else "")
         base, fingerprint = find_base(recipe, name, run, seed), digest([decides, seed])
-        course = Course(name, student, recipe.labels, seed, base, training, validation, machine, fingerprint, title)
+        course = Course(
+            name, student, recipe.labels, seed, base, training, validation, machine, fingerprint, title,
+            recipe.multi_label(),
+        )  # fmt: skip
         train = partial(train_classifier, course, saving=saving)
         seeds[seed] = one_seed(run, name, seed, fingerprint, title, SeedRecord, train)
     record = _student_record(recipe, name, training, validation, machine, seeds)
@@ -52,7 +55,7 @@ def _introduce(recipe: Recipe, name: str, training: Lesson, validation: Lesson, 
     say(f"student {name}: {rows}{seeds}; {machine.about}")
     for reason, count in _skipped(training, validation).items():
         say(f"student {name}: {counted(count, 'row')} not used: {reason}")
-    seen = set(training.answers().tolist())
+    seen = training.taught()
     missing = [label for place, label in enumerate(recipe.labels) if place not in seen]
     if missing:
         labels = f"label{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
@@ -74,7 +77,7 @@ def _student_record(
         rows={"train": len(training), "validation": len(validation)}, skipped=_skipped(training, validation),
         truncated=max(one.truncated for one in seeds.values()),
         human_labels=len(training) + len(validation) if student.rows == "gold" else 0,
-        best_seed=best_seed(seeds), macro_f1=mean, deviation=deviation,
+        multi_label=recipe.multi_label(), best_seed=best_seed(seeds), macro_f1=mean, deviation=deviation,
         seconds=round(sum(one.seconds for one in seeds.values()), 1), device=machine.about,
         hyperparameters=student.model_dump(exclude={"kind", "base", "input", "seeds", "push_to_hub"}), seeds=seeds,
     )  # fmt: skip

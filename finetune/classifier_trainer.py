@@ -17,7 +17,7 @@ from transformers.trainer import SCALER_NAME
 from finetune.course import Course
 from finetune.encoding import encode, grouped_order, pad
 from finetune.lessons import Lesson
-from finetune.losses import distillation_loss
+from finetune.losses import distillation_loss, multi_label_loss
 from finetune.student import BATCH_TOKENS
 from finetune.watch import SCORE, Narrator, Patience
 from recipes.console import say
@@ -72,7 +72,8 @@ class ClassifierTrainer(Trainer):
         outputs = model(**features)
         student = self.course.student
         temperature = student.temperature if student.targets == "soft" else 1.0
-        loss = distillation_loss(outputs["logits"], inputs["labels"], temperature)
+        punish = multi_label_loss if self.course.multi_label else distillation_loss
+        loss = punish(outputs["logits"], inputs["labels"], temperature)
         if model.training and not torch.isfinite(loss):
             ids = ", ".join(self.course.training.ids[place] for place in inputs["places"].tolist())
             raise TrainingError(

@@ -25,12 +25,12 @@ def preview(argv: list[str]) -> int:
     names = [args.student] if args.student else list(launch.recipe.students)
 
     from finetune.train import lineage
-    from synth.build import build_dataset
+    from synth.datasets import build_rows
 
     for name in names:
         lineage(launch.recipe, name)  # a wrong name is found before the teacher is paid
     with launch.run.lock():
-        build_dataset(launch.recipe, launch.run, launch.yes)
+        build_rows(launch.recipe, launch.run, launch.yes)
 
     from rich.console import Console
 

@@ -21,7 +21,7 @@ class Course:
     """What one seed of a classifier is trained on, from what, where.
 
     labels: in the order of the model's outputs. fingerprint: sha256 of all that the weights depend on.
-    title: what this training is called in sentences.
+    title: what this training is called in sentences. multi_label: whether each label is learnt apart from the others.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Course:
     machine: Machine
     fingerprint: str
     title: str
+    multi_label: bool = False
 
 
 @dataclass(frozen=True)

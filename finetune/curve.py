@@ -6,44 +6,43 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from finetune.causal_record import CausalRecord, CausalSeed
-
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 52, 16, 34, 40
 POINTS = 300
 """Places across at which the training loss is drawn: the mean of the steps that fall there."""
 
 
-def curve_svg(record: CausalRecord) -> str:
-    """Losses of the best seed: a thin line for training, a strong one with dots for validation, a ring at the best."""
-    seed = record.seeds[record.best_seed]
-    values = [*_thin(seed.losses), *((one.step, one.loss) for one in seed.validations)]
+def curve_svg(name: str, losses: Sequence[float], checked: Sequence[tuple[int, float]], best_step: int) -> str:
+    """Losses of a training, in nats per token that is to be written: a thin line for each step's, a strong one with
+    dots for validation (checked: step and loss), a ring at the best.
+    """
+    values = [*_thin(losses), *checked]
     low, high = _ends([value for _, value in values])
 
     def at(step: float, loss: float) -> tuple[float, float]:
-        across = LEFT + (WIDTH - LEFT - RIGHT) * step / max(1, seed.steps)
+        across = LEFT + (WIDTH - LEFT - RIGHT) * step / max(1, len(losses))
         return round(across, 1), round(TOP + (HEIGHT - TOP - BOTTOM) * (high - loss) / (high - low), 1)
 
-    training = " ".join(f"{x},{y}" for x, y in (at(*point) for point in _thin(seed.losses)))
-    checked = [at(one.step, one.loss) for one in seed.validations]
-    best = next((at(one.step, one.loss) for one in seed.validations if one.step == seed.best_step), None)
+    training = " ".join(f"{x},{y}" for x, y in (at(*point) for point in _thin(losses)))
+    dots = [at(*point) for point in checked]
+    best = next((at(*point) for point in checked if point[0] == best_step), None)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
         'font-size="12">',
         "<style>text{fill:#555}.t{stroke:#8aa4c8}.v{stroke:#b5541c}.g{stroke:#8884}"
         "@media(prefers-color-scheme:dark){text{fill:#bbb}}</style>",
-        f'<text x="{LEFT}" y="18">{escape(record.name)}: loss, nats per completion token '
+        f'<text x="{LEFT}" y="18">{escape(name)}: loss, nats per completion token '
         '(thin: training, dots: validation)</text>',
-        *_grid(low, high, seed, at(0, low)[1]),
+        *_grid(low, high, len(losses), at(0, low)[1]),
         f'<polyline class="t" fill="none" stroke-width="1.2" points="{training}"/>',
-        f'<polyline class="v" fill="none" stroke-width="2" points="{" ".join(f"{x},{y}" for x, y in checked)}"/>',
-        *(f'<circle class="v" cx="{x}" cy="{y}" r="2.5" fill="#b5541c"/>' for x, y in checked),
+        f'<polyline class="v" fill="none" stroke-width="2" points="{" ".join(f"{x},{y}" for x, y in dots)}"/>',
+        *(f'<circle class="v" cx="{x}" cy="{y}" r="2.5" fill="#b5541c"/>' for x, y in dots),
         *([f'<circle class="v" cx="{best[0]}" cy="{best[1]}" r="6" fill="none" stroke-width="2"/>'] if best else []),
         "</svg>",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _grid(low: float, high: float, seed: CausalSeed, floor: float) -> list[str]:
+def _grid(low: float, high: float, steps: int, floor: float) -> list[str]:
     lines = []
     for turn in range(5):
         loss = low + (high - low) * turn / 4
@@ -51,8 +50,8 @@ def _grid(low: float, high: float, seed: CausalSeed, floor: float) -> list[str]:
         lines.append(f'<line class="g" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
         lines.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{loss:.2f}</text>')
     ends = f'<text x="{LEFT}" y="{floor + 18}">0</text>'
-    steps = f'<text x="{WIDTH - RIGHT}" y="{floor + 18}" text-anchor="end">{seed.steps:,} steps</text>'
-    return [*lines, ends, steps]
+    last = f'<text x="{WIDTH - RIGHT}" y="{floor + 18}" text-anchor="end">{steps:,} steps</text>'
+    return [*lines, ends, last]
 
 
 def _thin(losses: Sequence[float]) -> list[tuple[float, float]]:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recipes.batches import padded_width as padded_width
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 Encoded = dict[str, list[int]]
 """One text as its tokenizer sees it: input_ids, attention_mask and what else the model wants."""
-
-PAD_TO = 8
-"""Batches are padded to a multiple of this: what matrix units like."""
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int) -> tuple[list[Encoded], int]:
@@ -33,17 +32,12 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length:
 
 
 def pad(tokenizer: PreTrainedTokenizerBase, batch: Sequence[Encoded], most: int) -> dict[str, Tensor]:
-    """A batch as tensors (n, longest), padded at its end to a multiple of PAD_TO, or to `most`: a base may have no
-    positions beyond max_length.
+    """A batch as tensors (n, longest), padded at its end to a multiple of PAD_TO (recipes/batches.py), or to `most`: a
+    base may have no positions beyond max_length.
     """
     fills = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     width = min(padded_width(max(len(one["input_ids"]) for one in batch)), most)
     return {name: _filled([one[name] for one in batch], width, fills.get(name, 0)) for name in batch[0]}
-
-
-def padded_width(longest: int) -> int:
-    """What a batch is padded to whose longest row has so many tokens."""
-    return -(-longest // PAD_TO) * PAD_TO
 
 
 def _filled(lists: list[list[int]], width: int, fill: Any) -> Tensor:

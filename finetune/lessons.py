@@ -25,7 +25,7 @@ GOLD_VALIDATION = 0.2
 class Lesson:
     """One side of the split as a student sees it.
 
-    targets: (n, labels) float32, rows sum to 1, columns in the recipe's order.
+    targets: (n, labels) float32, columns in the recipe's order; rows sum to 1 but those of a teacher with multi_label.
     skipped: reason -> how many rows could not be used.
     """
 
@@ -40,6 +40,11 @@ class Lesson:
     def answers(self) -> npt.NDArray[np.int64]:
         """Index of the likeliest label of each row, (n,)."""
         return np.asarray(self.targets.argmax(axis=1), dtype=np.int64)
+
+    def taught(self) -> set[int]:
+        """Places of the labels that are some row's likeliest, or more likely than not."""
+        likely = np.flatnonzero((self.targets > 0.5).any(axis=0))
+        return {*self.answers().tolist(), *likely.tolist()}
 
 
 def training_lesson(recipe: Recipe, name: str, run: RunFolder) -> Lesson:
@@ -90,7 +95,7 @@ def _read(recipe: Recipe, student: ClassifierStudent, run: RunFolder, split: Spl
     ids, texts, targets = [], [], []
     skipped: Counter[str] = Counter()
     for row in read_rows(path, LabelRow):
-        target = _target(row, student, recipe.labels, need_label)
+        target = _target(row, student, recipe, need_label)
         if isinstance(target, str):
             skipped[target] += 1
             continue
@@ -101,12 +106,14 @@ def _read(recipe: Recipe, student: ClassifierStudent, run: RunFolder, split: Spl
     return Lesson(ids, texts, shaped, dict(skipped))
 
 
-def _target(row: LabelRow, student: ClassifierStudent, labels: tuple[str, ...], need_label: bool) -> list[float] | str:
+def _target(row: LabelRow, student: ClassifierStudent, recipe: Recipe, need_label: bool) -> list[float] | str:
     """The probabilities to learn from a row, or why there are none."""
-    label = row.gold if student.rows == "gold" else row.label
+    label, labels = row.gold if student.rows == "gold" else row.label, recipe.labels
     if label not in labels and (need_label or student.targets == "hard"):
         return "no gold label" if student.rows == "gold" else "no majority"
     if student.targets == "hard":
         return [float(label == one) for one in labels]
+    if recipe.multi_label():
+        return list(row.soft)  # of any sum: none of the labels may apply, or all
     total = sum(row.soft)
     return [share / total for share in row.soft] if total > 0 else "no soft label"

@@ -28,3 +28,21 @@ def distillation_loss(logits: Tensor, targets: Tensor, temperature: float = 1.0)
     Scaled by T^2, so that gradients stay about as large whatever the temperature. At T = 1: `soft_cross_entropy`.
     """
     return temperature**2 * soft_cross_entropy(logits / temperature, soften(targets, temperature))
+
+
+def multi_label_loss(logits: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
+    """The same where each label applies or not, whatever the others do: a softmax over them would set them at odds.
+
+    Mean over rows and labels of -p log s(z / T) - (1 - p) log(1 - s(z / T)), times T^2; s is the logistic sigmoid and p
+    the target softened by T. logits, targets: (n, labels), targets from 0 to 1 and of any sum.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    softened = soften_each(targets, temperature)
+    return temperature**2 * binary_cross_entropy_with_logits(logits.float() / temperature, softened)
+
+
+def soften_each(probabilities: Tensor, temperature: float) -> Tensor:
+    """What sigmoid(z / T) gives where sigmoid(z) gave `probabilities`, entry by entry."""
+    yes, no = (side.float() ** (1 / temperature) for side in (probabilities, 1 - probabilities))
+    return yes / (yes + no)

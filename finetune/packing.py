@@ -8,11 +8,13 @@ The loss of a step is the sum over its completion tokens, divided by how many th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from finetune.encoding import grouped_order
+from recipes.batches import group as group
+from recipes.batches import longest_first
 
 
 def epoch_steps(lengths: Sequence[int], batch_size: int, seed: int, epoch: int, grouped: bool) -> list[list[int]]:
@@ -53,20 +55,3 @@ def pack(places: Sequence[int], lengths: Sequence[int], capacity: int) -> list[l
             bins.append([place])
             room.append(capacity - lengths[place])
     return bins
-
-
-def group(places: Sequence[int], lengths: Sequence[int], most: Callable[[int], int]) -> list[list[int]]:
-    """Rows of like length in batches, longest first. most: how many of so long a row there may be in a batch; there is
-    always one.
-    """
-    order, batches, start = longest_first(places, lengths), list[list[int]](), 0
-    while start < len(order):
-        count = max(1, most(lengths[order[start]]))
-        batches.append(order[start : start + count])
-        start += count
-    return batches
-
-
-def longest_first(places: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """Rows by length; of the same length, in their order."""
-    return sorted(places, key=lambda place: (-lengths[place], place))

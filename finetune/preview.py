@@ -15,13 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from finetune.bases import find_base, load_tokenizer
-from finetune.causal_lessons import name_rows, training_rows
+from finetune.causal_lessons import training_rows
 from finetune.causal_model import load_causal_tokenizer
 from finetune.encoding import encode
 from finetune.formats import Renderer
 from finetune.lessons import training_lesson
+from finetune.rejected import name_rows
 from finetune.rendering_tokens import Codec
 from finetune.scratch import make_tokenizer
+from finetune.seq2seq_course import tokenizer_for
+from finetune.seq2seq_preview import preview_seq2seq
 from finetune.silence import quiet
 from recipes.console import printable
 from recipes.counts import counted
@@ -50,7 +53,10 @@ def preview_student(recipe: Recipe, name: str, run: RunFolder, count: int, conso
     """Show the first `count` training rows of a student and figures of all. Raises TrainingError, RunError."""
     with quiet():
         tokenizer = tokenizer_of(recipe, name, run)
-    if recipe.students[name].kind == "classifier":
+    kind = recipe.students[name].kind
+    if kind == "seq2seq":
+        preview_seq2seq(recipe, name, run, count, console, tokenizer)
+    elif kind == "classifier":
         _preview_classifier(recipe, name, run, count, console, tokenizer)
     else:
         _preview_causal(recipe, name, run, count, console, tokenizer)
@@ -58,12 +64,14 @@ def preview_student(recipe: Recipe, name: str, run: RunFolder, count: int, conso
 
 def tokenizer_of(recipe: Recipe, name: str, run: RunFolder) -> PreTrainedTokenizerBase:
     """The tokenizer that a student has, or will have once it is trained."""
-    if recipe.students[name].base == "scratch":
-        return make_tokenizer(recipe.causal(name), training_rows(recipe, name, run))
-    other = recipe.base_student(name)
+    student, other = recipe.students[name], recipe.base_student(name)
     if other is not None and run.why_stale(f"student-{other}", student_inputs(recipe, other, run)):
         return tokenizer_of(recipe, other, run)
-    load = load_tokenizer if recipe.students[name].kind == "classifier" else load_causal_tokenizer
+    if student.kind == "seq2seq":
+        return tokenizer_for(recipe, name, run, find_base(recipe, name, run))
+    if student.base == "scratch":
+        return make_tokenizer(recipe.causal(name), training_rows(recipe, name, run))
+    load = load_tokenizer if student.kind == "classifier" else load_causal_tokenizer
     return load(find_base(recipe, name, run))
 
 

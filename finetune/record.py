@@ -63,6 +63,7 @@ class StudentRecord(Record):
 
     macro_f1: on validation rows, mean over the seeds; deviation: the sample's (n - 1), None for one seed.
     human_labels: gold labels that this student (not its base) was shown, to train and to choose the epoch.
+    multi_label: each label has a probability of its own; the scores are those of the likeliest one.
     """
 
     name: str
@@ -74,6 +75,7 @@ class StudentRecord(Record):
     skipped: dict[str, int]
     truncated: int
     human_labels: int
+    multi_label: bool = False
     best_seed: int
     macro_f1: float | None
     deviation: float | None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from finetune import processes
+from finetune.bases import Base
 from finetune.hardware import free_memory
 from finetune.record import SEED_FILE, TrainedType, read_seed, write_record
 from recipes.console import say
-from recipes.runs import RunFolder, file_digest
+from recipes.runs import RunFolder, digest, file_digest
 
 
 def one_seed(
@@ -40,3 +42,10 @@ def one_seed(
         shutil.rmtree(work, ignore_errors=True)
     processes.wait()
     return record
+
+
+def taught_files(base: Base) -> str | None:
+    """The files of the student that another is built on, as its training recorded them; None for any other base."""
+    if base.taught_length is None:
+        return None
+    return digest(json.loads((Path(base.place) / SEED_FILE).read_text(encoding="utf-8"))["files"])

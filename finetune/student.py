@@ -1,28 +1,34 @@
-"""A trained student that answers: a classifier, texts in and probabilities out; or a generative one (answering.py)."""
+"""A trained student that answers: a classifier, texts in and probabilities out; or one that writes: answering.py,
+seq2seq_writer.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from finetune.bases import MULTI_LABEL
 from finetune.causal_record import CausalRecord, read_any_record
 from finetune.encoding import Encoded, encode, pad, padded_width
 from finetune.hardware import Machine, find_machine, is_out_of_memory
 from finetune.packing import group
+from finetune.seq2seq_record import Seq2seqRecord
 from finetune.silence import quiet
 from recipes.errors import TrainingError
 from recipes.keys import redact
 from recipes.runs import RunFolder
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from finetune.answering import GenerativeStudent
+    from finetune.seq2seq_writer import Seq2seqWriter
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,13 +40,14 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 32768, "mps": 8192}
 
 class Student:
     """A classifier that was trained here. `labels` names the columns of what `predict` returns; `cut` is how many texts
-    of the last call were cut at max_length.
+    of the last call were cut at max_length. multi_label: each probability is of its label alone, they have any sum.
     """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, machine: Machine
     ) -> None:
         self.labels: tuple[str, ...] = tuple(name for _, name in sorted((model.config.id2label or {}).items()))
+        self.multi_label: bool = model.config.problem_type == MULTI_LABEL
         self.cut = 0
         self.machine = machine
         self._model = cast(Any, model).to(device=machine.device, dtype=machine.dtype).eval()
@@ -77,7 +84,8 @@ class Student:
                 features = {name: ids.to(self.machine.device) for name, ids in padded.items()}
                 logits = self._model(**features).logits.float()
                 logits[~logits.isfinite().all(dim=-1)] = float("nan")  # softmax would make a plain 0 of -inf
-                probabilities: Floats = logits.softmax(dim=-1).cpu().numpy()
+                shares = logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
+                probabilities: Floats = shares.cpu().numpy()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -93,7 +101,7 @@ def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
     return group(range(len(lengths)), lengths, lambda longest: tokens // max(1, padded_width(longest)))
 
 
-def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student | GenerativeStudent:
+def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student | GenerativeStudent | Seq2seqWriter:
     """A trained student of a run: the seed asked for, else the one with the best validation score or loss.
 
     What was trained in fp32 answers in it: its weights may be beyond what fp16 holds. Raises TrainingError where the
@@ -105,7 +113,10 @@ def open_student(run: RunFolder, name: str, seed: int | None = None) -> Student 
         known = ", ".join(str(one) for one in record.seeds)
         raise TrainingError(f"the student {name} has no seed {chosen}; it was trained with {known}")
     precise = record.hyperparameters.get("precision") == "fp32"
-    folder, machine = run.student(name, chosen), find_machine("fp32" if precise else "auto")
+    folder = run.student(name, chosen)
+    if isinstance(record, Seq2seqRecord):
+        return _open_seq2seq(record, folder, "fp32" if precise else "auto")
+    machine = find_machine("fp32" if precise else "auto")
     if isinstance(record, CausalRecord):
         return _open_generative(record, folder, machine)
     return load_student(folder, record.max_length, machine)
@@ -126,19 +137,44 @@ def as_trained(record: CausalRecord) -> CausalStudent:
     return CausalStudent.model_validate(record.model_dump(include=fields))
 
 
+def _open_seq2seq(record: Seq2seqRecord, folder: Path, precision: Literal["auto", "fp32"]) -> Seq2seqWriter:
+    """A seq2seq student as it was trained, whatever the recipe says by now."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    from finetune.seq2seq_codec import Seq2seqCodec
+    from finetune.seq2seq_model import seq2seq_machine
+    from finetune.seq2seq_writer import Seq2seqWriter
+    from finetune.tokenizer_files import open_tokenizer
+
+    with _opening(folder):
+        codec = Seq2seqCodec(open_tokenizer(folder))
+        model = AutoModelForSeq2SeqLM.from_pretrained(str(folder), trust_remote_code=False, use_safetensors=True)
+    student = Seq2seqStudent.model_validate(
+        record.model_dump(include={"kind", "base", "prefixes", "max_length", "max_target_length"})
+    )
+    return Seq2seqWriter(model, codec, student, record.targets, seq2seq_machine(precision))
+
+
 def load_student(folder: Path, max_length: int, machine: Machine | None = None) -> Student:
     """A student from its model folder. Raises TrainingError where the folder is damaged."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    with _opening(folder):
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            str(folder), trust_remote_code=False, use_safetensors=True
+        )
+    return Student(model, tokenizer, max_length, machine or find_machine())
+
+
+@contextmanager
+def _opening(folder: Path) -> Iterator[None]:
+    """What goes wrong while a model folder is opened, as a TrainingError that names it."""
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-            model = AutoModelForSequenceClassification.from_pretrained(
-                str(folder), trust_remote_code=False, use_safetensors=True
-            )
+            yield
     except Exception as error:  # no less: it is what tokenizers raises for a damaged file
         raise TrainingError(_why_shut(folder, error)) from None
-    return Student(model, tokenizer, max_length, machine or find_machine())
 
 
 def _why_shut(folder: Path, error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from finetune.adapters import ADAPTER_FILE, student_tokenizer
 from finetune.causal_record import CausalRecord, read_any_record
 from finetune.formats import Renderer
+from finetune.record import StudentRecord
 from finetune.silence import quiet
 from finetune.student import as_trained
 from finetune.turns import Turns, chat_turns, question_turns
@@ -75,9 +76,8 @@ def take(recipe: Recipe, run: RunFolder, name: str, seed: int | None = None) -> 
     record = read_any_record(run, name)
     if not isinstance(record, CausalRecord):
         whole = run.student(name, record.best_seed)
-        raise TrainingError(
-            f"students.{name} is a classifier: {whole} is a whole model, which transformers opens as it is"
-        )
+        kind = "a classifier" if isinstance(record, StudentRecord) else "an encoder with a decoder"
+        raise TrainingError(f"students.{name} is {kind}: {whole} is a whole model, which transformers opens as it is")
     chosen = record.best_seed if seed is None else seed
     if chosen not in record.seeds:
         known = ", ".join(str(one) for one in record.seeds)

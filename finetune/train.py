@@ -12,14 +12,15 @@ from finetune.causal_record import CausalRecord
 from finetune.course import Saving
 from finetune.hub import check_push
 from finetune.record import StudentRecord, write_record
+from finetune.seq2seq_record import Seq2seqRecord
 from finetune.unsloth_backend import import_first
 from recipes.console import say
 from recipes.errors import RunError, TrainingError
 from recipes.runs import Manifest, RunFolder
 from recipes.schema import Recipe
-from recipes.stages import rows_inputs, student_inputs
+from recipes.stages import rows_folder, rows_inputs, student_inputs
 
-AnyRecord = StudentRecord | CausalRecord
+AnyRecord = StudentRecord | CausalRecord | Seq2seqRecord
 
 
 def _classifier(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> StudentRecord:
@@ -34,9 +35,16 @@ def _causal(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -
     return train_causals(recipe, name, run, inputs, Saving())
 
 
+def _seq2seq(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str]) -> Seq2seqRecord:
+    from finetune.seq2seq_stage import train_seq2seqs
+
+    return train_seq2seqs(recipe, name, run, inputs, Saving())
+
+
 TRAINERS: dict[str, Callable[[Recipe, str, RunFolder, dict[str, str]], AnyRecord]] = {
     "classifier": _classifier,
     "causal": _causal,
+    "seq2seq": _seq2seq,
 }
 
 
@@ -106,8 +114,9 @@ def lineage(recipe: Recipe, name: str) -> list[str]:
 
 
 def _bring_up_to_date(recipe: Recipe, name: str, run: RunFolder) -> Manifest:
-    if not (run.rows / "train.jsonl").exists():
-        raise RunError(f"{run.rows / 'train.jsonl'} is missing: run python -m synth on the recipe first")
+    rows = rows_folder(recipe, name, run) / "train.jsonl"
+    if not rows.exists():
+        raise RunError(f"{rows} is missing: run python -m synth on the recipe first")
     stage, inputs = f"student-{name}", student_inputs(recipe, name, run)
     stale, manifest = processes.agree(lambda: (run.why_stale(stage, inputs), run.manifest(stage)))
     if not stale and manifest is not None:
@@ -132,6 +141,8 @@ def _finish(run: RunFolder, record: AnyRecord, stage: str, inputs: dict[str, str
     }  # fmt: skip
     if isinstance(record, CausalRecord):
         facts |= {"validation_loss": record.validation_loss, "perplexity": record.perplexity}
+    elif isinstance(record, Seq2seqRecord):
+        facts |= {"micro_f1": record.score, "validation_loss": record.validation_loss}
     else:
         facts["macro_f1"] = record.macro_f1
     return run.finish(stage, inputs, _outputs(run, record), facts)
@@ -145,7 +156,8 @@ def _outputs(run: RunFolder, record: AnyRecord) -> list[Path]:
 
 def _score(facts: dict[str, Any]) -> str:
     """The validation score in words."""
-    name, score = ("macro F1", facts["macro_f1"]) if "macro_f1" in facts else ("loss", facts["validation_loss"])
+    known = (("macro F1", "macro_f1"), ("micro F1", "micro_f1"), ("loss", "validation_loss"))
+    name, score = next(((words, facts[key]) for words, key in known if facts.get(key) is not None), ("", None))
     if not isinstance(score, float):
         return "no validation rows"
     deviation = facts["deviation"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from finetune.causal_record import CausalRecord, read_any_record
 from finetune.record import StudentRecord
+from finetune.seq2seq_record import Seq2seqRecord
 from recipes.console import say
 from recipes.errors import RunError
 from recipes.runs import RunFolder
@@ -41,7 +42,7 @@ def say_changes(recipe: Recipe, name: str, run: RunFolder, arguments: Sequence[s
         )
 
 
-def _as_told(recipe: Recipe, name: str, record: StudentRecord | CausalRecord) -> Recipe:
+def _as_told(recipe: Recipe, name: str, record: StudentRecord | CausalRecord | Seq2seqRecord) -> Recipe:
     """The recipe with the student's answering as it was when the student was trained."""
     if not isinstance(record, CausalRecord) or recipe.students[name].kind != "causal":
         return recipe

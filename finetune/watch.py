@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,10 +21,27 @@ CLOCK = "clock.json"
 SCORE = "eval_macro_f1"
 
 
-def scores(state: TrainerState | dict[str, Any]) -> list[float]:
+@dataclass(frozen=True)
+class Score:
+    """What chooses the best epoch: its key in the Trainer's log, and what it is called. falls: less of it is better."""
+
+    key: str
+    words: str
+    falls: bool = False
+
+    def history(self, state: TrainerState | dict[str, Any]) -> list[float]:
+        """Its value in each validation so far, higher being better; the Trainer keeps them in its checkpoints."""
+        values = scores(state, self.key)
+        return [-value for value in values] if self.falls else values
+
+
+MACRO_F1 = Score(SCORE, "macro F1")
+
+
+def scores(state: TrainerState | dict[str, Any], key: str = SCORE) -> list[float]:
     """Validation score of each epoch so far; the Trainer keeps them in its checkpoints."""
     history = state["log_history"] if isinstance(state, dict) else state.log_history
-    return [float(entry[SCORE]) for entry in history if SCORE in entry]
+    return [float(entry[key]) for entry in history if key in entry]
 
 
 def out_of_patience(history: list[float], patience: int) -> bool:
@@ -37,11 +56,11 @@ class Patience(TrainerCallback):
     would have to be given back.
     """
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
+    def __init__(self, patience: int, score: Score = MACRO_F1) -> None:
+        self.patience, self.score = patience, score
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if out_of_patience(scores(state), self.patience):
+        if out_of_patience(self.score.history(state), self.patience):
             control.should_training_stop = True
 
 
@@ -92,9 +111,12 @@ class Saver(TrainerCallback):
 class Narrator(TrainerCallback):
     """Says how each epoch went: loss, validation score, rows/s, time left."""
 
-    def __init__(self, title: str, rows: int, epochs: int, steps_per_epoch: int, validated: bool) -> None:
+    def __init__(
+        self, title: str, rows: int, epochs: int, steps_per_epoch: int, validated: bool, score: Score = MACRO_F1
+    ) -> None:
         self.title, self.rows, self.epochs, self.validated = title, rows, epochs, validated
         self.steps_per_epoch = steps_per_epoch
+        self.score = score
         self.began, self.step = time.monotonic(), 0
 
     def on_epoch_begin(
@@ -109,9 +131,9 @@ class Narrator(TrainerCallback):
             self._say(state)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        history = scores(state)
-        best = ", the best so far" if history[-1] > max(history[:-1], default=-1.0) else ""
-        self._say(state, f", validation macro F1 {history[-1]:.3f}{best}")
+        history = self.score.history(state)
+        best = ", the best so far" if history[-1] > max(history[:-1], default=-math.inf) else ""
+        self._say(state, f", validation {self.score.words} {abs(history[-1]):.3f}{best}")
 
     def _say(self, state: TrainerState, score: str = "") -> None:
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry][-self.steps_per_epoch :]

@@ -101,12 +101,12 @@ def _bring_assistant(launch: Launch) -> None:
         name = recipe.assistant.model.removeprefix("students.")
         from finetune.train import check_ahead, train_students, with_bases
         from finetune.unsloth_backend import import_first
-        from synth.build import build_dataset
+        from synth.datasets import build_rows
 
         import_first(recipe, with_bases(recipe, [name]))
         with run.lock():
             check_ahead(recipe, [name], run)
-            build_dataset(recipe, run, launch.yes)
+            build_rows(recipe, run, launch.yes)
             train_students(recipe, [name], run)
     _bring_index(launch)
 

@@ -26,10 +26,14 @@ def find_endpoint(recipe: Recipe) -> Endpoint:
     is not one that a key may be sent to.
     """
     assert recipe.assistant is not None
-    named, teacher = recipe.assistant.endpoint, recipe.teacher
-    setting = "teacher" if named is None else "assistant.endpoint"
-    address = teacher.address() if named is None else named.base_url.rstrip("/")
-    variable = teacher.key_variable() if named is None else named.key_env
+    named = recipe.assistant.endpoint
+    if named is None:
+        teacher = recipe.chat_teacher()
+        setting, address, variable = "teacher", teacher.address(), teacher.key_variable()
+        model, timeout = teacher.model, teacher.timeout
+    else:
+        setting, address, variable = "assistant.endpoint", named.base_url.rstrip("/"), named.key_env
+        model, timeout = named.model, named.timeout
     problem = address_problem(address)
     if problem is not None:
         raise TeacherError(f"{setting}.base_url {problem}")
@@ -40,5 +44,4 @@ def find_endpoint(recipe: Recipe) -> Endpoint:
             f"{variable} is not set, and {setting} needs the key in it: export {variable}=..., or write "
             f"{variable}=... into a file .env beside the recipe"
         )
-    either = teacher if named is None else named
-    return Endpoint(setting, address, either.model, key, either.timeout)
+    return Endpoint(setting, address, model, key, timeout)

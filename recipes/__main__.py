@@ -91,19 +91,33 @@ def _list() -> int:
 
     code = 0
     for path in sorted(SHIPPED.glob("*.yaml")):
+        needs: list[str] = []
         try:
             recipe = load_recipe(path)
         except RecipeError as error:
-            say(str(error))
-            code = error.code
-            continue
+            needs, found = _files_of_yours(path, error)
+            if found is None:
+                say(str(error))
+                code = error.code
+                continue
+            recipe = found
         show(recipe.name)
-        for title, text in (
-            {"about": recipe.about, "file": str(path)} | _about_rows(recipe) | _about_answers(recipe)
-        ).items():
+        about = {"about": recipe.about, "file": str(path)} | _about_rows(recipe) | _about_answers(recipe)
+        for title, text in (about | {"needs": ", ".join(needs)}).items():
             if text:
                 show(f"    {title:<9} {text}")
     return code
+
+
+def _files_of_yours(path: Path, error: RecipeError) -> tuple[list[str], Recipe | None]:
+    """(files that a recipe wants and that cannot be shipped, the recipe); no recipe where more than that is wrong."""
+    from recipes.mistakes import shape_mistakes
+    from recipes.schema import Recipe
+    from recipes.yaml_files import read_document
+
+    missing = [mistake.partition("there is no file ")[2].partition(" (")[0] for mistake in error.mistakes]
+    recipe, _ = shape_mistakes(read_document(path), Recipe) if all(missing) else (None, [])
+    return missing, recipe
 
 
 def _about_rows(recipe: Recipe) -> dict[str, str]:

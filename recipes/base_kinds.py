@@ -48,6 +48,8 @@ def kind_problem(kind: str, config: Mapping[str, Any]) -> str | None:
     """Why a model with this config.json cannot be the base of a student of this kind, to follow its name; or None."""
     model = str(config.get("model_type") or "")
     made = [name for name in config.get("architectures") or () if isinstance(name, str)]
+    if kind == "seq2seq":
+        return _no_seq2seq(model, made, config)
     if config.get("is_encoder_decoder"):
         wanted = "an encoder alone" if kind == "classifier" else "a causal language model"
         return f"is an encoder with a decoder ({model}): name {wanted}"
@@ -59,3 +61,11 @@ def kind_problem(kind: str, config: Mapping[str, Any]) -> str | None:
     if kind == "classifier" and not encodes and any(name.endswith(_WRITES) for name in made):
         return f"is a causal language model ({model}): name an encoder, such as roberta-base"
     return None
+
+
+def _no_seq2seq(model: str, made: list[str], config: Mapping[str, Any]) -> str | None:
+    if config.get("is_encoder_decoder") or not (model or made):
+        return None
+    encodes = model in ENCODERS and not config.get("is_decoder")
+    what = f"an encoder alone ({model})" if encodes else f"no encoder with a decoder ({model or made[0]})"
+    return f"is {what}: name one with a decoder, such as google-t5/t5-base"

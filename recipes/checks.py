@@ -9,14 +9,18 @@ from pathlib import Path
 from recipes import keys
 from recipes.addresses import address_problem
 from recipes.assistant import Assistant
+from recipes.dataset_checks import dataset_mistakes
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
+from recipes.evaluation import TUPLE_BASELINE_NAMES
 from recipes.evaluation_checks import evaluation_mistakes
+from recipes.local_teacher import LocalTeacher
+from recipes.local_teacher_checks import local_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.prompts import SHIPPED, is_prompt_file, read_prompt
 from recipes.retrieval import Retrieval
 from recipes.retrieval_checks import assistant_mistakes, retrieval_mistakes
-from recipes.schema import BASELINES, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
+from recipes.schema import BASELINES, Dataset, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
 from recipes.section import beside
 from recipes.source_checks import source_mistakes
 from recipes.student_checks import student_mistakes
@@ -40,12 +44,15 @@ class Parts:
     task: str | None = None
     labels: tuple[str, ...] | None = None
     source: Source | None = None
-    teacher: Teacher | None = None
+    teacher: Teacher | LocalTeacher | None = None
     synthesis: Synthesis | None = None
     students: dict[str, Student | None] = field(default_factory=dict)
+    datasets: dict[str, Dataset | None] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     teacher_unread: bool = False
     """Whether there is a section `teacher` that could not be read."""
+    local: bool = False
+    """Whether the teacher is a model on this machine, or may be one: its section could not be read."""
     has_filters: bool = False
     """Whether there is a section `filters`."""
     filters: Filters | None = None
@@ -65,7 +72,9 @@ def parts_of(recipe: Recipe, folder: Path) -> Parts:
         recipe.teacher,
         recipe.synthesis,
         dict(recipe.students),
+        dict(recipe.datasets),
         recipe.evaluation,
+        local=isinstance(recipe.teacher, LocalTeacher),
         has_filters="filters" in recipe.model_fields_set,
         filters=recipe.filters,
         retrieval=recipe.retrieval,
@@ -79,8 +88,9 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
     yield from task_mistakes(parts)
     if parts.source is not None:
         yield from source_mistakes(parts.source, parts.folder, parts.labels or None, parts.task)
+    yield from dataset_mistakes(parts)
     if parts.synthesis is not None:
-        yield from _prompt(parts, parts.synthesis, elsewhere)
+        yield from _prompts(parts, parts.synthesis, elsewhere)
     if parts.teacher is not None:
         yield from _teacher(parts, parts.teacher)
     yield from _names(parts)
@@ -95,10 +105,15 @@ def file_mistakes(parts: Parts, elsewhere: list[str]) -> Found:
         yield from assistant_mistakes(parts, parts.assistant)
 
 
-def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
-    name, where = synthesis.prompt, ("synthesis", "prompt")
-    if name is None:
-        return
+def _prompts(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
+    both = parts.task == "understanding"
+    named = (("prompt", synthesis.prompt, "analysis"), ("rewrite_prompt", synthesis.rewrite_prompt, "rewrite"))
+    for key, name, kind in named if both else named[:1]:
+        if name is not None:
+            yield from _prompt(parts, name, ("synthesis", key), kind if both else None, elsewhere)
+
+
+def _prompt(parts: Parts, name: str, where: KeyPath, kind: str | None, elsewhere: list[str]) -> Found:
     path = beside(parts.folder, name) if is_prompt_file(name) else SHIPPED / f"{name}.yaml"
     if not path.is_file():
         if is_prompt_file(name):
@@ -106,17 +121,20 @@ def _prompt(parts: Parts, synthesis: Synthesis, elsewhere: list[str]) -> Found:
         else:
             shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
             yield where, f"there is no shipped prompt {name}; {did_you_mean(name, shipped)} (or name a .yaml file)"
-    elif parts.task == "reasoning" or (parts.task == "classify" and parts.labels):
+    elif parts.task in ("reasoning", "understanding") or (parts.task == "classify" and parts.labels):
         fields = tuple(parts.source.fields or ()) if parts.source is not None else ()
         if parts.task == "reasoning" and not fields:
             return
         try:
-            read_prompt(path, parts.task, parts.labels or (), fields)
+            read_prompt(path, parts.task, parts.labels or (), fields, kind)
         except RecipeError as error:
             elsewhere += error.mistakes
 
 
-def _teacher(parts: Parts, teacher: Teacher) -> Found:
+def _teacher(parts: Parts, teacher: Teacher | LocalTeacher) -> Found:
+    if isinstance(teacher, LocalTeacher):
+        yield from local_mistakes(parts, teacher)
+        return
     if teacher.journal is not None and not beside(parts.folder, teacher.journal).is_file():
         yield ("teacher", "journal"), f"there is no file {beside(parts.folder, teacher.journal)}"
     if teacher.base_url is not None:
@@ -147,5 +165,5 @@ def _names(parts: Parts) -> Found:
     for name in parts.students:
         if name in _DEVICES:
             yield ("students", name), f"Windows keeps the name {name} for a device: choose another"
-        if name == "teacher" or name in BASELINES:
+        if name == "teacher" or name in (*BASELINES, *TUPLE_BASELINE_NAMES):
             yield ("students", name), f"{name} is what the report calls another model: choose another name"

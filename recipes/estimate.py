@@ -85,6 +85,15 @@ def call_size(prompt: Prompt, rows: Sequence[Mapping[str, str]], spent: Spent, m
     return CallSize(shared, whole, min(_reply_tokens(prompt), max_tokens))
 
 
+def mean_size(sizes: Sequence[CallSize]) -> CallSize:
+    """A call of a task with several prompts, which are asked about every row alike."""
+    shared, prompt, completion = (
+        sum(each) / len(sizes)
+        for each in zip(*((size.shared, size.prompt, size.completion) for size in sizes), strict=True)
+    )
+    return CallSize(shared, prompt, completion, sizes[0].measured)
+
+
 def first_rows(recipe: Recipe) -> Iterator[dict[str, str]]:
     """The fields of the rows at the head of the source; a row that lacks one will not be asked about."""
     source = recipe.source

@@ -14,6 +14,16 @@ GENERATIVE_METRICS = (
     "rouge_l", "chrf", "bits_per_char", "perplexity", "answered", "stopped", "valid", "grounded", "meta_talk",
     "repeats", "words", "cost", "speed",
 )  # fmt: skip
+TUPLE_METRICS = (
+    "f1", "precision", "recall", "f1_strict", "invalid", "accuracy", "macro_f1", "parsed", "opinions", "rouge_l",
+    "chrf", "truncated", "cost", "speed",
+)  # fmt: skip
+"""Of seq2seq students."""
+TUPLE_TASKS = ("understanding", "atsa", "acsa")
+"""Tasks whose students are encoders with a decoder."""
+TUPLE_BASELINES = {"atsa": ("lexicon",), "acsa": ("one_vs_rest",), "sentiment": ("majority", "vader")}
+"""Task of a dataset -> the baselines that stand beside the students there."""
+TUPLE_BASELINE_NAMES = tuple(name for names in TUPLE_BASELINES.values() for name in names)
 
 
 class Judge(Teacher):
@@ -67,21 +77,24 @@ class Evaluation(Section):
     """Who is compared on the test rows, and what is shown."""
 
     models: tuple[str, ...] | None = None
-    """teacher, names of students, and for task: classify baselines (majority, vader, tfidf, tfidf_gold), for generative
-    tasks `base of <student>`: the student's base before it was trained; all that apply where not given."""
+    """teacher, names of students, and for task: classify baselines (majority, vader, tfidf, tfidf_gold), for tuples
+    baselines too (lexicon, one_vs_rest, majority, vader), for generative tasks `base of <student>`: the student's base
+    before it was trained; all that apply where not given."""
     metrics: (
         tuple[
             Literal[
                 "accuracy", "macro_f1", "agreement", "kappa", "coverage", "calibration",
                 "rouge_l", "chrf", "bits_per_char", "perplexity", "answered", "stopped", "valid", "grounded",
-                "meta_talk", "repeats", "words", "cost", "speed",
+                "meta_talk", "repeats", "words", "f1", "precision", "recall", "f1_strict", "invalid", "parsed",
+                "opinions", "truncated", "cost", "speed",
             ],
             ...,
         ]
         | None
     ) = None  # fmt: skip
     """Columns of the tables, all that apply where not given: from accuracy to calibration for task: classify, from
-    rouge_l to words for generative tasks, cost and speed for both. report.json always holds all."""
+    rouge_l to words for generative tasks, of seq2seq students f1 to truncated with accuracy, macro_f1, rouge_l and
+    chrf, cost and speed for all. report.json always holds all."""
     questions: int = Field(default=200, ge=1)
     """Most test rows that answers are generated for, a seeded draw (generative tasks)."""
     judge: Judge | None = None

@@ -10,7 +10,15 @@ from recipes import keys
 from recipes.addresses import address_problem
 from recipes.documents import KeyPath
 from recipes.errors import RecipeError
-from recipes.evaluation import CLASSIFY_METRICS, GENERATIVE_METRICS, Evaluation, Judge
+from recipes.evaluation import (
+    CLASSIFY_METRICS,
+    GENERATIVE_METRICS,
+    TUPLE_BASELINE_NAMES,
+    TUPLE_METRICS,
+    TUPLE_TASKS,
+    Evaluation,
+    Judge,
+)
 from recipes.judge_prompt import judge_prompt_path, read_judge_prompt
 from recipes.mistakes import did_you_mean
 from recipes.queries import queries_problem
@@ -40,8 +48,8 @@ def evaluation_mistakes(parts: Parts, evaluation: Evaluation, elsewhere: list[st
             yield ("evaluation", "models", place), problem
     yield from _metrics(parts, evaluation)
     if evaluation.judge is not None:
-        if parts.task == "classify":
-            yield ("evaluation", "judge"), "a judge compares generated answers: it does not go with task: classify"
+        if parts.task == "classify" or parts.task in TUPLE_TASKS:
+            yield ("evaluation", "judge"), f"a judge compares generated answers: it does not go with task: {parts.task}"
         yield from _judge(parts.folder, evaluation.judge)
         yield from _judge_prompt(parts.folder, evaluation.judge, elsewhere)
 
@@ -66,6 +74,10 @@ def _model(parts: Parts, model: str) -> str | None:
     """Why a name in `evaluation.models` is nobody to compare here, or None."""
     if parts.task is None or parts.task == "classify":
         return _classifying(parts, model)
+    if parts.task in TUPLE_TASKS:
+        teacher = ["teacher"] if parts.task == "understanding" else []
+        known = [*teacher, *parts.students, *TUPLE_BASELINE_NAMES]
+        return None if model in known else f"there is no model {model}; {did_you_mean(model, known)}"
     without = [f"{BASE_OF}{name}" for name, student in parts.students.items() if not has_base(student)]
     bases = [f"{BASE_OF}{name}" for name in parts.students if f"{BASE_OF}{name}" not in without]
     known = [reference_name(parts.task), *parts.students, *bases]
@@ -92,11 +104,17 @@ def _is_sentiment(labels: tuple[str, ...] | None) -> bool:
 def _metrics(parts: Parts, evaluation: Evaluation) -> Found:
     if parts.task is None:
         return
-    known = CLASSIFY_METRICS if parts.task == "classify" else GENERATIVE_METRICS
+    known = _known_metrics(parts.task)
     for place, metric in enumerate(evaluation.metrics or ()):
         if metric not in known:
             there = ", ".join(known)
             yield ("evaluation", "metrics", place), f"{metric} cannot be had for task: {parts.task}; there is {there}"
+
+
+def _known_metrics(task: str | None) -> tuple[str, ...]:
+    if task in TUPLE_TASKS:
+        return TUPLE_METRICS
+    return CLASSIFY_METRICS if task == "classify" else GENERATIVE_METRICS
 
 
 def _retrieval(parts: Parts, evaluation: Evaluation) -> Found:

@@ -14,9 +14,11 @@ from recipes.assistant import Assistant
 from recipes.checks import Parts, file_mistakes, parts_of
 from recipes.documents import AFTER_FILE, Document, KeyPath, Mistake
 from recipes.errors import RecipeError
+from recipes.local_teacher import LOCAL, LocalTeacher
 from recipes.mistakes import SECRET_KEYS, related, shape_mistakes
 from recipes.retrieval import Retrieval
-from recipes.schema import Evaluation, Filters, Recipe, Source, Synthesis, Teacher
+from recipes.schema import PROVIDERS, Dataset, Evaluation, Filters, Recipe, Source, Synthesis, Teacher
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.yaml_files import parse_document, read_document
 
@@ -103,14 +105,23 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
     def student(name: str) -> Student | None:
         inner = students.get(name) if isinstance(students, dict) else None
         kind = inner.get("kind") if isinstance(inner, dict) else None
+        if kind == "seq2seq":
+            return section(Seq2seqStudent, "students", name)
         if kind == "causal":
             return section(CausalStudent, "students", name)
         return section(ClassifierStudent, "students", name)
 
-    students = value.get("students")
+    def dataset(name: str) -> Dataset | None:
+        return section(Dataset, "datasets", name)
+
+    students, datasets = value.get("students"), value.get("datasets")
     labels = value.get("labels")
     good = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    teacher = section(Teacher, "teacher") if "teacher" in value else None
+    provider = _provider(document)
+    local = provider is not None and provider not in PROVIDERS
+    teacher: Teacher | LocalTeacher | None = None
+    if "teacher" in value:
+        teacher = section(LocalTeacher, "teacher") if provider in LOCAL else section(Teacher, "teacher")
     return Parts(
         folder=folder,
         present=_present(document, value),
@@ -120,14 +131,22 @@ def _parts(document: Document, folder: Path, mistakes: list[Mistake]) -> Parts:
         source=section(Source, "source") if "source" in value else None,
         teacher=teacher,
         teacher_unread="teacher" in value and teacher is None,
+        local=local,
         has_filters="filters" in value,
         filters=section(Filters, "filters") if "filters" in value else Filters(),
         synthesis=section(Synthesis, "synthesis") if "synthesis" in value else Synthesis(),
         students={name: student(name) for name in students} if isinstance(students, dict) else {},
+        datasets={name: dataset(name) for name in datasets} if isinstance(datasets, dict) else {},
         evaluation=section(Evaluation, "evaluation") if "evaluation" in value else Evaluation(),
         retrieval=section(Retrieval, "retrieval") if value.get("retrieval") is not None else None,
         assistant=section(Assistant, "assistant") if value.get("assistant") is not None else None,
     )
+
+
+def _provider(document: Document) -> str | None:
+    """What the section teacher says of its provider, whether there is one of that name or not; None without one."""
+    teacher = document.value.get("teacher") if isinstance(document.value, dict) else None
+    return str(teacher.get("provider", "")) if isinstance(teacher, dict) else None
 
 
 def _present(document: Document, mended: dict[str, Any]) -> frozenset[str]:

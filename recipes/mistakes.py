@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from recipes.documents import Document, KeyPath, Mistake
-from recipes.schema_walk import inner_key, keys_at, kinds_with, nearest, nearest_key, options_at
+from recipes.schema_walk import inner_key, keys_at, members_with, nearest, nearest_key, options_at
 from recipes.yaml_files import trap
 
 ModelType = TypeVar("ModelType", bound=BaseModel)
@@ -94,7 +94,7 @@ def _mistake(document: Document, model: type[BaseModel], details: ErrorDetails) 
         mistake.meant = near if near in keys_at(model, path[:-1], document.value) else ""
     else:
         if kind.startswith("union_tag"):
-            path = (*path, "kind")
+            path = (*path, details["ctx"]["discriminator"].strip("'"))
         mistake = document.mistake(path, _sentence(document, details, path))
     mistake.kind = kind
     return mistake
@@ -114,22 +114,30 @@ def _path(value: Any, details: ErrorDetails) -> KeyPath:
 
 
 def _unknown(document: Document, model: type[BaseModel], path: KeyPath) -> str:
+    telling, names = members_with(model, path)
+    if names and not inner_key(model, path, document.value):
+        return _elsewhere(document, path, telling, names)
     if str(path[-1]).lower() in SECRET_KEYS:
         return "an API key never stands in a recipe: set the environment variable and, if need be, name it with key_env"
-    kinds = kinds_with(model, path)
-    if kinds and not inner_key(model, path, document.value):
-        return f"goes with kind: {' or '.join(kinds)}, which this is not"
     near = nearest_key(model, path, document.value)
     known = ", ".join(keys_at(model, path[:-1], document.value))
     return f"unknown key; did you mean {near}?" if near else f"unknown key; known here: {known}"
 
 
+def _elsewhere(document: Document, path: KeyPath, telling: str, names: list[str]) -> str:
+    """A key that other members of the union know."""
+    if telling == "provider" and len(names) > 2:
+        said = document.written.get((*path[:-1], telling))
+        return f"has no place with provider: {said}: the model runs on this machine, and no API is asked"
+    return f"goes with {telling}: {' or '.join(names)}, which this is not"
+
+
 def _sentence(document: Document, details: ErrorDetails, path: KeyPath) -> str:
     kind, context, value = details["type"], details.get("ctx", {}), details["input"]
     if kind == "union_tag_not_found":
-        return _no_kind(document, path)
+        return _no_kind(document, path) if path[-1] == "kind" else "is missing"
     if kind == "union_tag_invalid":
-        return _choice(context["expected_tags"], context["tag"], f", got '{context['tag']}'")
+        return _wrong_tag(context, value.get(path[-1]), document.written.get(path))
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -170,6 +178,14 @@ def _no_kind(document: Document, path: KeyPath) -> str:
     said, name = "is missing: it is classifier or causal", str(path[1])
     written = [one for one in document.value["students"] if ("students", one) not in document.overrides]
     return said if name in written else f"{said}; the file has no student {name}: {did_you_mean(name, written)}"
+
+
+def _wrong_tag(context: dict[str, Any], value: Any, written: str | None) -> str:
+    """A kind or a provider that there is not."""
+    if value is None:
+        return "has no value: write one after the colon"
+    head, _, last = context["expected_tags"].rpartition(", ")
+    return _choice(f"{head} or {last}", value, f", got {_shown(value, written, secret=False)}")
 
 
 def _choice(expected: str, value: Any, got: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from recipes.alone import is_alone
 from recipes.errors import RunError
 from recipes.runs import ORIGIN, Origin, RunFolder, digest
-from recipes.schema import Recipe
+from recipes.schema import Dataset, Recipe
 
 
 def origin_of(recipe: Recipe, file: Path) -> Origin:
@@ -19,11 +19,19 @@ def origin_of(recipe: Recipe, file: Path) -> Origin:
         "task and labels": digest([recipe.task, recipe.labels]),
         "source": digest([recipe.source.model_dump(), paths]),
     }
+    if recipe.datasets:
+        named = {name: _dataset(recipe, dataset) for name, dataset in recipe.datasets.items()}
+        about["datasets"] = digest(named)
     if is_alone(recipe) and recipe.retrieval is not None:
         catalogue = recipe.retrieval.catalogue
         path = None if catalogue.path is None else str(recipe.resolve(catalogue.path))
         about["catalogue"] = digest([catalogue.model_dump(exclude={"path"}), path])
     return Origin(str(file.resolve()), about)
+
+
+def _dataset(recipe: Recipe, dataset: Dataset) -> list[object]:
+    paths = (dataset.source.path, dataset.source.test_path)
+    return [dataset.model_dump(), [None if path is None else str(recipe.resolve(path)) for path in paths]]
 
 
 def refuse_other(recipe: Recipe, run: RunFolder) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from recipes.estimate import count_asked
 from recipes.rows import count_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.stages import report_inputs, rows_inputs, student_inputs
 
 
@@ -70,17 +72,24 @@ class Stages:
 def find_stages(recipe: Recipe, run: RunFolder) -> Stages:
     """What must run; a stage that follows one that runs, runs too."""
     plans = {"rows": StagePlan("rows", run.why_stale("rows", rows_inputs(recipe)))}
+    for name in recipe.datasets:
+        stale = run.of_dataset(name).why_stale("rows", rows_inputs(recipe.of_dataset(name)))
+        plans[f"rows of {name}"] = StagePlan(f"rows of {name}", stale)
+    rows = list(plans.values())
 
     def student(name: str) -> StagePlan:
         stage = f"student-{name}"
         if stage not in plans:
-            base = recipe.base_student(name)
-            before = plans["rows"] if base is None else student(base)
-            plans[stage] = StagePlan(stage, run.why_stale(stage, student_inputs(recipe, name, run)) or _after(before))
+            base, data = recipe.base_student(name), getattr(recipe.students[name], "data", None)
+            before = [] if base is None else [student(base)]
+            before += [plans["rows" if data is None else f"rows of {data}"]] if data or base is None else []
+            after = [reason for plan in before for reason in _after(plan)]
+            plans[stage] = StagePlan(stage, run.why_stale(stage, student_inputs(recipe, name, run)) or after)
         return plans[stage]
 
-    before = [plans["rows"], *(student(name) for name in recipe.students)]
-    if recipe.source.test == 0:
+    before = [*rows, *(student(name) for name in recipe.students)]
+    sources = (recipe.source, *(dataset.source for dataset in recipe.datasets.values()))
+    if all(source.test == 0 for source in sources):
         return Stages(list(plans.values()), None)
     reasons = run.why_stale("report", report_inputs(recipe, run))
     report = StagePlan("report", reasons or [reason for stage in before for reason in _after(stage)])
@@ -97,7 +106,22 @@ def training_plans(recipe: Recipe, run: RunFolder, expected: int | None, rows_do
     train = count_rows(run.rows / "train.jsonl") if rows_done else expected
     plans = []
     for name, student in recipe.students.items():
-        known = [count for count in (train, student.limit) if count is not None]
-        rows = min(known) if known else None
+        if isinstance(student, Seq2seqStudent):
+            rows = _pairs(recipe, student, run, train)
+        else:
+            known = [count for count in (train, student.limit) if count is not None]
+            rows = min(known) if known else None
         plans.append(TrainingPlan(name, rows, student.epochs, student.batch_size, len(student.seeds)))
     return plans
+
+
+def _pairs(recipe: Recipe, student: Seq2seqStudent, run: RunFolder, train: int | None) -> int | None:
+    """Texts to be written in an epoch: of a drawn row, one for each target. train: rows of the recipe's own source."""
+    task = recipe.task
+    if student.data is not None:
+        rows, there = recipe.of_dataset(student.data), run.of_dataset(student.data)
+        done = not there.why_stale("rows", rows_inputs(rows))
+        expected = None if done else count_asked(rows)
+        there_now = count_rows(there.rows / "train.jsonl") if done else None
+        task, train = rows.task, there_now if expected is None else expected["train"]
+    return None if train is None else student.drawn(train) * len(student.writes(task))

@@ -9,16 +9,17 @@ from recipes import keys
 from recipes.alone import is_alone
 from recipes.console import agree_to_spend, is_terminal, say
 from recipes.costs import Terms, asked_before, cap, cost_line, cost_of
-from recipes.estimate import call_size, count_asked, first_rows
+from recipes.estimate import call_size, count_asked, first_rows, mean_size
 from recipes.index_plan import plan_index
 from recipes.judge_plan import plan_judge
+from recipes.local_teacher import LocalTeacher
 from recipes.pending import find_stages, training_plans
-from recipes.prompts import Prompt, load_prompt, prompt_path
+from recipes.prompts import Prompt, load_prompts, prompt_paths
 from recipes.run_plan import KEY, RunPlan
 from recipes.runs import RunFolder, digest, file_digest
-from recipes.schema import TEACHERLESS, Recipe
+from recipes.schema import Recipe
 from recipes.spent import Spent, read_spent
-from recipes.stages import TEACHER_SPEED, rows_inputs
+from recipes.stages import TEACHER_SPEED, rows_inputs, teacher_identity
 from recipes.teachers import Teacher
 
 ASKED = "asked"
@@ -40,7 +41,9 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
     manifest = run.manifest("rows") if stages.rows_done else None
     kept = None if manifest is None else manifest.facts.get("kept")
     plan = RunPlan(recipe, rows, stages.plans, training, judge, kept, index=index, notes=_answer_notes(recipe))
-    if recipe.task not in TEACHERLESS:
+    if isinstance(recipe.teacher, LocalTeacher):
+        plan = _with_labelling(plan, run, stages.rows_done)
+    elif recipe.asks():
         plan = _with_calls(plan, run, stages.rows_done)
     if stages.report is None:
         plan.notes.append("no comparison: source.test is 0, so no row is kept to compare on")
@@ -53,23 +56,35 @@ def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
 def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with what the teacher will be asked."""
     recipe, rows = plan.recipe, plan.rows
-    teacher, synthesis, prompt = recipe.teacher, recipe.synthesis, load_prompt(recipe)
+    teacher, synthesis, prompts = recipe.chat_teacher(), recipe.synthesis, load_prompts(recipe)
     spent = read_spent(run.journal, teacher.model)
     useful = _useful(recipe, run, spent)
-    calls = None if rows is None else sum(rows.values()) * synthesis.votes
+    calls = None if rows is None else sum(rows.values()) * recipe.calls()
     answered = useful.answered if calls is None else min(useful.answered, calls)
     left = 0 if rows_done or teacher.provider == "recorded" else None if calls is None else calls - answered
-    size = call_size(prompt, list(first_rows(recipe)), useful, teacher.max_tokens)
+    head = list(first_rows(recipe))
+    size = mean_size([call_size(prompt, head, useful, teacher.max_tokens) for prompt in prompts])
     terms = Terms(teacher.price, teacher.max_tokens, synthesis.reask, synthesis.budget_usd)
     cost = cost_of(terms, size, spent, left)
     plan = replace(plan, calls=calls, answered=answered, left=left, size=size, cost=cost)
-    plan.notes.extend(_notes(plan, prompt))
+    plan.notes.extend(_notes(plan, prompts[0]))
     if useful is not spent and spent.answered and left:
         plan.notes.append(
             f"{spent.answered:,} replies on disk are to another prompt, address or setting and do not count"
         )
     plan.notes.extend(asked_before(spent, teacher.model, synthesis.budget_usd, KEY))
     return plan
+
+
+def _with_labelling(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
+    """The plan with the texts that a local teacher will label."""
+    recipe, rows = plan.recipe, plan.rows
+    spent = read_spent(run.journal, recipe.teacher.model)
+    answered = _useful(recipe, run, spent).answered
+    texts = None if rows is None else sum(rows.values())
+    answered = answered if texts is None else min(answered, texts)
+    left = 0 if rows_done else None if texts is None else texts - answered
+    return replace(plan, calls=texts, answered=answered, left=left)
 
 
 def _answer_notes(recipe: Recipe) -> list[str]:
@@ -83,15 +98,21 @@ def _answer_notes(recipe: Recipe) -> list[str]:
 
 def asked_as(recipe: Recipe) -> str:
     """A digest of what the rows' requests have in common; that they are of the same rows is not in it."""
-    teacher, synthesis = recipe.teacher, recipe.synthesis
+    if isinstance(recipe.teacher, LocalTeacher):
+        local = recipe.teacher
+        said = {label: local.words(label) for label in recipe.labels}
+        return digest([local.provider, teacher_identity(recipe), said, local.max_length])
+    teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     dumped = teacher.model_dump(mode="json", exclude=TEACHER_SPEED) | {"base_url": teacher.address()}
-    return digest([dumped, file_digest(prompt_path(recipe)), synthesis.output, synthesis.soft_labels])
+    prompts = [file_digest(path) for path in prompt_paths(recipe)]
+    return digest([dumped, *prompts, synthesis.output, synthesis.soft_labels])
 
 
 def _useful(recipe: Recipe, run: RunFolder, spent: Spent) -> Spent:
     """The replies on disk that answer what would be asked now, as far as the finished rows stages show."""
     manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
-    if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in ("prompt file", "teacher")):
+    names = ("prompt file", "rewrite prompt file", "teacher", "teacher model")
+    if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in names if name in inputs):
         return spent
     earlier = run.manifest(ASKED)
     answered = earlier.facts.get(asked_as(recipe), 0) if earlier is not None else 0
@@ -110,7 +131,7 @@ def _notes(plan: RunPlan, prompt: Prompt) -> list[str]:
         notes += _reasoning_notes(recipe, prompt, told)
     if plan.left and plan.cost.covered is not None and plan.cost.covered < plan.left:
         notes.append(f"raise {KEY} or lower source.train: rows that are not asked about are not in the dataset")
-    return notes + (_key_notes(recipe.teacher) if plan.left != 0 else [])
+    return notes + (_unset(recipe.teacher.key_variable()) if plan.left != 0 else [])
 
 
 def _key_notes(teacher: Teacher) -> list[str]:

@@ -11,6 +11,7 @@ from recipes.answers_reasoning import parse_reasoned
 from recipes.chat import Reply
 from recipes.documents import KeyPath
 from recipes.mistakes import did_you_mean
+from recipes.readings import parse_analysis, parse_rewrite
 
 if TYPE_CHECKING:
     from recipes.prompts import FewShot, PromptFile
@@ -18,16 +19,28 @@ if TYPE_CHECKING:
 Found = Iterator[tuple[KeyPath, str]]
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_KEYS_OF = {"json": {"label", "rationale"}, "word": set[str](), "reasoning": {"question", "reasoning", "response"}}
+_KEYS_OF = {"json": {"label", "rationale"}, "reasoning": {"question", "reasoning", "response"}}
+"""Kind of answer -> what may be said of it; of the others nothing."""
+_KINDS_OF = {
+    "classify": ("json", "word"),
+    "judge": ("json", "word"),
+    "reasoning": ("reasoning",),
+    "understanding": ("analysis", "rewrite"),
+}
+_BY_TEXT = ("classify", "understanding")
+"""Tasks whose prompts show the text of a row."""
 
 
-def prompt_faults(file: PromptFile, task: str, labels: tuple[str, ...], known: tuple[str, ...]) -> Found:
-    """Every mistake as (path, message). `known`: the fields of a row, which `user` may name."""
+def prompt_faults(
+    file: PromptFile, task: str, labels: tuple[str, ...], known: tuple[str, ...], kind: str | None = None
+) -> Found:
+    """Every mistake as (path, message). `known`: the fields of a row, which `user` may name. kind: of the answer."""
     yield from _placeholders(file, task, known)
-    yield from _answer(file, task)
+    wanted = _KINDS_OF.get(task, ()) if kind is None else (kind,)
+    yield from _answer(file, task, wanted)
     for place, example in enumerate(file.examples):
         yield from _example(place, example, file, task, known)
-        if (file.answer.kind == "reasoning") == (task == "reasoning"):
+        if file.answer.kind in wanted:
             yield from _reply(place, example, file, labels)
 
 
@@ -37,7 +50,7 @@ def _placeholders(file: PromptFile, task: str, known: tuple[str, ...]) -> Found:
     for name in dict.fromkeys(named):
         if name not in known:
             yield ("user",), f"there is no field {{{name}}} in a row; a {task} prompt may name {shown or 'none'}"
-    if task == "classify" and "text" not in named:
+    if task in _BY_TEXT and "text" not in named:
         yield ("user",), "{text} is missing: the teacher would never see the row's text"
     elif known and not set(known).intersection(named):
         yield ("user",), f"names no field of the row ({shown}): the teacher would answer every row alike"
@@ -48,15 +61,18 @@ def _placeholders(file: PromptFile, task: str, known: tuple[str, ...]) -> Found:
         )
 
 
-def _answer(file: PromptFile, task: str) -> Found:
+def _answer(file: PromptFile, task: str, wanted: tuple[str, ...]) -> Found:
     form = file.answer
-    if (form.kind == "reasoning") != (task == "reasoning"):
-        wanted = "reasoning" if task == "reasoning" else "json or word"
-        yield ("answer", "kind"), f"task: {task} reads answers of kind: {wanted}"
+    if form.kind not in wanted:
+        yield ("answer", "kind"), f"task: {task} reads answers of kind: {' or '.join(wanted)}"
         return
     if form.kind == "word" and form.rationale is not None:
         yield ("answer", "rationale"), "a one-word reply holds no reason: use kind: json"
-    for key in sorted(form.model_fields_set - {"kind"} - _KEYS_OF[form.kind] - {"label", "rationale"}):
+    if form.kind in ("analysis", "rewrite"):
+        for key in sorted(form.model_fields_set - {"kind"}):
+            yield ("answer", key), f"has no place with kind: {form.kind}, whose keys are fixed"
+        return
+    for key in sorted(form.model_fields_set - {"kind"} - _KEYS_OF.get(form.kind, set()) - {"label", "rationale"}):
         yield ("answer", key), f"goes with kind: reasoning, not with kind: {form.kind}"
     if form.kind == "reasoning":
         for key in sorted(form.model_fields_set & {"label", "rationale"}):
@@ -69,10 +85,10 @@ def _answer(file: PromptFile, task: str) -> Found:
 def _example(place: int, example: FewShot, file: PromptFile, task: str, known: tuple[str, ...]) -> Found:
     """An example must fill every placeholder, and no other."""
     where = ("examples", place)
-    if task == "classify" and (example.text is None or example.fields is not None):
-        yield where, "an example of task: classify is {text, reply}"
+    if task in _BY_TEXT and (example.text is None or example.fields is not None):
+        yield where, f"an example of task: {task} is {{text, reply}}"
         return
-    if task != "classify" and (example.fields is None or example.text is not None):
+    if task not in _BY_TEXT and (example.fields is None or example.text is not None):
         yield where, f"an example of task: {task} is {{fields, reply}}, with a value for each field"
         return
     values = example.values()
@@ -92,6 +108,10 @@ def _reply(place: int, example: FewShot, file: PromptFile, labels: tuple[str, ..
     if file.answer.kind == "reasoning":
         reasoned = parse_reasoned(reply, file.answer)
         outcome, problem = reasoned.outcome, reasoned.problem
+    elif file.answer.kind in ("analysis", "rewrite"):
+        parse = parse_analysis if file.answer.kind == "analysis" else parse_rewrite
+        reading = parse(reply, example.text or "")
+        outcome, problem = reading.outcome, reading.problem
     else:
         answer = parse_answer(reply, file.answer, labels)
         outcome, problem = answer.outcome, answer.problem

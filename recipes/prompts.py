@@ -32,9 +32,10 @@ class _Part(BaseModel):
 class AnswerFormat(_Part):
     """The form of the reply: one JSON object with these keys, or one word (the label, nothing else)."""
 
-    kind: Literal["json", "word", "reasoning"]
+    kind: Literal["json", "word", "reasoning", "analysis", "rewrite"]
     """json: one object, reason first; word: the label and nothing else; reasoning: one object with a question, the
-    reasoning and the response (task: reasoning)."""
+    reasoning and the response (task: reasoning); analysis: one object with a list of opinions; rewrite: one object with
+    the text that makes them explicit (both of task: understanding)."""
     label: str = "label"
     """JSON key of the label."""
     rationale: str | None = None
@@ -50,6 +51,8 @@ class AnswerFormat(_Part):
         """The keys of the object, in the order in which they are to be written."""
         if self.kind == "reasoning":
             return self.question, self.reasoning, self.response
+        if self.kind in ("analysis", "rewrite"):
+            return ("opinions",) if self.kind == "analysis" else ("rewrite",)
         return (self.label,) if self.rationale is None else (self.rationale, self.label)
 
 
@@ -57,7 +60,7 @@ class FewShot(_Part):
     """One example of a row and the reply it should get; a mapping is written as JSON."""
 
     text: str | None = None
-    """Stands in the user message's place for {text} (task: classify)."""
+    """Stands in the user message's place for {text} (tasks classify and understanding)."""
     fields: dict[str, str] | None = None
     """Field -> what stands in its place in the user message (all other tasks)."""
     reply: str | dict[str, Any]
@@ -114,7 +117,16 @@ def _fill(pieces: tuple[str, ...], fields: Mapping[str, str]) -> str:
 
 def prompt_path(recipe: Recipe) -> Path:
     """The file of the recipe's prompt: a shipped name, or a path (it has a slash or ends in .yaml)."""
-    name = recipe.synthesis.prompt
+    return _file_of(recipe, recipe.synthesis.prompt)
+
+
+def prompt_paths(recipe: Recipe) -> list[Path]:
+    """The files of all its prompts: of task: understanding the analysis and the rewrite."""
+    both = recipe.task == "understanding"
+    return [prompt_path(recipe)] + ([_file_of(recipe, recipe.synthesis.rewrite_prompt)] if both else [])
+
+
+def _file_of(recipe: Recipe, name: str | None) -> Path:
     assert name is not None, "no teacher is asked"
     if is_prompt_file(name):
         return recipe.resolve(name)
@@ -128,16 +140,32 @@ def is_prompt_file(name: str) -> bool:
 
 def load_prompt(recipe: Recipe) -> Prompt:
     """Read and check the recipe's prompt. Raises RecipeError with all mistakes, each file:line."""
-    return read_prompt(prompt_path(recipe), recipe.task, recipe.labels, tuple(recipe.source.fields or ()))
+    return load_prompts(recipe)[0]
 
 
-def read_prompt(path: Path, task: str, labels: tuple[str, ...], fields: tuple[str, ...] = ()) -> Prompt:
-    """The prompt in the file `path`, checked against the recipe's task, labels and source.fields."""
+def load_prompts(recipe: Recipe) -> list[Prompt]:
+    """All its prompts, likewise."""
+    fields = tuple(recipe.source.fields or ())
+    kinds = ("analysis", "rewrite") if recipe.task == "understanding" else (None,)
+    paths = prompt_paths(recipe)
+    return [
+        read_prompt(path, recipe.task, recipe.labels, fields, kind) for path, kind in zip(paths, kinds, strict=True)
+    ]
+
+
+def read_prompt(
+    path: Path, task: str, labels: tuple[str, ...], fields: tuple[str, ...] = (), kind: str | None = None
+) -> Prompt:
+    """The prompt in the file `path`, checked against the recipe's task, labels and source.fields.
+
+    kind: which answer it must be about, where a task has two prompts (analysis or rewrite).
+    """
     document = read_document(path)
     file, mistakes = shape_mistakes(document, PromptFile)
     if file is not None:
-        known = ("text",) if task == "classify" else fields
-        mistakes += [document.mistake(where, message) for where, message in prompt_faults(file, task, labels, known)]
+        known = ("text",) if task in ("classify", "understanding") else fields
+        faults = prompt_faults(file, task, labels, known, kind)
+        mistakes += [document.mistake(where, message) for where, message in faults]
     mistakes += document.mistakes
     if mistakes or file is None:
         raise RecipeError([str(mistake) for mistake in sorted(mistakes, key=lambda mistake: mistake.line)])

@@ -10,6 +10,7 @@ SECTIONS = {
     "Recipe": "A recipe",
     "Source": "source",
     "Teacher": "teacher",
+    "LocalTeacher": "teacher, provider: zero_shot or embedding",
     "Price": "teacher.price",
     "Synthesis": "synthesis",
     "ClassifierStudent": "students.<name>, kind: classifier",
@@ -17,6 +18,9 @@ SECTIONS = {
     "Lora": "lora of a causal student",
     "Scratch": "scratch of a causal student",
     "Answering": "answering of a causal student",
+    "Seq2seqStudent": "students.<name>, kind: seq2seq",
+    "T5Scratch": "scratch of a seq2seq student",
+    "Dataset": "datasets.<name>",
     "Filters": "filters",
     "Evaluation": "evaluation",
     "Judge": "evaluation.judge",
@@ -32,7 +36,8 @@ SECTIONS = {
 }
 
 _FILES = (
-    "schema.py", "teachers.py", "students.py", "evaluation.py", "retrieval.py", "assistant.py", "chat.py", "prompts.py",
+    "schema.py", "teachers.py", "local_teacher.py", "students.py", "seq2seq_student.py", "evaluation.py",
+    "retrieval.py", "assistant.py", "chat.py", "prompts.py",
 )  # fmt: skip
 
 

@@ -14,11 +14,12 @@ from recipes.addresses import address_problem
 from recipes.assistant import Assistant
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
+from recipes.local_teacher import LOCAL
 from recipes.mistakes import did_you_mean
 from recipes.retrieval import Catalogue, Retrieval
 from recipes.section import beside
 from recipes.source_checks import files_near
-from recipes.students import CausalStudent
+from recipes.students import CausalStudent, ClassifierStudent
 from recipes.tables import read_table, table_kind
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def assistant_mistakes(parts: Parts, assistant: Assistant) -> Found:
     """Every mistake of the section `assistant` as (path, message)."""
     if "retrieval" not in parts.present:
         yield ("assistant",), "an assistant answers from a catalogue: the recipe needs a section retrieval"
-    if assistant.model == "teacher" and parts.teacher is not None and parts.teacher.provider in ("recorded", "none"):
+    mute = ("recorded", "none", *LOCAL)
+    if assistant.model == "teacher" and parts.teacher is not None and parts.teacher.provider in mute:
         message = f"a teacher with provider: {parts.teacher.provider} cannot answer new questions"
         yield (
             ("assistant", "model"),
@@ -80,7 +82,8 @@ def _student(parts: Parts, name: str) -> Found:
     elif name not in parts.students:
         yield where, f"there is no student {name}; {did_you_mean(name, list(parts.students))}"
     elif parts.students[name] is not None and not isinstance(parts.students[name], CausalStudent):
-        yield where, f"the student {name} sorts texts: an assistant needs one with kind: causal"
+        does = "sorts texts" if isinstance(parts.students[name], ClassifierStudent) else "rewrites texts"
+        yield where, f"the student {name} {does}: an assistant needs one with kind: causal"
 
 
 def _key_name(where: KeyPath, name: str | None) -> Found:

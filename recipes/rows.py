@@ -3,6 +3,8 @@
 Example    one source row, cleaned, with a stable id and its side of the split
 LabelRow   an example with what the teacher made of it: a label
 ResponseRow  a question and its response, of a generative task
+UnderstandingRow  a review, the opinions in it and a rewrite of it
+AspectRow  a text and its gold tuples
 Reject     an example that did not become a row, with the reason
 """
 
@@ -46,6 +48,8 @@ class Example(Row):
     fields: dict[str, str]
     history: tuple[Turn, ...] = ()
     gold: str | None = None
+    slices: dict[str, str] = {}
+    """Column -> value, by which scores are told apart."""
     split: Split
     group: str
     """Exact and near duplicates share a group; a group never spans two splits."""
@@ -58,11 +62,13 @@ class LabelRow(Row):
     soft: probability per label in the recipe's order, from votes or logprobs.
     votes: the label of each vote, None where that vote gave no usable answer.
     outcome: repaired if any counted vote needed repair, else clean.
+    slices: column -> value, by which scores are told apart.
     """
 
     id: str
     text: str
     gold: str | None = None
+    slices: dict[str, str] = {}
     split: Split
     group: str
     label: str | None
@@ -92,12 +98,68 @@ class ResponseRow(Row):
     outcome: Outcome = "clean"
 
 
+Grade = Literal["very negative", "negative", "neutral", "positive", "very positive"]
+GRADES: tuple[Grade, ...] = ("very negative", "negative", "neutral", "positive", "very positive")
+Polarity = Literal["positive", "negative", "neutral", "conflict"]
+POLARITIES: tuple[Polarity, ...] = ("positive", "negative", "neutral", "conflict")
+
+
+class Opinion(Row):
+    """One opinion of a review, as a teacher reads it: on what (target, as the review puts it; aspect, in a word or
+    two), how it feels (sentiment), and what shows it (reasoning, which says where the opinion is implied).
+    """
+
+    target: str
+    aspect: str
+    sentiment: Grade
+    reasoning: str
+
+
+class UnderstandingRow(Row):
+    """A review, the opinions in it, and a rewrite in the first person that makes feelings explicit (task:
+    understanding; arXiv 2412.18552). One of the two may be None where the teacher's reply could not be used.
+    """
+
+    id: str
+    text: str
+    split: Split
+    group: str
+    slices: dict[str, str] = {}
+    analysis: tuple[Opinion, ...] | None = None
+    rewrite: str | None = None
+    outcome: Outcome = "clean"
+
+
+class Aspect(Row):
+    """One gold tuple: a term of the text with its place (atsa; start and end in characters, end exclusive), or a
+    category (acsa); and its polarity.
+    """
+
+    target: str | None = None
+    category: str | None = None
+    polarity: Polarity
+    start: int | None = None
+    end: int | None = None
+
+
+class AspectRow(Row):
+    """A text and its gold tuples, terms in the order of their place (tasks atsa and acsa)."""
+
+    id: str
+    text: str
+    split: Split
+    group: str
+    slices: dict[str, str] = {}
+    aspects: tuple[Aspect, ...]
+
+
 class Reject(Row):
     """An example that is not in the dataset, and why. `reply` is the last raw teacher reply, where there was one."""
 
     id: str
     text: str
     gold: str | None = None
+    slices: dict[str, str] = {}
     split: Split | None
     stage: Literal["source", "teacher", "filter"]
     reason: str

@@ -9,6 +9,7 @@ from recipes.costs import Cost, cost_line
 from recipes.estimate import CallSize
 from recipes.index_plan import IndexPlan, answers_line
 from recipes.judge_plan import JudgePlan
+from recipes.local_teacher import LocalTeacher
 from recipes.pending import StagePlan, TrainingPlan
 from recipes.rows import Split
 from recipes.schema import Recipe
@@ -22,8 +23,8 @@ class RunPlan:
 
     rows: per split, before duplicates are dropped; None for a Hub data set whose size is not known yet.
     calls: replies the rows need, one a vote. answered: those of them in the journal, of this teacher. left: still to be
-    asked (re-asks not counted). size: None where nobody is asked. kept: rows of the dataset on disk, if that is up to
-    date. index: None where nothing is retrieved.
+    asked (re-asks not counted). size: None where nobody is asked, or a model on this machine. kept: rows of the dataset
+    on disk, if that is up to date. index: None where nothing is retrieved.
     """
 
     recipe: Recipe
@@ -56,7 +57,7 @@ class RunPlan:
         recipe, teacher = self.recipe, self.recipe.teacher
         return [
             ("recipe", f"{recipe.name}: {', '.join((recipe.task, *recipe.labels))}"),
-            ("teacher", f"{teacher.model} ({teacher.where()})" if self.size is not None else "none: nobody is asked"),
+            ("teacher", "none: nobody is asked" if self._asks_nobody else f"{teacher.model} ({teacher.where()})"),
             ("rows", self._rows_line()),
             ("calls", self._calls_line()),
             ("tokens", self._tokens_line()),
@@ -75,17 +76,33 @@ class RunPlan:
         return f"up to {sum(self.rows.values()):,} ({parts}) from {where}"
 
     def _calls_line(self) -> str:
-        votes = self.recipe.synthesis.votes
-        if self.size is None:
+        votes, twice = self.recipe.synthesis.votes, self.recipe.task == "understanding"
+        if self._asks_nobody:
             return "none: the rows come from the source alone"
+        if isinstance(self.recipe.teacher, LocalTeacher):
+            return self._labelling_line()
         if self.recipe.teacher.provider == "recorded":
             return "none: the replies are recorded"
-        each = f"{votes} votes a row" if votes > 1 else "one a row"
+        each = f"{votes} votes a row" if votes > 1 else "two a row, analysis and rewrite" if twice else "one a row"
         if self.kept is not None:
             return f"none to ask: the rows are there ({each}, {self.answered:,} answered)"
         if self.calls is None:
             return f"{each}: {self.answered:,} answered"
         return f"{self.calls:,}, {each}: {self.answered:,} answered, {self.left:,} to ask"
+
+    @property
+    def _asks_nobody(self) -> bool:
+        return self.size is None and not isinstance(self.recipe.teacher, LocalTeacher)
+
+    def _labelling_line(self) -> str:
+        """What a local teacher will do: a pair of each text and each label, or a vector of each text."""
+        done, labels = f"{self.answered:,} are on record", len(self.recipe.labels)
+        if self.kept is not None:
+            return f"none to label: the rows are there ({done})"
+        if self.calls is None:
+            return f"one a row: {done}"
+        pairs = f", {self.left * labels:,} pairs" if self.left and self.recipe.teacher.provider == "zero_shot" else ""
+        return f"{self.calls:,} texts by {labels} labels: {done}, {self.left:,} to label{pairs}"
 
     def _tokens_line(self) -> str:
         size = self.size
@@ -100,6 +117,8 @@ class RunPlan:
 
     def _cost_line(self) -> str:
         teacher = self.recipe.teacher
+        if isinstance(teacher, LocalTeacher):
+            return "nothing: the teacher runs on this machine"
         if teacher.provider in ("recorded", "none"):
             return "nothing"
         if not teacher.is_paid():

@@ -4,6 +4,7 @@ be skipped when nothing it depends on has changed.
     runs/<recipe>/
       journal.jsonl            every reply the teacher ever gave      (synth)
       rows/{train,validation,test}.jsonl, rejects.jsonl, README.md   (synth)
+      datasets/<name>/rows/..., manifests/...                         (synth)
       students/<name>/seed-<n>/, student.json                         (finetune)
       predictions/<model>.jsonl, report.{html,md,json}                (eval)
       manifests/<stage>.json   what each stage read and wrote; written last
@@ -101,6 +102,10 @@ class RunFolder:
     @property
     def rows(self) -> Path:
         return self.path / "rows"
+
+    def of_dataset(self, name: str) -> RunFolder:
+        """The folder of one of the recipe's datasets: rows and manifests of its own."""
+        return RunFolder(self.path / "datasets" / name)
 
     @property
     def journal(self) -> Path:

@@ -15,8 +15,10 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from recipes.assistant import Assistant as Assistant
 from recipes.evaluation import Evaluation as Evaluation
 from recipes.evaluation import Judge as Judge
+from recipes.local_teacher import LocalTeacher as LocalTeacher
 from recipes.retrieval import Retrieval as Retrieval
 from recipes.section import Name, Section, Seed, beside
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.teachers import PROVIDERS as PROVIDERS
 from recipes.teachers import Teacher as Teacher
@@ -24,8 +26,14 @@ from recipes.teachers import Teacher as Teacher
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 """Names of fields stand in prompts as {name}."""
 
-TEACHERLESS: frozenset[str] = frozenset({"description", "chat"})
+TEACHERLESS: frozenset[str] = frozenset({"description", "chat", "atsa", "acsa", "sentiment"})
 """Tasks whose rows come from the source alone: no teacher is asked."""
+GENERATIVE: frozenset[str] = frozenset({"reasoning", "description", "chat"})
+"""Tasks whose rows are questions and responses, which the section filters is about."""
+REVIEWS: frozenset[str] = frozenset({"understanding", "atsa", "acsa", "sentiment"})
+"""Tasks about the opinions in a text."""
+SENTIMENTS = ("negative", "neutral", "positive")
+"""Labels of task: sentiment."""
 ROW_SECTIONS = ("task", "labels", "source", "teacher", "synthesis", "filters", "students")
 """What makes rows and students: an assistant alone has none of them."""
 BASELINES = ("majority", "vader", "tfidf", "tfidf_gold")
@@ -60,8 +68,17 @@ class Source(Section):
     response, the user's before it the question, all earlier turns are history: read, not learnt. Turns after the last
     answer are left out, and counted. To have every answer learnt, store a row for each; the rows of one conversation
     stay on one side of the split."""
+    aspects: str | None = None
+    """Column with the gold tuples, a list of {target, category, polarity, start, end} (tasks atsa and acsa); a SemEval
+    file (.xml) names no columns at all."""
+    analysis: str | None = None
+    """Column with analyses that a teacher wrote before (task: understanding): no teacher is asked then."""
+    rewrite: str | None = None
+    """Column with rewrites that a teacher wrote before, likewise."""
     label: str | None = None
     """Column with the human label, where there is one."""
+    slices: tuple[str, ...] = ()
+    """Columns by whose values scores are told apart, e.g. [language]; no student reads them."""
     label_names: dict[str, str] | None = None
     """Value in the label column -> label of the recipe, e.g. {"0": negative}; values are matched as text."""
     id: str | None = None
@@ -90,10 +107,16 @@ class Source(Section):
             raise ValueError("test_path belongs to a file; for a Hub dataset name test_split")
         return self
 
+    def is_read(self) -> bool:
+        """Whether what a teacher made of the texts stands in the source already."""
+        return self.analysis is not None or self.rewrite is not None
+
     def columns(self) -> list[tuple[str, str]]:
         """(setting, column) of every column that is named, e.g. ("fields.title", "title")."""
         named = [("text", self.text), ("messages", self.messages), ("label", self.label), ("id", self.id)]
+        named += [("aspects", self.aspects), ("analysis", self.analysis), ("rewrite", self.rewrite)]
         named += [(f"fields.{field}", column) for field, column in (self.fields or {}).items()]
+        named += [("slices", column) for column in self.slices]
         return [(setting, column) for setting, column in named if column is not None]
 
 
@@ -106,6 +129,8 @@ class Synthesis(Section):
 
     prompt: str | None = Field(default=None, min_length=1)
     """A shipped prompt's name (recipes/prompts), or a file relative to the recipe; needed where a teacher is asked."""
+    rewrite_prompt: str | None = Field(default=None, min_length=1)
+    """Likewise, of the second time that a teacher reads a review: the rewrite (task: understanding)."""
     votes: int = Field(default=1, ge=1, le=99)
     """Replies per text; the label is their strict majority (self-consistency, arXiv 2203.11171)."""
     soft_labels: Literal["votes", "logprobs"] = "votes"
@@ -149,6 +174,21 @@ class Filters(Section):
         return 1 if task == "chat" else 20
 
 
+AnyTeacher = Annotated[Teacher | LocalTeacher, Field(discriminator="provider")]
+"""A teacher, by its provider: behind an API (or on record), or a model on this machine."""
+
+
+class Dataset(Section):
+    """A further source, with gold answers of its own: what some of the students learn or are scored on."""
+
+    task: Literal["atsa", "acsa", "sentiment"]
+    """atsa: terms of the text and the polarity of each; acsa: categories and the polarity of each; sentiment: one label
+    of negative, neutral and positive, which no student learns: it is read off the opinions that a student of
+    understanding writes."""
+    source: Source
+    """Where it comes from."""
+
+
 class Recipe(Section):
     """A whole distillation."""
 
@@ -156,15 +196,18 @@ class Recipe(Section):
     """Lower-case letters, digits, - and _; the run folder is runs/<name>."""
     about: str = ""
     """One line for lists, cards and reports."""
-    task: Literal["classify", "reasoning", "description", "chat", "none"] = "none"
+    task: Literal[
+        "classify", "reasoning", "description", "chat", "understanding", "atsa", "acsa", "sentiment", "none"
+    ] = "none"
     """What kind of rows: classify (a label and why), reasoning (Question, Complex_CoT, Response by a teacher),
-    description (title -> description, no teacher), chat (conversations of your own). A recipe with a section retrieval
-    may do without task, source and students: an assistant alone."""
+    description (title -> description, no teacher), chat (conversations of your own), understanding (a review's opinions
+    and a rewrite of it, by a teacher), atsa and acsa (gold tuples of terms or categories and their polarity, no
+    teacher). A recipe with a section retrieval may do without task, source and students: an assistant alone."""
     labels: tuple[str, ...] = ()
     """Two or more, in the order of the student's outputs (task: classify)."""
     source: Source = NO_SOURCE
     """Where the texts come from."""
-    teacher: Teacher = Teacher(provider="none")
+    teacher: AnyTeacher = Teacher(provider="none")
     """Who labels them or answers; not named for a task that asks nobody."""
     synthesis: Synthesis = Synthesis()
     """How the teacher is asked, and what it may cost."""
@@ -172,6 +215,8 @@ class Recipe(Section):
     """Which generative rows are kept."""
     students: dict[Name, Student] = Field(default={}, min_length=1)
     """Name -> student."""
+    datasets: dict[Name, Dataset] = Field(default={})
+    """Name -> a further source: a student learns it with `data: <name>`."""
     evaluation: Evaluation = Evaluation()
     """How they are compared."""
     retrieval: Retrieval | None = None
@@ -204,6 +249,50 @@ class Recipe(Section):
         student = self.students[name]
         assert isinstance(student, CausalStudent)
         return student
+
+    def seq2seq(self, name: str) -> Seq2seqStudent:
+        """The student `name`, which is an encoder with a decoder."""
+        student = self.students[name]
+        assert isinstance(student, Seq2seqStudent)
+        return student
+
+    def asks(self) -> bool:
+        """Whether the rows want a teacher; else they come from the source alone."""
+        return self.task not in TEACHERLESS and not (self.task == "understanding" and self.source.is_read())
+
+    def calls(self) -> int:
+        """Replies that a row needs."""
+        return 2 if self.task == "understanding" else self.synthesis.votes
+
+    def chat_teacher(self) -> Teacher:
+        """The teacher, which is asked in messages (or plays replies to them)."""
+        assert isinstance(self.teacher, Teacher)
+        return self.teacher
+
+    def multi_label(self) -> bool:
+        """Whether a text may have several labels: each has a probability of its own, learnt apart from the others."""
+        return isinstance(self.teacher, LocalTeacher) and self.teacher.multi_label
+
+    def of_dataset(self, name: str) -> Recipe:
+        """This recipe as one of the dataset `name` alone: its task and source, and no teacher."""
+        dataset = self.datasets[name]
+        changed: dict[str, object] = {
+            "name": f"{self.name}-{name}",
+            "task": dataset.task,
+            "labels": SENTIMENTS if dataset.task == "sentiment" else (),
+            "source": dataset.source,
+            "teacher": Teacher(provider="none"),
+            "synthesis": Synthesis(max_text_chars=self.synthesis.max_text_chars),
+            "datasets": {},
+        }
+        recipe = self.model_copy(update=changed)
+        recipe._folder = self._folder
+        return recipe
+
+    def local_teacher(self) -> LocalTeacher:
+        """The teacher, which is a model on this machine."""
+        assert isinstance(self.teacher, LocalTeacher)
+        return self.teacher
 
     def base_student(self, name: str) -> str | None:
         """The student of this recipe that `name` starts from, or None."""

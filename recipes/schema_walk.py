@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from recipes.documents import KeyPath
 
+TELLING = ("kind", "provider")
+"""Keys that tell which member of a union a section is: a student's, and a teacher's."""
 _TELLS = 4
 """Letters at the beginning of a word that tell which is meant."""
 
@@ -18,15 +20,15 @@ _TELLS = 4
 def options_at(model: type[BaseModel], path: KeyPath, document: Any = None) -> list[Any]:
     """The types that a value at `path` may have, members of unions apart; empty where the schema has no such place.
 
-    Of a union of sections by `kind`, only the member of the kind that stands in `document`, where one does.
+    Of a union of sections by `kind` (of teachers: by `provider`), only the member that `document` names, where it does.
     """
     options: list[Any] = [model]
     for part in path:
         inner = [annotation for option in options for annotation in _inside(option, part)]
         options = [member for annotation in inner for member in _members(annotation)]
         document = _part(document, part)
-        kind = document.get("kind") if isinstance(document, dict) else None
-        options = [option for option in options if _is_kind(option, kind)] or options
+        said = document if isinstance(document, dict) else {}
+        options = [option for option in options if _is_said(option, said)] or options
     return options
 
 
@@ -36,8 +38,13 @@ def _part(value: Any, part: str | int) -> Any:
     return value[part] if isinstance(value, list) and isinstance(part, int) and part < len(value) else None
 
 
-def _is_kind(option: Any, kind: Any) -> bool:
-    return _is_model(option) and "kind" in option.model_fields and kind in get_args(_annotation(option, "kind"))
+def _is_said(option: Any, said: dict[str, Any]) -> bool:
+    """Whether a section is the member of its union that the document names."""
+    return _is_model(option) and any(said[key] in _choices(option, key) for key in TELLING if key in said)
+
+
+def _choices(option: Any, key: str) -> tuple[Any, ...]:
+    return get_args(_annotation(option, key)) if key in option.model_fields else ()
 
 
 def _annotation(option: Any, name: str | int) -> Any:
@@ -50,11 +57,15 @@ def keys_at(model: type[BaseModel], path: KeyPath, document: Any = None) -> list
     return list(dict.fromkeys(key for option in options if _is_model(option) for key in option.model_fields))
 
 
-def kinds_with(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """The kinds of the section around `path` (a student's) that know its last key."""
+def members_with(model: type[BaseModel], path: KeyPath) -> tuple[str, list[str]]:
+    """(kind or provider, its values) of the members of the union around `path` that know its last key; ("", []) where
+    there is no union, or none of them does.
+    """
     options = [option for option in options_at(model, path[:-1]) if _is_model(option)]
-    known = [option for option in options if path[-1] in option.model_fields and "kind" in option.model_fields]
-    return [kind for option in known for kind in get_args(_annotation(option, "kind"))]
+    shared = (key for key in TELLING if len(options) > 1 and all(key in option.model_fields for option in options))
+    telling = next(shared, "")
+    names = [name for option in options if path[-1] in option.model_fields for name in _choices(option, telling)]
+    return (telling, names) if telling and names else ("", [])
 
 
 def nearest_key(model: type[BaseModel], path: KeyPath, document: Any = None) -> str | None:

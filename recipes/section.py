@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,21 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What numpy, torch and transformers all take."""
+
+
+_HUB_NAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+
+
+def repository(value: str | None) -> str | None:
+    """A name that the Hub takes (huggingface_hub's own rule), with its owner."""
+    if value is None:
+        return None
+    strange = any(part in value for part in ("--", "..")) or value.endswith(".git") or len(value) > 96
+    if strange or not re.fullmatch(f"{_HUB_NAME}/{_HUB_NAME}", value):
+        raise ValueError(
+            f"must be owner/name, as in the repository's address on the Hub (me/my-student), got {value!r}"
+        )
+    return value
 
 
 def beside(folder: Path, path: str) -> Path:

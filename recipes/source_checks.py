@@ -44,9 +44,25 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
         if labels is not None and label not in labels:
             message = f"{label} is none of the labels; {did_you_mean(label, list(labels))}"
             yield ("source", "label_names", value), message
+    yield from _slices(source, task)
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
             yield from _file(source, ("source", setting), beside(folder, name), labels)
+
+
+def _slices(source: Source, task: str | None) -> Found:
+    """Slices that would tell nothing, or that a student would read."""
+    where: KeyPath = ("source", "slices")
+    if source.slices and task in ("reasoning", "description", "chat"):
+        yield where, f"scores of generated answers are not told apart by slices (task: {task}): leave it out"
+    read = {column for _, column in _inputs(source, task)} | {source.messages}
+    for place, column in enumerate(source.slices):
+        if column in source.slices[:place]:
+            yield where, f"{column!r} is named twice"
+        elif column in read:
+            yield where, f"students read the column {column!r}: a slice is another one, such as the text's language"
+        elif column == source.label:
+            yield where, f"{column!r} is the label itself, and scores by label are in every report: name another column"
 
 
 def _inputs(source: Source, task: str | None) -> list[tuple[KeyPath, str]]:
@@ -123,6 +139,14 @@ def _values(source: Source, path: Path, head: list[dict[str, Any]]) -> Found:
         bad = next((place for place, record in enumerate(head, 1) if not _is_text(record.get(column))), None)
         if bad is not None:
             yield ("source", "fields", field), f"row {bad} of {path.name} holds no text in {column!r}"
+    if source.aspects is not None and source.aspects in head[0]:
+        bad = next((place for place, record in enumerate(head, 1) if not _is_list(record[source.aspects])), None)
+        if bad is not None:
+            message = f"row {bad} of {path.name} holds no list of tuples in {source.aspects!r}"
+            yield (
+                ("source", "aspects"),
+                f"{message}: [{{target, polarity, start, end}}, ...] or [{{category, polarity}}, ...]",
+            )
     if source.messages is not None and source.messages in head[0]:
         problems = [_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)]
         if problems and problems[0] and all(problems):  # one that is none among others is a reject of its own
@@ -133,6 +157,13 @@ def _is_text(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(part, str) for part in value)
     return not isinstance(value, dict)
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a cell holds a list of objects, or JSON that may be one; an empty cell is an empty list."""
+    if isinstance(value, list):
+        return all(isinstance(part, dict) for part in value)
+    return value is None or (isinstance(value, str) and value.lstrip()[:1] in ("", "["))
 
 
 def _no_turns(value: Any) -> str | None:
@@ -185,4 +216,4 @@ def files_near(path: Path) -> str:
 
 
 def _is_table(name: str) -> bool:
-    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet)(\.gz)?$", name.lower()) is not None
+    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet|xml)(\.gz)?$", name.lower()) is not None

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from recipes.alone import refuse_alone
 from recipes.judge_prompt import judge_prompt_path
-from recipes.prompts import prompt_path
+from recipes.local_teacher import LocalTeacher
+from recipes.prompts import prompt_paths
 from recipes.runs import RunFolder, digest, file_digest
-from recipes.schema import TEACHERLESS, Recipe
+from recipes.schema import GENERATIVE, Recipe
 
 ROWS_VERSION = 3
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 2
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 INDEX_VERSION = 1
 """Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
 THRESHOLD_VERSION = 2
@@ -32,7 +33,9 @@ _SERVING = {
     "max_answer_tokens",
 }  # fmt: skip
 """Of an assistant: what decides nothing about the answer to a first question."""
-TEACHER_SPEED = {"price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal"}
+TEACHER_SPEED = {
+    "price", "concurrency", "rpm", "tpm", "timeout", "retries", "key_env", "journal", "batch_size", "precision",
+}  # fmt: skip
 
 
 def keeps_ties(recipe: Recipe) -> bool:
@@ -51,9 +54,12 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
         "ties": digest(keeps_ties(recipe)),
         "tutelage's row code": digest(ROWS_VERSION),
     }
-    if recipe.task not in TEACHERLESS:
-        inputs["prompt file"] = file_digest(prompt_path(recipe))
-    if recipe.task != "classify":
+    if isinstance(recipe.teacher, LocalTeacher):
+        inputs["teacher model"] = digest(teacher_identity(recipe))
+    elif recipe.asks():
+        names = ("prompt file", "rewrite prompt file")
+        inputs |= {name: file_digest(path) for name, path in zip(names, prompt_paths(recipe), strict=False)}
+    if recipe.task in GENERATIVE:
         inputs["filters"] = digest(recipe.filters)
     for name, value in (("source file", recipe.source.path), ("test file", recipe.source.test_path)):
         if value is not None:
@@ -61,6 +67,12 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
     if recipe.teacher.journal is not None:
         inputs["recorded replies"] = file_digest(recipe.resolve(recipe.teacher.journal))
     return inputs
+
+
+def teacher_identity(recipe: Recipe) -> str:
+    """A local teacher: a file digest for a folder, package version for minilm, name@revision for the Hub."""
+    teacher = recipe.local_teacher()
+    return _model_identity(recipe, teacher.model, teacher.revision)
 
 
 def base_identity(recipe: Recipe, name: str) -> str:
@@ -89,16 +101,24 @@ def _model_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def rows_folder(recipe: Recipe, name: str, run: RunFolder) -> Path:
+    """The folder with the rows that a student learns: the run's own, or that of its dataset."""
+    data = getattr(recipe.students[name], "data", None)
+    return run.rows if data is None else run.of_dataset(data).rows
+
+
 def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
     """What students/<name>/ is made from."""
-    student = recipe.students[name]
+    student, taught = recipe.students[name], rows_folder(recipe, name, run)
     inputs = {
-        "student": digest(student.model_dump(exclude={"push_to_hub"})),
+        "student": digest(student.model_dump(exclude={"push_to_hub", "parallel"})),
         "labels": digest(recipe.labels),
-        "rows/train.jsonl": file_digest(run.rows / "train.jsonl"),
-        "rows/validation.jsonl": file_digest(run.rows / "validation.jsonl"),
+        "rows/train.jsonl": file_digest(taught / "train.jsonl"),
+        "rows/validation.jsonl": file_digest(taught / "validation.jsonl"),
         "tutelage's training code": digest(TRAINING_VERSION),
     }
+    if recipe.multi_label():
+        inputs["loss"] = digest("each label apart")  # the same rows and settings would make another model
     base = recipe.base_student(name)
     if base is None:
         inputs["base model"] = digest(base_identity(recipe, name))
@@ -146,6 +166,8 @@ def report_inputs(recipe: Recipe, run: RunFolder) -> dict[str, str]:
         inputs["recorded verdicts"] = file_digest(recipe.resolve(judge.journal))
     for name in ("train", "test", "rejects"):
         inputs[f"rows/{name}.jsonl"] = file_digest(run.rows / f"{name}.jsonl")
+    for name in recipe.datasets:
+        inputs[f"datasets.{name} test rows"] = file_digest(run.of_dataset(name).rows / "test.jsonl")
     for name in recipe.students:
         inputs[f"students.{name}"] = digest(student_inputs(recipe, name, run))
         inputs[f"students.{name} as trained"] = file_digest(run.student(name) / "student.json")

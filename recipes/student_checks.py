@@ -13,8 +13,11 @@ from recipes.backends import without_unsloth
 from recipes.base_kinds import folder_problem, is_hub_name
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
+from recipes.local_teacher import LocalTeacher
 from recipes.mistakes import did_you_mean
 from recipes.section import beside
+from recipes.seq2seq_checks import seq2seq_mistakes
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.students import CausalStudent, ClassifierStudent, Student
 from recipes.tables import read_table, table_kind
 
@@ -35,19 +38,25 @@ def student_mistakes(parts: Parts, name: str, student: Student) -> Found:
         yield ("students", name, "base"), problem
     if base.startswith("students."):
         yield from _chain(parts, name, base)
+        yield from _other_kind(parts, name, student)
     if isinstance(student, ClassifierStudent):
         yield from _classifier(parts, name, student)
-    else:
+    elif isinstance(student, CausalStudent):
         yield from _causal(parts, name, student)
+    elif isinstance(student, Seq2seqStudent):
+        yield from seq2seq_mistakes(parts, name, student)
 
 
 def _base_problem(folder: Path, student: Student) -> str | None:
     """Why a base that is no student of the recipe cannot be one, or None."""
     base, kind = student.base, student.kind
-    if base == "minilm" and kind == "causal":
-        return "minilm is an encoder, which writes no text: name a causal language model"
+    if base == "minilm" and kind != "classifier":
+        wanted = (
+            "a causal language model" if kind == "causal" else "an encoder with a decoder, such as google-t5/t5-base"
+        )
+        return f"minilm is an encoder, which writes no text: name {wanted}"
     if base == "scratch" and kind == "classifier":
-        return "scratch makes a model that writes text: it goes with kind: causal; name an encoder"
+        return "scratch makes a model that writes text: it goes with kind: causal or seq2seq; name an encoder"
     place = beside(folder, base)
     if base in ("minilm", "scratch"):
         return None
@@ -65,6 +74,10 @@ def _classifier(parts: Parts, name: str, student: ClassifierStudent) -> Found:
             yield ("students", name, "rows"), message
         if student.targets == "soft":
             yield ("students", name, "targets"), "human labels are hard: soft targets go with rows: teacher"
+    if student.targets == "hard" and isinstance(parts.teacher, LocalTeacher) and parts.teacher.multi_label:
+        change = "rows: teacher and targets: soft" if student.rows == "gold" else "targets: soft"
+        message = "a hard label says that no other applies; to this teacher several may (multi_label: true): use"
+        yield ("students", name, "rows" if student.rows == "gold" else "targets"), f"{message} {change}"
     if student.targets == "hard" and student.temperature != 1:
         yield (
             ("students", name, "temperature"),
@@ -88,6 +101,16 @@ def _chain(parts: Parts, name: str, base: str) -> Found:
             return
         chain.append(other)
         base = student.base
+
+
+def _other_kind(parts: Parts, name: str, student: Student) -> Found:
+    """A student goes on from a model of its own kind; a recipe of one kind alone is told by its task."""
+    other = parts.students.get(student.base.removeprefix("students."))
+    if other is not None and other.kind != student.kind and "seq2seq" in (other.kind, student.kind):
+        message = (
+            f"{student.base} is of kind: {other.kind}, and this is of kind: {student.kind}: name one of its own kind"
+        )
+        yield ("students", name, "base"), message
 
 
 def _causal(parts: Parts, name: str, student: CausalStudent) -> Found:

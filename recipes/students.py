@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from recipes.section import Section, Seed
+from recipes.section import Section, Seed, repository
+from recipes.seq2seq_student import Seq2seqStudent
 
 TEACHER_WRITTEN = frozenset(
     {"label", "soft", "rationale", "votes", "outcome", "reply", "reason", "reasoning", "response"}
 )
 """Columns of a row that derive from the teacher's output; no student may read one."""
-_HUB_NAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
-
-
-def _repository(value: str | None) -> str | None:
-    """A name that the Hub takes (huggingface_hub's own rule), with its owner."""
-    if value is None:
-        return None
-    strange = any(part in value for part in ("--", "..")) or value.endswith(".git") or len(value) > 96
-    if strange or not re.fullmatch(f"{_HUB_NAME}/{_HUB_NAME}", value):
-        raise ValueError(
-            f"must be owner/name, as in the repository's address on the Hub (me/my-student), got {value!r}"
-        )
-    return value
 
 
 class ClassifierStudent(Section):
@@ -69,7 +56,7 @@ class ClassifierStudent(Section):
     push_to_hub: str | None = None
     """Hub repository for the best seed and its scores, e.g. me/airline-roberta; needs HF_TOKEN or hf auth login."""
 
-    _named = field_validator("push_to_hub")(_repository)
+    _named = field_validator("push_to_hub")(repository)
 
     @field_validator("input")
     @classmethod
@@ -201,7 +188,7 @@ class CausalStudent(Section):
     push_to_hub: str | None = None
     """Hub repository for the best seed and its scores, e.g. me/products-r1; needs HF_TOKEN or hf auth login."""
 
-    _named = field_validator("push_to_hub")(_repository)
+    _named = field_validator("push_to_hub")(repository)
 
     @model_validator(mode="after")
     def _agrees(self) -> CausalStudent:
@@ -214,5 +201,5 @@ class CausalStudent(Section):
         return self
 
 
-Student = Annotated[ClassifierStudent | CausalStudent, Field(discriminator="kind")]
+Student = Annotated[ClassifierStudent | CausalStudent | Seq2seqStudent, Field(discriminator="kind")]
 """A student, by its kind."""

@@ -1,4 +1,4 @@
-"""Tables on disk as a stream of (line number, record): .jsonl, .csv, .tsv (each also .gz) and .parquet.
+"""Tables on disk as a stream of (line number, record): .jsonl, .csv, .tsv (each also .gz), .parquet, SemEval .xml.
 
 A file named .json is read as JSON lines, as AmazonTitles-1.3MM has them.
 
@@ -19,19 +19,20 @@ from typing import IO, Any, cast
 import orjson
 
 from recipes.errors import SourceError
+from recipes.semeval import read_semeval
 
 MOST_LINE_BYTES = 10_000_000
 MOST_TOLD = 20
 """Bad lines that are told of at once; the file is read no further after them."""
 
-KINDS = (".jsonl", ".csv", ".tsv", ".parquet")
+KINDS = (".jsonl", ".csv", ".tsv", ".parquet", ".xml")
 _NOT_LINES = "the file is one JSON value over several lines; write one JSON object on every line (jq -c '.[]' does it)"
 Record = dict[str, Any]
 Rows = Iterator[tuple[int, Record]]
 
 
 def table_kind(path: Path) -> str:
-    """`.jsonl`, `.csv`, `.tsv` or `.parquet`, by the file's name. Raises SourceError for any other."""
+    """`.jsonl`, `.csv`, `.tsv`, `.parquet` or `.xml`, by the file's name. Raises SourceError for any other."""
     name = path.name.lower()
     ending = name.removesuffix(".gz").rpartition(".")[2]
     kind = "." + ("jsonl" if ending in ("json", "ndjson") else ending)
@@ -39,6 +40,11 @@ def table_kind(path: Path) -> str:
         known = ".jsonl, .csv or .tsv (each also .gz) or .parquet"
         raise SourceError(f"{path}: a table is {known}; convert the file")
     return kind
+
+
+def is_semeval(path: str | None) -> bool:
+    """Whether a path names a SemEval file, whose columns are known: id, text and aspects."""
+    return path is not None and path.lower().removesuffix(".gz").endswith(".xml")
 
 
 def read_table(path: Path) -> Rows:
@@ -53,7 +59,9 @@ def read_table(path: Path) -> Rows:
             yield from _parquet(path)
             return
         with _open(path) as raw:
-            if kind == ".jsonl":
+            if kind == ".xml":
+                yield from read_semeval(raw, path)
+            elif kind == ".jsonl":
                 yield from _jsonl(_lines(raw, path), path)
             else:
                 yield from _csv(_lines(raw, path), path, "\t" if kind == ".tsv" else ",")

@@ -15,10 +15,22 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     args = parser.parse_args(argv)
     launch = open_launch(args)
-    from synth.build import build_dataset
+    from recipes.local_teacher import LocalTeacher
+    from synth import processes
+    from synth.datasets import build_rows
+    from synth.labelling import dismiss, help_label
 
+    several = processes.count() > 1 and isinstance(launch.recipe.teacher, LocalTeacher)
+    if not processes.leads():
+        if several:
+            help_label(launch.recipe)
+            processes.leave()
+        return 0
     with launch.run.lock():
-        facts = build_dataset(launch.recipe, launch.run, launch.yes, args.ask_again).facts
+        facts = build_rows(launch.recipe, launch.run, launch.yes, ask_again=args.ask_again, helped=several).facts
+    if several:
+        dismiss()
+        processes.leave()
     if not facts["rows"]["train"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts["reasons"].items())
         cause = f"; most calls failed as {facts['failed_as']}" if facts.get("failed_as") else ""

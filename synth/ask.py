@@ -89,8 +89,8 @@ async def _ask(
         if trial.fails(row):
             raise Enough(trial.verdict())
 
-    async with open_teacher(recipe.teacher, recipe.resolve("")) as model:
-        items, teacher = examples.stream(), recipe.teacher
+    async with open_teacher(recipe.chat_teacher(), recipe.resolve("")) as model:
+        items, teacher = examples.stream(), recipe.chat_teacher()
         await ask_all(
             items, missing, lambda example: example.id, model, journal, teacher, budget, done,
             trial.most_open, trial.most_again,

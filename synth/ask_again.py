@@ -10,9 +10,10 @@ from __future__ import annotations
 from recipes.chat import ChatRequest, Reply
 from recipes.console import say
 from recipes.errors import TeacherError
+from recipes.local_teacher import LOCAL
 from recipes.rows import Example, Reject
 from recipes.runs import RunFolder
-from recipes.schema import TEACHERLESS, Recipe
+from recipes.schema import Recipe
 from synth.examples import Examples
 from synth.journal import Failure, Journal
 from synth.tasks.asking import Task
@@ -24,7 +25,9 @@ AGAIN = "ask-again"
 
 def refuse_nobody(recipe: Recipe) -> None:
     """Raise TeacherError where there is nobody to ask again."""
-    if recipe.task in TEACHERLESS or recipe.teacher.provider == "recorded":
+    if recipe.teacher.provider in LOCAL:
+        raise TeacherError(f"--ask-again: {recipe.teacher.model} on this machine would say the same again")
+    if not recipe.asks() or recipe.teacher.provider == "recorded":
         raise TeacherError(
             f"--ask-again: the teacher of {recipe.name} is {recipe.teacher.provider}: nobody can be asked"
         )

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from recipes.console import say
+from recipes.counts import counted
+from recipes.local_teacher import LocalTeacher
 from recipes.plan import ASKED, asked_as, confirm_spend
-from recipes.prompts import Prompt, load_prompt
+from recipes.prompts import Prompt, load_prompt, load_prompts
 from recipes.rows import SPLITS, Example, Reject, row_writer
 from recipes.runs import Manifest, RunFolder, write_atomic
-from recipes.schema import TEACHERLESS, Recipe
+from recipes.schema import Recipe
 from recipes.stages import rows_inputs
 from synth.ask_again import AGAIN, refuse_nobody, withdraw_unusable
 from synth.card import dataset_card
@@ -25,9 +28,11 @@ from synth.funnel import Funnel, summary
 from synth.journal import Journal
 from synth.screen import Screen
 from synth.tasks.asking import Settled, Task
-from synth.tasks.given import given_row
+from synth.tasks.given import GivenRows
 from synth.tasks.labels import LabelTask
 from synth.tasks.reasoning import ReasoningTask
+from synth.tasks.scores import ScoreTask
+from synth.tasks.understanding import UnderstandingTask
 
 STAGE = "rows"
 Settle = Callable[[Example], Settled]
@@ -38,11 +43,14 @@ class Unasked(Exception):
     """The journal lacks a reply, so that the rows cannot be written yet."""
 
 
-def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False, ask_again: bool = False) -> Manifest:
+def build_dataset(
+    recipe: Recipe, run: RunFolder, yes: bool = False, ask_again: bool = False, helped: bool = False
+) -> Manifest:
     """Bring rows/ up to date and return its manifest.
 
     yes: agreed to what the first paid call starts, and to going on after a trial that failed. ask_again: ask anew about
-    the rows that were rejected for what the teacher replied.
+    the rows that were rejected for what the teacher replied. helped: whether other processes take part in the labelling
+    by a local teacher (synth/labelling.py).
 
     Raises SourceError, TeacherError (BudgetError), RunError; replies received until then are in the journal.
     """
@@ -58,27 +66,37 @@ def build_dataset(recipe: Recipe, run: RunFolder, yes: bool = False, ask_again: 
         say(f"rows: {'; '.join(stale)}")
     confirm_spend(recipe, run, yes)
     run.start(STAGE)
-    prompt = None if recipe.task in TEACHERLESS else load_prompt(recipe)
+    local = isinstance(recipe.teacher, LocalTeacher)
+    prompt = None if local or not recipe.asks() else load_prompt(recipe)
+    told: dict[str, Any] = {}
     with ExitStack() as opened:
         screen = opened.enter_context(Screen(recipe))
         examples = opened.enter_context(Examples(recipe.source))
         examples.read(recipe)
         for sentence in (*examples.shortfalls(), *examples.conflicts()):
             say(sentence)
-        if prompt is None:
+        if local:
+            journal = opened.enter_context(_journal(recipe, run))
+            funnel, told = _label_and_write(recipe, run, screen, examples, journal, helped)
+        elif prompt is None:
             funnel = Funnel(recipe, examples.counts(), examples.left_out())
-            _write(run, lambda example: given_row(recipe.task, example), screen, examples, funnel)
+            given = GivenRows(recipe.task)
+            _write(run, given.row, screen, examples, funnel)
+            told = given.facts()
         else:
             journal = opened.enter_context(_journal(recipe, run))
             task = open_task(recipe, prompt)
             if ask_again:
                 withdraw_unusable(run, inputs, task, examples, journal)
             funnel = _ask_and_write(recipe, run, inputs, task, screen, examples, journal, yes)
-    return _finish(recipe, run, prompt, funnel, inputs)
+            told = task.facts() if isinstance(task, UnderstandingTask) else {}
+    return _finish(recipe, run, prompt, funnel, inputs, told)
 
 
 def open_task(recipe: Recipe, prompt: Prompt) -> Task:
     """What the teacher of `recipe` is asked."""
+    if recipe.task == "understanding":
+        return UnderstandingTask(recipe, load_prompts(recipe))
     return LabelTask(recipe, prompt) if recipe.task == "classify" else ReasoningTask(recipe, prompt)
 
 
@@ -96,7 +114,7 @@ def _ask_and_write(
 
     def write(whole: bool) -> Funnel:
         funnel = Funnel(recipe, examples.counts())
-        lookup = funnel.watch(lambda request: journal.get(request.key()), task.opening)
+        lookup = funnel.watch(lambda request: journal.get(request.key()))
 
         def settle(example: Example) -> Settled:
             if not whole:
@@ -120,6 +138,21 @@ def _ask_and_write(
 
     ask_teacher(recipe, run, inputs, task, screen, examples, journal, yes)
     return write(whole=False)
+
+
+def _label_and_write(
+    recipe: Recipe, run: RunFolder, screen: Screen, examples: Examples, journal: Journal, helped: bool
+) -> tuple[Funnel, dict[str, Any]]:
+    """Have a local teacher score what is not on record, calibrate, and write the rows; the task's own figures too."""
+    from synth.labelling import label_texts
+
+    task = ScoreTask(recipe)
+    label_texts(recipe, task, examples, journal, helped)
+    task.calibrate(examples.stream(), lambda request: journal.get(request.key()))
+    funnel = Funnel(recipe, examples.counts())
+    lookup = funnel.watch(lambda request: journal.get(request.key()))
+    _write(run, lambda example: task.settle(example, lookup), screen, examples, funnel)
+    return funnel, task.facts()
 
 
 def _journal(recipe: Recipe, run: RunFolder) -> Journal:
@@ -160,12 +193,22 @@ def _drop_partials(run: RunFolder) -> None:
         path.with_name(path.name + ".partial").unlink(missing_ok=True)
 
 
-def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funnel, inputs: dict[str, str]) -> Manifest:
-    facts = funnel.facts()
+def _finish(
+    recipe: Recipe,
+    run: RunFolder,
+    prompt: Prompt | None,
+    funnel: Funnel,
+    inputs: dict[str, str],
+    figures: dict[str, Any],
+) -> Manifest:
+    """figures: those of the task, beside those of the funnel."""
+    facts = funnel.facts() | figures
     card = run.rows / "README.md"
     write_atomic(card, dataset_card(recipe, prompt, facts, run.rows).encode())
     for line in summary(facts):
         say(line)
+    if facts.get("cut"):
+        say(f"rows: the teacher did not see the end of {counted(facts['cut'], 'text')} (teacher.max_length)")
     if funnel.without_logprobs:
         say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:
@@ -187,8 +230,8 @@ def _finish(recipe: Recipe, run: RunFolder, prompt: Prompt | None, funnel: Funne
         )
     written = run.finish(STAGE, inputs, [*_row_files(run), card], facts, complete=not funnel.passing)
     run.manifest_path(AGAIN).unlink(missing_ok=True)
-    if prompt is not None:
+    if prompt is not None or isinstance(recipe.teacher, LocalTeacher):
         before = run.manifest(ASKED)
-        answered = {asked_as(recipe): funnel.drawn * recipe.synthesis.votes - funnel.passing}
+        answered = {asked_as(recipe): funnel.drawn * recipe.calls() - funnel.passing}
         run.finish(ASKED, {}, [], {**(before.facts if before is not None else {}), **answered})
     return written

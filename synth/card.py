@@ -7,35 +7,16 @@ from typing import Any
 
 import yaml
 
+from recipes.local_teacher import LocalTeacher
 from recipes.prompts import Prompt
 from recipes.rows import SPLITS
 from recipes.runs import digest, file_digest
-from recipes.schema import TEACHERLESS, Recipe
-from synth.funnel import turns_told
-
-_WHAT = {
-    "classify": "Texts labelled by a language model (silver labels)",
-    "reasoning": "Questions, reasoning and responses, written by a language model about source texts",
-    "description": "Titles of products, each with its description",
-    "chat": "Questions and responses of conversations",
-}
-_GIVEN = {
-    "description": "- No teacher was asked: titles and descriptions are the source's own, cleaned of markup.",
-    "chat": "- No teacher was asked: questions and responses are the source's own.",
-}
-_GROUP = "`group` is shared by near duplicates"
-_COLUMNS = {
-    "reasoning": "Written by the teacher: `question`, which a student is asked, and `reasoning` and `response`, which "
-    "it is to answer; `outcome` is repaired where its reply had to be mended, else clean. `fields` holds the cleaned "
-    "source text that the response is checked against; a model that reads it needs it for every answer. `history` is "
-    f"empty; {_GROUP}.",
-    "description": "`question` is the title and `response` the description, both cleaned; `fields` holds the two under "
-    f"their names. {_GROUP}. `history` is empty, `reasoning` null and `outcome` clean in every row.",
-    "chat": "`question` is what a student is asked, after the turns of `history`; `response` is what it is to answer, "
-    "after `reasoning` where the source has some (else null). {fields} "
-    f"{_GROUP} and by the rows of one conversation; `outcome` is clean in every row.",
-}
-"""What stands in the columns of a generative task."""
+from recipes.schema import GENERATIVE, Recipe
+from synth.card_texts import COLUMNS, GIVEN, GROUP, WHAT
+from synth.funnel import parts_told, tuples_told, turns_told
+from synth.local_card import APART, local_lines
+from synth.markdown import code as _code
+from synth.markdown import plain as _plain
 
 
 def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any], folder: Path) -> str:
@@ -47,7 +28,7 @@ def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any], f
     head = {
         "pretty_name": recipe.name,
         "task_categories": ["text-classification" if recipe.task == "classify" else "text-generation"],
-        "tags": ["synthetic", "distillation", "tutelage"] if prompt is not None else ["tutelage"],
+        "tags": ["synthetic", "distillation", "tutelage"] if _is_taught(recipe, prompt) else ["tutelage"],
         "configs": [
             {
                 "config_name": "default",
@@ -56,7 +37,7 @@ def dataset_card(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any], f
             }
         ],
     }
-    parts = [_about(recipe), _made(recipe, prompt), _counts(recipe, facts)]
+    parts = [_about(recipe), _made(recipe, prompt, facts), _counts(recipe, facts)]
     parts += [_columns(recipe), _licence(recipe, prompt)]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n" + "\n".join(parts)
 
@@ -72,12 +53,12 @@ def _about(recipe: Recipe) -> str:
     about = f"{_plain(recipe.about)}\n\n" if recipe.about else ""
     labels = f" Labels: {', '.join(map(_code, recipe.labels))}." if recipe.labels else ""
     return (
-        f"# Rows of `{recipe.name}`\n\n{about}{_WHAT[recipe.task]}, made with tutelage for training a smaller model."
+        f"# Rows of `{recipe.name}`\n\n{about}{WHAT[recipe.task]}, made with tutelage for training a smaller model."
         f"{labels}\n"
     )
 
 
-def _made(recipe: Recipe, prompt: Prompt | None) -> str:
+def _made(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> str:
     source = recipe.source
     where = f"Hub data set {_code(source.hub)}" if source.hub else _code(source.path or "")
     for name, value in (("configuration", source.config), ("file", source.file), ("revision", source.revision)):
@@ -86,25 +67,39 @@ def _made(recipe: Recipe, prompt: Prompt | None) -> str:
     tested = f"; test rows from {_code(test)}" if test else ""
     lines = [
         f"- Source: {where}{tested}; split with seed {source.seed}.",
-        *(_asked(recipe, prompt) if prompt is not None else [_GIVEN[recipe.task]]),
+        *_written(recipe, prompt, facts),
         "- Exact duplicates were dropped; near duplicates (word 3-grams, Jaccard similarity from "
         f"{source.near_duplicate:g}) stand on one side of the split"
         + (", and so do the rows of one conversation." if recipe.task == "chat" else "."),
-        *([] if recipe.task == "classify" else [f"- Rows were rejected for: {_filters(recipe)}."]),
+        *([f"- Rows were rejected for: {_filters(recipe)}."] if recipe.task in GENERATIVE else []),
     ]
     return "## How it was made\n\n" + "\n".join(lines) + "\n"
 
 
+def _is_taught(recipe: Recipe, prompt: Prompt | None) -> bool:
+    """Whether a teacher made the rows what they are."""
+    return prompt is not None or isinstance(recipe.teacher, LocalTeacher)
+
+
+def _written(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> list[str]:
+    """Who wrote what a student learns, and how."""
+    if isinstance(recipe.teacher, LocalTeacher):
+        return local_lines(recipe.teacher, facts)
+    return _asked(recipe, prompt) if prompt is not None else [GIVEN[recipe.task]]
+
+
 def _asked(recipe: Recipe, prompt: Prompt) -> list[str]:
-    teacher, synthesis = recipe.teacher, recipe.synthesis
+    teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     drawn = f"sampling temperature {teacher.temperature:g}"
     drawn += f", top_p {teacher.top_p:g}" if teacher.top_p is not None else ""
     drawn += f", seed {teacher.seed}" if teacher.seed is not None else ""
     each = "reply per text." if synthesis.votes == 1 else "replies per text, label by strict majority."
     soft = f"Soft labels from {synthesis.soft_labels}. " if recipe.task == "classify" else ""
+    also = f" and {_code(synthesis.rewrite_prompt)}" if synthesis.rewrite_prompt else ""
+    each = f"{synthesis.votes} {each}" if not also else "one reply per text to each."
     return [
         f"- Teacher: {_code(teacher.model)} ({teacher.provider}), {drawn}, up to {teacher.max_tokens} tokens a reply.",
-        f"- Prompt: {_code(synthesis.prompt or 'none')}, version {prompt.version}; {synthesis.votes} {each}",
+        f"- Prompt: {_code(synthesis.prompt or 'none')}, version {prompt.version}{also}; {each}",
         f"- {soft}Replies that could not be read were asked for again up to {synthesis.reask} times, then rejected.",
     ]
 
@@ -136,7 +131,7 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
         counts = [labels.get(name, 0) for name in names]
         counts += [sum(counts)] if total else []
         table.append(f"| {split} | " + " | ".join(map(str, counts)) + " |")
-    taken = "taken" if recipe.task in TEACHERLESS else "asked about"
+    taken = "asked about" if recipe.asks() else "taken"
     reasons = ", ".join(f"{_plain(reason)} {count:,}" for reason, count in facts["reasons"].items())
     lines = [
         "",
@@ -145,6 +140,7 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
         + (f" `rejects.jsonl` has each that was unfit or rejected, with its reason: {reasons}." if reasons else ""),
     ]
     lines += [f"Of conversations, {line}." for line in turns_told(facts["turns"])]
+    lines += [f"{line}." for line in (*parts_told(facts), *tuples_told(facts))]
     for split, (right, judged) in facts["teacher_right"].items():
         lines.append(f"Agreement with the human label on {split}: {right / judged:.1%} of {judged:,} rows.")
     return "## Counts\n\n" + "\n".join(table + lines) + "\n"
@@ -153,34 +149,29 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
 def _columns(recipe: Recipe) -> str:
     if recipe.task == "classify":
         order = ", ".join(_plain(label) for label in recipe.labels)
+        named = ", ".join(map(_code, recipe.source.slices))
+        slices = f"`slices` the values of {named}; " if named else ""
         told = (
-            f"`text` is the cleaned source text; `gold` the human label, where there is one; {_GROUP}. Written by the "
-            f"teacher: `label` (null for a tie), `soft` (the probability of {order}, in this order), `rationale`, "
-            "`votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). A model that "
+            f"`text` is the cleaned source text; `gold` the human label, where there is one; {slices}{GROUP}. Written "
+            f"by the teacher: `label` (null for a tie), `soft` (the probability of {order}, in this order), "
+            "`rationale`, `votes` (one per reply, null where it gave no answer) and `outcome` (clean or repaired). "
+            f"{APART if getattr(recipe.teacher, 'multi_label', False) else ''}A model that "
             "reads one of these needs the teacher for every answer."
         )
     else:
         others = sorted(set(recipe.source.fields or ()) - {"question", "reasoning", "response"})
         fields = f"`fields` holds {', '.join(map(_code, others))}." if others else "`fields` is empty."
-        told = _COLUMNS[recipe.task].format(fields=fields)
+        told = COLUMNS[recipe.task].format(fields=fields)
     return f"## Columns\n\n{told}\n"
 
 
 def _licence(recipe: Recipe, prompt: Prompt | None) -> str:
-    if prompt is None:
+    if not _is_taught(recipe, prompt):
         return "## Licence\n\nThe texts keep the licence of their source. Check it before publishing.\n"
-    written = "labels and rationales fall" if recipe.task == "classify" else "questions and answers fall"
+    written = {"classify": "labels and rationales fall", "understanding": "analyses and rewrites fall"}.get(
+        recipe.task, "questions and answers fall"
+    )
     return (
         f"## Licence\n\nThe texts keep the licence of their source; the {written} under the terms of "
         f"the teacher {_code(recipe.teacher.model)}. Check both before publishing; none is claimed here.\n"
     )
-
-
-def _plain(text: str) -> str:
-    """Text that cannot break out of a Markdown line or table cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
-
-
-def _code(text: str) -> str:
-    """A name or a path as code: it cannot end the backticks around it."""
-    return "`" + " ".join(text.split()).replace("`", "'") + "`"

@@ -10,7 +10,8 @@ CREATE TABLE example (
     opening TEXT,   -- digest of how a conversation begins
     grp TEXT,       -- name of its group: near duplicates, and the rows of one conversation
     rank INTEGER,   -- of the group
-    stratum TEXT,   -- of the group: a gold label, or empty
+    own TEXT,       -- stratum of the row: a gold label and a slice, each where there is one
+    stratum TEXT,   -- of the group
     compared INTEGER NOT NULL DEFAULT 0,  -- whether it was compared with others, and can be drawn
     split TEXT,     -- NULL: not drawn
     left_out INTEGER,  -- turns of its conversation that are not used
@@ -18,8 +19,8 @@ CREATE TABLE example (
 CREATE TABLE content (place INTEGER PRIMARY KEY, said BLOB);
 """
 INSERT = (
-    "INSERT INTO example (place, side, number, id, gold, name, opening, grp, rank, stratum, left_out, reason, detail) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO example (place, side, number, id, gold, name, opening, grp, rank, own, stratum, left_out, reason, "
+    "detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_CONTENT = "INSERT INTO content VALUES (?, ?)"
 ID_TWICE = """
@@ -54,7 +55,7 @@ BEGUN_ALIKE = """
     ) USING (opening) WHERE compared AND reason IS NULL AND name <> first"""
 JOIN_GROUP = """
     UPDATE example SET grp = ?, rank = ?,
-        stratum = COALESCE((SELECT gold FROM example first WHERE first.name = ? AND reason IS NULL), '')
+        stratum = COALESCE((SELECT own FROM example first WHERE first.name = ? AND reason IS NULL), '')
     WHERE name = ?"""
 MARK_NEAR_TEST = """
     UPDATE example SET reason = 'near_duplicate_of_test', detail = (

@@ -22,7 +22,7 @@ from synth import example_queries as sql
 from synth.content import decode
 from synth.duplicates import near_groups
 from synth.sources import Side, SourceRow, has_test_set, origin, read_source, text_digest
-from synth.splits import Dealer, Group, quotas, rank, wanted
+from synth.splits import Dealer, Group, quotas, rank, stratum_of, wanted
 
 _BATCH = 1_000
 TOLD_SECONDS = 5.0
@@ -83,7 +83,8 @@ class Examples:
         reason, detail = row.unfit or (None, None)
         order = rank(self.source.seed, name)
         opening = None if said.opening is None else text_digest(said.opening)
-        drawn_by = name, order, row.gold or ""
+        own = stratum_of(row.gold, said.slices, self.source)
+        drawn_by = name, order, own, own
         return place, side, row.number, row.id, row.gold, name, opening, *drawn_by, said.left_out, reason, detail
 
     def _check_ids(self, side: Side) -> None:
@@ -169,15 +170,19 @@ class Examples:
         for name, said, gold, split, group in self.base.execute(sql.DRAWN):
             content = decode(said)
             yield make(
-                id=name, fields=content.fields, history=content.history, gold=gold, split=split, group=group
+                id=name, fields=content.fields, history=content.history, gold=gold, slices=content.slices, split=split,
+                group=group,
             )  # fmt: skip
 
     def rejects(self) -> Iterator[Reject]:
         """Yield the source rows that cannot be examples, with the reason."""
         make = Reject.model_construct
         for name, said, gold, reason, detail in self.base.execute(sql.REJECTED):
-            text = decode(said).text
-            yield make(id=name, text=text, gold=gold, split=None, stage="source", reason=reason, detail=detail)
+            content = decode(said)
+            yield make(
+                id=name, text=content.text, gold=gold, slices=content.slices, split=None, stage="source", reason=reason,
+                detail=detail,
+            )  # fmt: skip
 
     def shortfalls(self) -> list[str]:
         """Where the source has fewer usable rows than the recipe wants, in sentences."""

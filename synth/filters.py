@@ -33,7 +33,7 @@ def label_reject(row: LabelRow, synthesis: Synthesis) -> Reject | None:
     if unfit is None:
         return None
     reason, detail = unfit
-    where = {"id": row.id, "text": row.text, "gold": row.gold, "split": row.split}
+    where = {"id": row.id, "text": row.text, "gold": row.gold, "slices": row.slices, "split": row.split}
     return Reject(**where, stage="filter", reason=reason, detail=detail, reply=row.rationale)
 
 

@@ -11,10 +11,11 @@ from collections import Counter
 from typing import Any
 
 from recipes.chat import ChatRequest, Price, Reply, Usage
-from recipes.rows import SPLITS, LabelRow, Reject, ResponseRow
+from recipes.counts import counted
+from recipes.rows import SPLITS, AspectRow, LabelRow, Reject, ResponseRow, UnderstandingRow
 from recipes.schema import Recipe
 from synth.journal import Failure
-from synth.tasks.asking import Lookup
+from synth.tasks.asking import Lookup, asks_again
 
 
 class Funnel:
@@ -32,6 +33,7 @@ class Funnel:
         self.labels: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
         self.rejected = 0
         self.outcomes: Counter[str] = Counter()
+        self.parts: Counter[str] = Counter()  # of understanding rows: what they have
         self.right: Counter[str] = Counter()
         self.judged: Counter[str] = Counter()
         self.replies = 0
@@ -42,15 +44,15 @@ class Funnel:
         self.passing = 0  # failures that the next run asks for again
         self.prompt = self.cached = self.completion = 0
 
-    def watch(self, lookup: Lookup, opening: int) -> Lookup:
-        """The same lookup, counting the replies that go into the rows. `opening`: messages of a first request."""
+    def watch(self, lookup: Lookup) -> Lookup:
+        """The same lookup, counting the replies that go into the rows."""
 
         def watched(request: ChatRequest) -> Reply | Failure | None:
             found = lookup(request)
             if isinstance(found, Reply):
                 self.replies += 1
                 self.without_logprobs += request.sampling.logprobs and not found.logprobs
-                self.again += len(request.messages) > opening
+                self.again += asks_again(request)
                 self.prompt += found.usage.prompt
                 self.cached += found.usage.cached
                 self.completion += found.usage.completion
@@ -60,11 +62,24 @@ class Funnel:
 
         return watched
 
-    def keep(self, row: LabelRow | ResponseRow) -> None:
+    def keep(self, row: LabelRow | ResponseRow | UnderstandingRow | AspectRow) -> None:
+        if isinstance(row, AspectRow):
+            self.labels[row.split]["rows"] += 1
+            self.outcomes["clean"] += 1
+            return
         self.outcomes[row.outcome] += 1
+        if isinstance(row, UnderstandingRow):
+            self.labels[row.split]["rows"] += 1
+            self.parts["analysis"] += row.analysis is not None
+            self.parts["rewrite"] += row.rewrite is not None
+            self.parts["opinions"] += len(row.analysis or ())
+            return
         if isinstance(row, ResponseRow):
             self.labels[row.split]["rows"] += 1
             self.earlier_answers += sum(turn.role == "assistant" for turn in row.history)
+            return
+        if self.recipe.task == "sentiment":
+            self.labels[row.split][row.gold or ""] += 1
             return
         self.labels[row.split]["(tie)" if row.label is None else row.label] += 1
         if row.gold is not None:
@@ -102,6 +117,7 @@ class Funnel:
             "reasons": dict(self.reasons.most_common()),
             "rows": {split: dict(sorted(labels.items())) for split, labels in self.labels.items()},
             "outcomes": dict(self.outcomes),
+            "parts": dict(self.parts),
             "turns": {
                 "earlier_answers": self.earlier_answers,
                 "cut_conversations": self.left_out[0],
@@ -125,6 +141,7 @@ def summary(facts: dict[str, Any]) -> list[str]:
         f"rows: {facts['kept']:,} kept ({sizes or 'none'}), {out:,} rejected" + (f" ({reasons})" if out else ""),
     ]
     lines += [f"rows: of conversations, {told}" for told in turns_told(facts["turns"])]
+    lines += [f"rows: {told}" for told in (*parts_told(facts), *tuples_told(facts))]
     judged = sum(of for _, of in facts["teacher_right"].values())
     if judged:
         right = sum(right for right, _ in facts["teacher_right"].values())
@@ -138,6 +155,31 @@ def summary(facts: dict[str, Any]) -> list[str]:
             f"rows: {repaired:,} from repaired replies; {again:,} of all {facts['replies']:,} replies are second tries"
         )
     return lines
+
+
+def parts_told(facts: dict[str, Any]) -> list[str]:
+    """What understanding rows have, and why some lack a part."""
+    parts, lost = facts.get("parts"), facts.get("lost")
+    if not parts:
+        return []
+    told = (
+        f"{parts['analysis']:,} with an analysis ({parts['opinions']:,} opinions), {parts['rewrite']:,} with a rewrite"
+    )
+    why = ", ".join(f"{count:,} {reason}" for reason, count in (lost or {}).items())
+    return [told + (f"; parts that could not be used: {why}" if why else "")]
+
+
+def tuples_told(facts: dict[str, Any]) -> list[str]:
+    """What was made of gold tuples."""
+    tuples = facts.get("tuples")
+    if not tuples:
+        return []
+    told = f"{counted(tuples['tuples'], 'gold tuple')}, none in {counted(tuples['without_tuples'], 'text')}"
+    if tuples["elsewhere"]:
+        told += f"; {counted(tuples['elsewhere'], 'term')} found at another place than the source gives"
+    if tuples["without_term"]:
+        told += f"; {counted(tuples['without_term'], 'tuple')} without a term (NULL) left out"
+    return [told]
 
 
 def turns_told(turns: dict[str, int]) -> list[str]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recipes.errors import SourceError
-from recipes.schema import Recipe
+from recipes.schema import REVIEWS, Recipe
 from synth.cleaning import clean_layout, clean_markup, clean_text
 from synth.content import Content, Unfit
 from synth.conversations import conversation_text, read_conversation
 from synth.filters import unfit_content
+from synth.reviews import read_review
 
 Reader = Callable[[Mapping[str, Any], str], tuple[Content, tuple[str, str] | None]]
 """(record, its place as file:line) -> its content, and (reason, detail) where that is unfit."""
@@ -22,6 +23,8 @@ def content_reader(recipe: Recipe) -> Reader:
     if task == "chat" and source.messages is not None:
         column = source.messages
         return lambda record, where: _conversation(record.get(column), recipe)
+    if task in REVIEWS:
+        return lambda record, where: _review(record, where, recipe)
     if task == "classify":
         columns, clean = {"text": source.text or ""}, clean_text
     else:
@@ -35,6 +38,12 @@ def content_reader(recipe: Recipe) -> Reader:
         return content, unfit_content(content, synthesis)
 
     return read
+
+
+def _review(record: Mapping[str, Any], where: str, recipe: Recipe) -> tuple[Content, tuple[str, str] | None]:
+    fields, problem = read_review(recipe, record, where, lambda value, at, column: _text(value, at, column, "classify"))
+    content = Content(fields)
+    return content, unfit_content(content, recipe.synthesis) or problem
 
 
 def _conversation(value: Any, recipe: Recipe) -> tuple[Content, tuple[str, str] | None]:

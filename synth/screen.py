@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from recipes.rows import LabelRow, Reject
-from recipes.schema import Recipe
+from recipes.rows import LabelRow, Reject, ResponseRow
+from recipes.schema import GENERATIVE, Recipe
 from synth.filters import label_reject
 from synth.tasks.asking import Settled
 
@@ -16,7 +16,7 @@ class Screen:
     def __init__(self, recipe: Recipe) -> None:
         self.synthesis = recipe.synthesis
         self.quality = None
-        if recipe.task != "classify":
+        if recipe.task in GENERATIVE:
             from synth.quality import Quality  # 30 ms of patterns that labels do without
 
             self.quality = Quality(recipe)
@@ -39,5 +39,7 @@ class Screen:
             return row
         if isinstance(row, LabelRow):
             return label_reject(row, self.synthesis) or row
+        if not isinstance(row, ResponseRow):
+            return row  # readings of reviews are judged where they are parsed
         assert self.quality is not None, "response rows belong to a generative task"
         return self.quality.reject(row) or row

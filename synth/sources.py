@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from recipes.errors import SourceError
 from recipes.schema import Recipe, Source
-from recipes.tables import read_table
+from recipes.tables import is_semeval, read_table
 from synth.cleaning import clean_text
 from synth.content import Content
 from synth.records import content_reader
@@ -53,6 +54,7 @@ def read_source(recipe: Recipe, side: Side) -> Iterator[SourceRow]:
     Raises SourceError where the file cannot be read, a column is missing (with the columns seen), or a row has no id.
     """
     source, where = recipe.source, origin(recipe, side)
+    id_column = "id" if is_semeval(source.path) else source.id
     records = _hub_records(source, side) if source.hub is not None else read_table(recipe.resolve(_path(source, side)))
     to_gold, to_content = _gold_reader(recipe), content_reader(recipe)
     limit = recipe.synthesis.max_text_chars
@@ -62,13 +64,15 @@ def read_source(recipe: Recipe, side: Side) -> Iterator[SourceRow]:
         at = f"{where}:{number}"
         content, unfit = to_content(record, at)
         gold, unknown = to_gold(record.get(source.label)) if source.label is not None else (None, None)
-        if source.id is not None:
-            identity = _value_text(record.get(source.id))
-            if not identity:
-                raise SourceError(f"{at}: the id column {source.id!r} is empty")
-        else:
+        identity = _value_text(record.get(id_column)) if id_column is not None else ""
+        if not identity and source.id is not None:
+            raise SourceError(f"{at}: the id column {source.id!r} is empty")
+        if not identity:
             identity = text_digest(content.whole) if any(content.fields.values()) else f"row-{number}"
-        yield SourceRow(number, identity, content.cut(limit) if unfit else content, gold, unfit or unknown)
+        content = content.cut(limit) if unfit else content
+        if source.slices:
+            content = replace(content, slices=_slices(source, record, at))
+        yield SourceRow(number, identity, content, gold, unfit or unknown)
 
 
 def text_digest(text: str) -> str:
@@ -107,6 +111,21 @@ def _gold_reader(recipe: Recipe) -> Callable[[Any], tuple[str | None, tuple[str,
     return read
 
 
+def _slices(source: Source, record: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Slice column -> its value as text; a column without a value is left out. Raises SourceError for a list."""
+    found = {}
+    for column in source.slices:
+        value = record.get(column)
+        if isinstance(value, list | dict):
+            raise SourceError(f"{where}: the slice column {column!r} holds {type(value).__name__}; it must hold text")
+        if isinstance(value, float) and math.isnan(value):
+            continue  # what stands for nothing in some Parquet files
+        text = str(value).lower() if isinstance(value, bool) else _value_text(value)
+        if text:
+            found[column] = text
+    return found
+
+
 def _check_columns(source: Source, record: Mapping[str, Any], where: str) -> None:
     for setting, column in source.columns():
         if column is not None and column not in record:
@@ -117,17 +136,20 @@ def _check_columns(source: Source, record: Mapping[str, Any], where: str) -> Non
 
 
 def _hub_records(source: Source, side: Side) -> Records:
-    """Rows of a Hub data set, labels by their names."""
+    """Rows of a Hub data set, labels and slices by their names."""
     from datasets import ClassLabel  # type: ignore[import-untyped]
 
     split = source.test_split if side == "test" else source.split
     assert source.hub is not None and split is not None
     data = load_hub("source", source.hub, source.config, split, source.revision, source.file)
-    feature = data.features.get(source.label) if source.label is not None else None
+    columns = [column for column in (source.label, *source.slices) if column is not None]
+    classes = {column: data.features[column] for column in columns if isinstance(data.features.get(column), ClassLabel)}
     for number, record in enumerate(data, 1):
-        value = record.get(source.label)
-        if isinstance(feature, ClassLabel) and isinstance(value, int) and str(value) not in (source.label_names or {}):
-            record[source.label] = feature.int2str(value) if value >= 0 else None  # -1: not labelled
+        for column, feature in classes.items():
+            value = record.get(column)
+            by_number = column == source.label and str(value) in (source.label_names or {})
+            if isinstance(value, int) and not by_number:
+                record[column] = feature.int2str(value) if value >= 0 else None  # -1: not labelled
         yield number, record
 
 

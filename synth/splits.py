@@ -1,4 +1,4 @@
-"""Who is drawn for train, validation and test: exact counts, stratified by gold label, whole groups together.
+"""Who is drawn for train, validation and test: exact counts, stratified by gold label and slice, whole groups together.
 
 Every row has a rank that comes from its text and the seed alone, so the draw is the same in any order of the rows, on
 any machine. Groups are dealt out in the order of their ranks.
@@ -7,7 +7,7 @@ any machine. Groups are dealt out in the order of their ranks.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from recipes.errors import SourceError
@@ -17,7 +17,7 @@ from recipes.schema import Source
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Near duplicates that must end on one side: its name, its stratum (a gold label or empty), how many rows."""
+    """Near duplicates that must end on one side: its name, its stratum, how many rows."""
 
     name: str
     stratum: str
@@ -26,11 +26,23 @@ class Group:
 
 Quotas = dict[str, dict[Split, int]]
 """stratum -> split -> rows that are still to be drawn."""
+BETWEEN = "\x1f"
+"""Stands between the parts of a stratum; cleaning leaves it in no value."""
 
 
 def rank(seed: int, name: str) -> int:
     """Where a text stands in the draw: 63 bits of sha256."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big") >> 1
+
+
+def stratum_of(gold: str | None, slices: Mapping[str, str], source: Source) -> str:
+    """Of which rows each split gets its share: those of one gold label and one value of the first slice column.
+
+    Scores by slice need rows of every slice on the test side, and a student rows of every slice to learn from. Of
+    several slice columns only the first counts: crossed with one another they would make strata of a row or two.
+    """
+    value = slices.get(source.slices[0]) if source.slices else None
+    return (gold or "") if value is None else f"{gold or ''}{BETWEEN}{value}"
 
 
 def wanted(source: Source, available: int, with_test: bool) -> dict[Split, int]:
@@ -55,19 +67,35 @@ def quotas(totals: dict[Split, int], sizes: dict[str, int]) -> Quotas:
     left = dict(sizes)
     shares: Quotas = {stratum: {} for stratum in sizes}
     for split, total in totals.items():
-        for stratum, share in apportion(total, left).items():
+        for stratum, share in _share_out(total, left).items():
             shares[stratum][split] = share
             left[stratum] -= share
     return shares
 
 
-def apportion(total: int, sizes: dict[str, int]) -> dict[str, int]:
-    """Whole shares of `total` in proportion to `sizes` (largest remainder); no share is above its size."""
+def _share_out(total: int, sizes: dict[str, int]) -> dict[str, int]:
+    """Shares of the strata: of the gold labels first, so that these are exact however many slices there are."""
+    by_label: dict[str, dict[str, int]] = {}
+    for name, size in sizes.items():
+        by_label.setdefault(name.partition(BETWEEN)[0], {})[name] = size
+    shares = apportion(total, {label: sum(strata.values()) for label, strata in by_label.items()})
+    return {
+        name: share
+        for label, strata in by_label.items()
+        for name, share in apportion(shares[label], strata, lambda name: rank(0, name)).items()
+    }
+
+
+def apportion(total: int, sizes: dict[str, int], tie: Callable[[str], str | int] = str) -> dict[str, int]:
+    """Whole shares of `total` in proportion to `sizes` (largest remainder); no share is above its size.
+
+    tie: which of equal remainders comes first. By name the same slices would come last under every label.
+    """
     whole = sum(sizes.values())
     if not whole:
         return dict.fromkeys(sizes, 0)
     shares = {name: total * size // whole for name, size in sizes.items()}
-    by_remainder = sorted(sizes, key=lambda name: (-(total * sizes[name] % whole), name))
+    by_remainder = sorted(sizes, key=lambda name: (-(total * sizes[name] % whole), tie(name)))
     for name in by_remainder[: total - sum(shares.values())]:
         shares[name] += 1
     return shares

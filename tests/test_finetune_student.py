@@ -65,7 +65,7 @@ def trained_in(precision: str, model: Path, folder: Path) -> RunFolder:
 def test_what_was_trained_in_fp32_answers_in_it(
     trained: str, answers: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finetune.hardware._quickest", lambda device: "bf16")
+    monkeypatch.setattr("synth.machine._quickest", lambda device: "bf16")
     assert open_student(trained_in(trained, model, tmp_path), "a").machine.precision == answers
 
 

@@ -201,7 +201,7 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
 
 
 def test_check_and_help_are_light():
-    for arguments in (["--help"], ["check", "recipes/*.yaml"]):
+    for arguments in (["--help"], ["check", "recipes/[!f]*.yaml"]):
         done = python("-X", "importtime", "-m", "recipes", *arguments)
         assert done.returncode == 0
         heavy = {"torch", "numpy", "pyarrow", "rich", "aiohttp", "asyncio", "datasets", "transformers", "packaging"}

@@ -256,6 +256,6 @@ def test_a_run_that_keeps_no_row_does_not_end_well(tmp_path: Path, monkeypatch: 
 
     facts = {"rows": {"train": {}}, "reasons": {"unknown_label": 64}}
     empty = Manifest(stage="rows", inputs={}, outputs={}, facts=facts)
-    monkeypatch.setattr(build, "build_dataset", lambda *_: empty)
+    monkeypatch.setattr(build, "build_dataset", lambda *_, **__: empty)
     with pytest.raises(SourceError, match=r"no row is left to train on \(64 unknown_label\): see .*rejects\.jsonl"):
         main(["recipes/quickstart.yaml", "--run", str(tmp_path / "run")])

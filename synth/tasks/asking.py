@@ -12,16 +12,17 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from recipes.chat import ChatRequest, Message, Reply, Sampling
 from recipes.prompts import Prompt
-from recipes.rows import Example, LabelRow, Outcome, Reject, ResponseRow, storable
+from recipes.rows import AspectRow, Example, LabelRow, Outcome, Reject, ResponseRow, UnderstandingRow, storable
 from recipes.schema import Recipe
 from synth.content import Content
 from synth.journal import Failure
 from synth.tasks.cut import cut_off
 
 Lookup = Callable[[ChatRequest], "Reply | Failure | None"]
-Settled = LabelRow | ResponseRow | Reject
+Settled = LabelRow | ResponseRow | UnderstandingRow | AspectRow | Reject
 """What becomes of an example."""
 
+_AGAIN = "That answer cannot be used: "
 _LONGEST_ECHO = 4_000
 """Characters of a bad reply that are shown to the teacher again."""
 _LONGEST_REPLY = 20_000
@@ -30,11 +31,6 @@ _LONGEST_REPLY = 20_000
 
 class Task(Protocol):
     """What a teacher is asked about each example, and what its replies make of it."""
-
-    @property
-    def opening(self) -> int:
-        """Messages of a first request."""
-        ...
 
     def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], Settled | None]:
         """The requests to send now; where there are none, what the replies make of the example."""
@@ -85,11 +81,11 @@ class Asking(Generic[Read]):
         wanted: str,
         response_format: Mapping[str, Any] | None,
     ) -> None:
-        teacher = recipe.teacher
+        teacher = recipe.chat_teacher()
         self.prompt = prompt
         self.read = read
         self.wanted = wanted
-        self.opening = len(prompt.static) + 1
+        self.question = len(prompt.static)
         self.reask = recipe.synthesis.reask
         self.model = teacher.model
         self.endpoint = teacher.address()
@@ -106,8 +102,18 @@ class Asking(Generic[Read]):
         """The request of one draw for these messages."""
         return ChatRequest(self.endpoint, self.model, messages, self.sampling, self.response_format, sample)
 
-    def vote(self, messages: tuple[Message, ...], sample: int, lookup: Lookup) -> Vote[Read]:
-        """How far the conversation that begins with `messages` has come in one draw."""
+    def vote(
+        self,
+        messages: tuple[Message, ...],
+        sample: int,
+        lookup: Lookup,
+        read: Callable[[Reply], Read] | None = None,
+    ) -> Vote[Read]:
+        """How far the conversation that begins with `messages` has come in one draw.
+
+        read: how its replies are read, where that depends on what it is about.
+        """
+        read = read or self.read
         vote: Vote[Read] = Vote()
         for tries_left in range(self.reask, -1, -1):
             request = self.request(messages, sample)
@@ -119,23 +125,25 @@ class Asking(Generic[Read]):
                 vote.failure = found
                 return vote
             vote.reply = found
-            vote.answer = self.read(found)
+            vote.answer = read(found)
             outcome, in_json = vote.answer.outcome, self.prompt.answer.kind != "word"
             vote.cut = cut_off(found, outcome, self.sampling.max_tokens, in_json)
             if outcome not in ("malformed", "truncated"):
                 return vote
             if tries_left:
-                messages += self._asked_again(messages[self.opening - 1], found, vote.answer)
+                messages += self._asked_again(messages[self.question], found, vote.answer)
         return vote
 
     def _asked_again(self, question: Message, reply: Reply, answer: Read) -> tuple[Message, Message]:
         """The bad reply and what was wrong with it; the question stands again at the end, where models look first."""
         brief = " Be brief." if answer.outcome == "truncated" else ""
-        sentence = (
-            f"That answer cannot be used: {answer.problem}. Answer again with {self.wanted}.{brief}\n\n"
-            f"{question.content}"
-        )
+        sentence = f"{_AGAIN}{answer.problem}. Answer again with {self.wanted}.{brief}\n\n{question.content}"
         return Message("assistant", storable(reply.text[:_LONGEST_ECHO]) or "(empty)"), Message("user", sentence)
+
+
+def asks_again(request: ChatRequest) -> bool:
+    """Whether a request shows the teacher an answer of its own that could not be used."""
+    return len(request.messages) > 2 and request.messages[-1].content.startswith(_AGAIN)
 
 
 def why_unusable(vote: Vote[Read]) -> tuple[str, str]:
@@ -157,6 +165,7 @@ def teacher_reject(example: Example, reason: str, detail: str, reply: Reply | No
         id=example.id,
         text=Content(example.fields, example.history).text,
         gold=example.gold,
+        slices=example.slices,
         split=example.split,
         stage="teacher",
         reason=reason,

@@ -32,7 +32,6 @@ class LabelTask:
         self.keep_ties = keeps_ties(recipe)
         self.response_format = response_format(recipe, prompt)
         self.asking = Asking(recipe, prompt, self._read, self._wanted(), self.response_format)
-        self.opening = self.asking.opening
 
     def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], LabelRow | Reject | None]:
         """The requests to send now; where there are none, what the replies make of the example."""
@@ -91,6 +90,7 @@ class LabelTask:
             id=example.id,
             text=example.fields["text"],
             gold=example.gold,
+            slices=example.slices,
             split=example.split,
             group=example.group,
             label=winner,

@@ -23,7 +23,6 @@ class ReasoningTask:
         keys = ", ".join(f'"{key}"' for key in prompt.answer.key_names())
         wanted = f"one JSON object with {keys}, each a text that is not empty, and nothing around it"
         self.asking = Asking(recipe, prompt, self._read, wanted, response_format(recipe, prompt))
-        self.opening = self.asking.opening
 
     def advance(self, example: Example, lookup: Lookup) -> tuple[list[ChatRequest], ResponseRow | Reject | None]:
         """The request to send now; where there is none, what the reply makes of the example."""

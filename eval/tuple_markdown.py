@@ -1,0 +1,90 @@
+"""report.md of seq2seq students: the comparison as plain Markdown, for a terminal, a pull request or a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval import numbers
+from eval.markdown import funnel_table, markdown_table
+from eval.tuple_comparison import ALL, SetPart, TupleComparison, TupleExample, TuplePair
+from eval.tuple_measures import MEASURES
+from eval.tuple_table import seed_grid, set_grid, share_grid
+from recipes.counts import counted
+
+
+def tuple_markdown(comparison: TupleComparison) -> str:
+    """The whole report."""
+    parts = [f"# {comparison.recipe}", comparison.about]
+    parts += [verdict.text() for verdict in comparison.verdicts]
+    parts += [f"> {warning}" for warning in comparison.warnings]
+    for one in comparison.sets:
+        parts += _set(comparison, one)
+    if comparison.pairs:
+        parts += ["## Pairs", _pairs(comparison.pairs)]
+    if comparison.examples:
+        parts += ["## Examples", *(_example(one) for one in comparison.examples)]
+    for dataset, funnel in comparison.funnels.items():
+        parts += [f"## Rows of {dataset}", funnel_table(funnel, asked_as(comparison, dataset))]
+    measured = f"Seconds measured on {comparison.machine}; " if comparison.machine else ""
+    parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def asked_as(comparison: TupleComparison, dataset: str) -> str:
+    """What the examples that were not set aside are called: asked where a teacher wrote their rows, else taken."""
+    part = next(one for one in comparison.sets if one.dataset == dataset)
+    return "asked" if part.task == "understanding" and comparison.teacher else "taken"
+
+
+def _set(comparison: TupleComparison, one: SetPart) -> list[str]:
+    head, *scores = set_grid(comparison, one.dataset).texts()
+    gold = f", {counted(one.gold, 'gold tuple')}" if one.task in ("atsa", "acsa") else ""
+    parts = [f"## {one.dataset}: {one.task}, {counted(one.rows, 'test row')}{gold}", markdown_table(head, scores)]
+    shares = share_grid(comparison, one.dataset)
+    if shares is not None:
+        head, *lines = shares.texts()
+        parts += ["### By the share of the train rows", markdown_table(head, lines)]
+    head, *lines = seed_grid(comparison, one.dataset).texts()
+    return [*parts, "### Each seed", markdown_table(head, lines)] if lines else parts
+
+
+def _pairs(pairs: Sequence[TuplePair]) -> str:
+    head = ["pair", "dataset", "measure", "seeds", "rows", "difference, points", "interval", "p", "Holm's p"]
+    rows = []
+    for pair in pairs:
+        low, high = (numbers.points(end or 0.0) for end in (pair.difference.low, pair.difference.high))
+        found = [pair.dataset, MEASURES[pair.measure].head, str(len(pair.seeds)), f"{pair.rows:,}"]
+        found += [numbers.points(pair.difference.value or 0.0), f"{low} to {high}"]
+        p_values = [numbers.p_text(p).removeprefix("= ") for p in (pair.p, pair.p_holm)]
+        rows.append([f"{pair.first} - {pair.second}", *found, *p_values])
+    return markdown_table(head, rows)
+
+
+def _example(one: TupleExample) -> str:
+    rows = [["gold", "; ".join(one.gold) or "nothing", "", ""]]
+    for answer in one.answers:
+        invalid = f" (+ {answer.invalid} invalid)" if answer.invalid else ""
+        told = [["; ".join(answer.right), "; ".join(answer.wrong) + invalid, "; ".join(answer.missed)]]
+        rows += [[answer.model, *cells] for cells in told]
+    return markdown_table([one.text, "right", "wrong", "missed"], rows)
+
+
+def tuple_section(comparison: TupleComparison, name: str, seed: int, chosen: bool) -> str:
+    """The scores of one seed of a student, for its model card: on each dataset that it answered, and each slice."""
+    parts = ["## Scores", "On test rows that no student was trained or chosen on."]
+    for result in (one for one in comparison.results if one.model == name and one.slice == ALL):
+        by = next((one for one in result.seeds if one.seed == seed), None)
+        if by is None:
+            continue
+        names = [measure for measure in MEASURES if measure in by.figures]
+        others = [one for one in comparison.of(result.dataset) if one.seeds[0].seed is None]
+        lines = []
+        for slices in (one for one in comparison.results if (one.model, one.dataset) == (name, result.dataset)):
+            own = next(one for one in slices.seeds if one.seed == seed)
+            cells = [numbers.percent(own.figures.get(measure)) for measure in names]
+            lines.append([f"{slices.slice}, {counted(slices.rows, 'row')}", *cells])
+        lines += [[one.model, *(numbers.percent(one.figure(measure).value) for measure in names)] for one in others]
+        head = [f"{result.dataset}, seed {seed}", *(MEASURES[measure].head for measure in names)]
+        parts.append(markdown_table(head, lines))
+    said = [one.text() for one in comparison.verdicts if one.claim.startswith((f"{name} ", f"{name}:"))]
+    return "\n\n".join([*parts, *(said if chosen else [])])

@@ -1,0 +1,326 @@
+"""A local teacher labels texts: as transformers' own pipeline does, once, and on from where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from local_runs import LABELS, RECIPE, all_rows, build, write_local
+from tiny_nli import TEXTS, make_nli
+
+from recipes.errors import TeacherError
+from recipes.load import load_recipe
+from recipes.plan import make_plan
+from recipes.runs import RunFolder
+from synth import labelling
+from synth.journal import Journal
+from synth.labelling import open_scorer
+from synth.zero_shot import label_places
+
+TEMPLATE = "The sentiment of this text is {}."
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The models are so small that threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def nli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_nli(tmp_path_factory.mktemp("nli"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, nli: Path) -> Path:
+    (tmp_path / "nli").symlink_to(nli)
+    return write_local(tmp_path)
+
+
+def never(*_: Any) -> Any:
+    raise AssertionError("the model is loaded though nothing is to be labelled")
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "deberta"])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_probabilities_are_those_of_the_pipeline(tmp_path: Path, kind: str, multi_label: bool) -> None:
+    from transformers import pipeline
+
+    make_nli(tmp_path / "nli", kind, most=64)  # the longest text is cut
+    path = write_local(tmp_path)
+    lines = [{"id": f"r{n}", "text": text, "label": LABELS[n % 3]} for n, text in enumerate(TEXTS + TEXTS[:4])]
+    for place, line in enumerate(lines):
+        line["text"] = f"{line['text']} {place}"
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8")
+    overrides = ["source.test=2", "source.near_duplicate=1", "teacher.batch_size=5"]
+    _, run, manifest = build(path, *overrides, f"teacher.multi_label={str(multi_label).lower()}")
+    classify = pipeline("zero-shot-classification", model=str(tmp_path / "nli"), device="cpu")
+    rows = all_rows(run)
+    assert len(rows) == len(lines) - manifest.facts["unfit"]
+    assert manifest.facts["cut"] >= 1
+    for row in rows.values():
+        found = classify(row.text, candidate_labels=list(LABELS), hypothesis_template=TEMPLATE, multi_label=multi_label)
+        wanted = dict(zip(found["labels"], found["scores"], strict=True))
+        assert row.soft == pytest.approx([wanted[label] for label in LABELS], abs=1e-4)
+        assert row.label == found["labels"][0]
+    spread = np.std([row.soft for row in rows.values()], axis=0)
+    assert spread.max() > 0.005, "the model tells no texts apart: the test shows nothing"
+
+
+def test_a_second_run_costs_nothing(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run, first = build(recipe)
+    assert "30 texts to label with ./nli; CPU" in capsys.readouterr().err
+    assert (first.facts["replies"], first.facts["kept"], first.facts["usd"]) == (30, 30, None)
+    monkeypatch.setattr(labelling, "open_scorer", never)
+    assert build(recipe)[2] == first
+    cold = all_rows(run)
+    warm = build(recipe, "teacher.temperature=4")[2]
+    assert "teacher changed" in capsys.readouterr().err
+    assert warm.facts["replies"] == 30
+    for name, row in all_rows(run).items():
+        powers = np.asarray(cold[name].soft) ** 0.25
+        assert row.soft == pytest.approx(powers / powers.sum(), abs=1e-4)
+    build(recipe, "teacher.calibrate=true")
+    build(recipe, "teacher.multi_label=true")
+    assert build(recipe, "teacher.batch_size=2", "teacher.precision=auto")[2].facts["replies"] == 30
+
+
+def test_what_is_asked_otherwise_is_asked_anew(recipe: Path) -> None:
+    _, run, _ = build(recipe)
+    build(recipe, "teacher.max_length=64")
+    with Journal.open(run.journal) as journal:
+        assert journal.replies == 60
+    _, _, manifest = build(recipe, "source.test=5")  # a new split of the same texts
+    assert manifest.facts["replies"] == 30
+
+
+def test_it_goes_on_from_where_it_was_stopped(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[int] = []
+
+    class Stopped:
+        """A teacher that stops after so many texts."""
+
+        def __init__(self, real: Any, most: float) -> None:
+            self.real, self.most = real, most
+
+        def score(self, texts: list[str]) -> Iterator[Any]:
+            for batch in self.real.score(texts):
+                if len(scored) + len(batch) > self.most:
+                    raise KeyboardInterrupt
+                scored.extend(place for place, _ in batch)
+                yield batch
+
+    most = 13.0
+    monkeypatch.setattr(labelling, "open_scorer", lambda *args: Stopped(open_scorer(*args), most))
+    monkeypatch.setattr(labelling, "WINDOW", 8)
+    with pytest.raises(KeyboardInterrupt):
+        build(recipe, "teacher.batch_size=6")
+    with Journal.open(recipe.parent / "run" / "journal.jsonl") as journal:
+        done = journal.replies
+    assert done == len(scored) > 5
+    most = float("inf")
+    _, run, manifest = build(recipe, "teacher.batch_size=6")
+    assert len(scored) == 30, "a text was labelled twice"
+    assert manifest.facts["kept"] == 30
+    stopped = all_rows(run)
+    whole = build(recipe, "teacher.batch_size=32", "teacher.precision=auto")
+    assert all_rows(whole[1]) == stopped
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = sys.argv[2:]
+from local_runs import build
+from pathlib import Path
+from synth.journal import Journal
+put, calls = Journal.put, [0]
+def struck(*args, **kwargs):
+    calls[0] += 1
+    if calls[0] == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(*args, **kwargs)
+Journal.put = struck
+build(Path(sys.argv[1]), "teacher.batch_size=3")
+"""
+
+
+def test_a_kill_loses_what_was_being_written_at_most(recipe: Path) -> None:
+    places = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", KILLED, str(recipe), *places]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -9
+    with Journal.open(recipe.parent / "run" / "journal.jsonl") as journal:
+        assert journal.replies == 11
+    _, run, manifest = build(recipe)
+    with Journal.open(run.journal) as journal:
+        assert journal.replies == 30
+    assert manifest.facts["kept"] == 30
+
+
+TWO = """
+import sys
+from recipes.cli import run_main
+from synth.__main__ import main
+run_main(lambda _: main([sys.argv[1], "--run", sys.argv[2]]))
+"""
+
+
+def test_two_processes_label_as_one_does(recipe: Path) -> None:
+    _, run, _ = build(recipe)
+    program, two = recipe.parent / "two.py", recipe.parent / "two"
+    program.write_text(TWO, encoding="utf-8")
+    root = str(Path(__file__).parent.parent)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": root}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    command = [*launcher, str(program), str(recipe), str(two)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("30 texts to label with ./nli") == 1
+    assert "2 processes" in done.stderr
+    one, other = all_rows(run), all_rows(RunFolder(two))
+    assert one.keys() == other.keys()
+    for name, row in one.items():
+        assert row.soft == pytest.approx(other[name].soft, abs=1e-4)
+
+
+def test_scores_that_are_no_numbers_are_refused(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from synth.zero_shot import NliModel
+
+    real = NliModel._logits
+
+    def broken(self: NliModel, pairs: Any) -> Any:
+        logits = real(self, pairs)
+        logits[-1, 0] = np.nan
+        return logits
+
+    monkeypatch.setattr(NliModel, "_logits", broken)
+    with pytest.raises(TeacherError, match=r"gives scores that are no numbers in fp32, first for 'The .*precision"):
+        build(recipe)
+    monkeypatch.setattr(NliModel, "_logits", real)
+    assert build(recipe)[2].facts["kept"] == 30
+
+
+def test_no_memory_is_one_sentence(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import BertForSequenceClassification
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", full)
+    with pytest.raises(TeacherError, match=r"out of memory on the cpu: lower teacher.batch_size \(32\)"):
+        build(recipe)
+
+
+@pytest.mark.parametrize(
+    ("names", "several", "sentence"),
+    [
+        (("LABEL_0", "LABEL_1", "LABEL_2"), False, "no class named entailment; its config.json names LABEL_0, LABEL_1"),
+        (("entailment", "neutral", "other"), True, "no class named contradiction .multi_label weighs it"),
+        ((), False, "no class named entailment; its config.json names none"),
+    ],
+)
+def test_classes_are_found_by_name(names: tuple[str, ...], several: bool, sentence: str) -> None:
+    with pytest.raises(TeacherError, match=sentence):
+        label_places({name: place for place, name in enumerate(names)}, several, "m")
+
+
+def test_classes_have_many_names() -> None:
+    three = {"ENTAILMENT": 2, "NEUTRAL": 1, "CONTRADICTION": 0}
+    assert label_places(three, True, "m") == {"entailment": 2, "contradiction": 0, "neutral": 1}
+    two = {"entailment": 0, "not_entailment": 1}
+    assert label_places(two, True, "m") == {"entailment": 0, "contradiction": 1}
+    assert label_places({"entailment": 0, "neutral": 1, "other": 2}, False, "m") == {"entailment": 0, "neutral": 1}
+
+
+def test_a_model_that_infers_nothing_is_refused(recipe: Path, tmp_path: Path) -> None:
+    make_nli(tmp_path / "plain", "bert", names=("LABEL_0", "LABEL_1"))
+    with pytest.raises(TeacherError, match="plain has no class named entailment"):
+        build(recipe, "teacher.model=./plain")
+    with pytest.raises(TeacherError, match="cannot be loaded from the Hub's cache"):
+        build(recipe, "teacher.model=nobody/no-such-model")
+    config = json.loads((tmp_path / "plain" / "config.json").read_text(encoding="utf-8"))
+    config["architectures"] = ["BertModel"]
+    weights = tmp_path / "plain" / "model.safetensors"
+    from safetensors.torch import load_file, save_file
+
+    kept = {name: weight for name, weight in load_file(weights).items() if not name.startswith("classifier")}
+    save_file(kept, weights, metadata={"format": "pt"})
+    with pytest.raises(TeacherError, match="is no NLI model, or not whole: 2 of its weights are not in its files"):
+        build(recipe, "teacher.model=./plain")
+
+
+def test_sixteen_bits_are_near(recipe: Path) -> None:
+    _, run, _ = build(recipe)
+    exact = all_rows(run)
+    (run.path / "journal.jsonl").unlink()
+    build(recipe, "teacher.precision=bf16", "teacher.temperature=1.0")
+    for name, row in all_rows(run).items():
+        assert row.soft == pytest.approx(exact[name].soft, abs=0.05)
+
+
+def test_the_card_and_the_plan_say_it(recipe: Path) -> None:
+    run = RunFolder(recipe.parent / "run")
+    before = "\n".join(make_plan(load_recipe(recipe), run).lines())
+    assert "./nli (an NLI model on this machine)" in before
+    assert "30 texts by 3 labels: 0 are on record, 30 to label, 90 pairs" in before
+    assert "nothing: the teacher runs on this machine" in before
+    build(recipe, "teacher.calibrate=true")
+    after = "\n".join(make_plan(load_recipe(recipe, ["teacher.calibrate=true"]), run).lines())
+    assert "none to label: the rows are there (30 are on record)" in after
+    other = "\n".join(make_plan(load_recipe(recipe, ["teacher.hypothesis='{}'"]), run).lines())
+    assert "30 texts by 3 labels: 0 are on record, 30 to label" in other
+    warmer = "\n".join(make_plan(load_recipe(recipe, ["teacher.temperature=2"]), run).lines())
+    assert "30 texts by 3 labels: 30 are on record, 0 to label" in warmer
+    card = (run.rows / "README.md").read_text(encoding="utf-8")
+    assert "- Teacher: `./nli` (an NLI model on this machine), no human label and no prompt" in card
+    assert "negative: `The sentiment of this text is negative.`" in card
+    assert "Calibrated" in card
+    assert "distillation" in card
+
+
+def test_an_embedding_model_labels_too(tmp_path: Path) -> None:
+    texts = ["A wonderful evening, I am so happy.", "This is terrible and broken.", "Dreadful, I want my money back.",
+             "I love it, excellent!", "Awful service, never again.", "Such a joy, thank you."]  # fmt: skip
+    path = write_local(tmp_path, recipe=RECIPE.replace("[negative, neutral, positive]", "[negative, positive]"))
+    lines = [{"id": f"r{n}", "text": text, "label": "positive"} for n, text in enumerate(texts)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    teacher = "teacher={provider: embedding, model: minilm, hypothesis: '{}', descriptions: {negative: This is awful., "
+    teacher += "positive: This is lovely.}, precision: fp32}"
+    _, run, manifest = build(path, teacher, "source.test=1")
+    assert {row.id: row.label for row in all_rows(run).values()} == {
+        "r0": "positive", "r1": "negative", "r2": "negative", "r3": "positive", "r4": "negative", "r5": "positive",
+    }  # fmt: skip
+    assert set(manifest.facts["mean_scores"]) == {"negative", "positive"}
+    from sentence_transformers import SentenceTransformer
+
+    from recipes.minilm import find_minilm
+
+    model = SentenceTransformer(str(find_minilm()), device="cpu")
+    vectors = model.encode([texts[0], "This is awful.", "This is lovely."], normalize_embeddings=True)
+    with Journal.open(run.journal, readonly=True) as journal:
+        assert journal.replies == 6
+    said = next(json.loads(line) for line in run.journal.read_text(encoding="utf-8").splitlines() if '"r0"' in line)
+    cosines = json.loads(said["reply"]["text"])["cosine"]
+    assert cosines["negative"] == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
+    assert cosines["positive"] == pytest.approx(float(vectors[0] @ vectors[2]), abs=1e-5)
+
+
+def test_nobody_is_asked_again(recipe: Path) -> None:
+    from synth.build import build_dataset
+
+    with pytest.raises(TeacherError, match=r"--ask-again: \./nli on this machine would say the same again"):
+        build_dataset(load_recipe(recipe), RunFolder(recipe.parent / "run"), ask_again=True)
