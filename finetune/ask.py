@@ -11,7 +11,7 @@ from finetune.answering import Generated, GenerativeStudent, Question
 from finetune.questions import Questions
 from finetune.seq2seq_writer import Seq2seqWriter
 from finetune.streaming import thought_pieces
-from finetune.student import Student, open_student
+from finetune.student import open_student
 from recipes.console import printable, say
 from recipes.errors import TrainingError
 from recipes.rows import storable
@@ -38,7 +38,7 @@ class Asking:
         """
         answered = True
         for number, question in enumerate(map(storable, asked.each), 1):
-            if asked.headed and not isinstance(self._student, Student):
+            if asked.headed and isinstance(self._student, (GenerativeStudent, Seq2seqWriter)):
                 self._console.print(
                     Text(printable(("\n" if number > 1 else "") + f"> {question}"), style="bold"), soft_wrap=True
                 )
