@@ -22,7 +22,7 @@ from rag.extractive import extract
 from rag.links import is_web, web_addresses
 from rag.outlet import Outlet
 from rag.passages import Found, Passage
-from rag.phrases import courtesy, finds_nothing
+from rag.phrases import courtesy, finds_nothing, proposed
 from rag.prompting import CHARS_PER_TOKEN, Prompt, Talk, check_length, estimate, fit, read_talk, shares, shown_passage
 from rag.rewrite import MOST_TOKENS, joined, read_rewritten, refers_back, rewriting
 from rag.speakers import Ask, Ending, Piece, Speaker
@@ -75,6 +75,10 @@ class Assistant:
     def alive(self) -> bool:
         """Whether there is anybody to answer: the device of a student may be lost while a server runs."""
         return self._speaker is None or self._speaker.alive
+
+    def examples(self) -> tuple[str, ...]:
+        """Questions that somebody may begin with: about documents that there are."""
+        return () if self._retriever is None else proposed(self._retriever.some_titles())
 
     def close(self) -> None:
         """End its threads."""
