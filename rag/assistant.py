@@ -22,7 +22,7 @@ from rag.extractive import extract
 from rag.links import is_web, web_addresses
 from rag.outlet import Outlet
 from rag.passages import Found, Passage
-from rag.phrases import courtesy, finds_nothing
+from rag.phrases import courtesy, finds_nothing, proposed
 from rag.prompting import CHARS_PER_TOKEN, Prompt, Talk, check_length, estimate, fit, read_talk, shares, shown_passage
 from rag.rewrite import MOST_TOKENS, joined, read_rewritten, refers_back, rewriting
 from rag.speakers import Ask, Ending, Piece, Speaker
@@ -76,6 +76,10 @@ class Assistant:
         """Whether there is anybody to answer: the device of a student may be lost while a server runs."""
         return self._speaker is None or self._speaker.alive
 
+    def examples(self) -> tuple[str, ...]:
+        """Questions that somebody may begin with: about documents that there are."""
+        return () if self._retriever is None else proposed(self._retriever.some_titles())
+
     def close(self) -> None:
         """End its threads."""
         self._searching.shutdown(cancel_futures=True)
@@ -108,12 +112,16 @@ class Assistant:
                     yield shown
         for shown in outlet.close():
             yield shown
-        if self._speaker is not None and not outlet.response and ending.reason != "cancelled":
+        silent = not outlet.response and not ending.cut and ending.reason != "cancelled"
+        if self._speaker is not None and silent:
             said, reason = _as_asked(self._quoted(asked), options)  # all of it was thought, or of no use
             ending = replace(ending, reason="length") if reason == "length" else ending
             for shown in _all_of(quoted, Piece(said)):
                 yield shown
-        yield self._done(asked, ending, outlet, quoted)
+        if ending.reason == "cancelled":  # by a shutdown, which has ended the threads, too
+            yield self._done(asked, ending, outlet, quoted)
+        else:
+            yield await self._apart(self._done, asked, ending, outlet, quoted)
 
     async def _asked(self, messages: Sequence[Turn], options: Options) -> _Asked:
         room, most = shares(self._context, options.max_tokens or self._answering.max_new_tokens)
@@ -275,4 +283,4 @@ def _all_of(outlet: Outlet, piece: Piece) -> list[Piece]:
 def _together(ending: Ending, spent: Ending) -> Ending:
     """An ending, with the tokens of what was spent before."""
     prompt, completion = ending.prompt_tokens + spent.prompt_tokens, ending.completion_tokens + spent.completion_tokens
-    return Ending(ending.reason, prompt, completion)
+    return replace(ending, prompt_tokens=prompt, completion_tokens=completion)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, time
@@ -11,6 +10,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
+from rag.cells import is_missing, plain, whole
 from rag.documents import Document, Value
 from recipes.console import say
 from recipes.errors import SourceError
@@ -26,8 +26,6 @@ MOST_TOLD = 5
 """Rejected rows that are told of; all are counted."""
 _ENOUGH = 100
 """Cells by which words must be ahead of numbers for a column to be clearly one of words."""
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
-_TRUTH = {"true": True, "false": False}
 
 Records = Iterator[tuple[int, Mapping[str, Any]]]
 
@@ -145,31 +143,22 @@ def _identity(value: Any) -> str:
     return clean_text(str(value))
 
 
-def _value(value: Any, where: str, plain: bool) -> Value | None:
-    """Metadata, None where there is none. plain: it stands in a file without types, in a column of numbers alone."""
+def _value(value: Any, where: str, typed: bool) -> Value | None:
+    """Metadata, None where there is none. typed: a cell of a file without types, in a column of numbers alone."""
     if isinstance(value, str):
         text = clean_text(value)
-        if plain and text:
-            return _plain(text)
-        return text or None
+        if is_missing(text):
+            return None
+        return plain(text) if typed else text
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int):
         return value if abs(value) < 2**63 else str(value)
     if isinstance(value, float | Decimal):
-        return float(value) if math.isfinite(value) else None
+        return whole(float(value)) if math.isfinite(value) else None
     if isinstance(value, date | time):  # a datetime is a date
         return value.isoformat()
     raise SourceError(f"{where} holds {type(value).__name__}; metadata must be a word, a number, a date, true or false")
-
-
-def _plain(text: str) -> Value | None:
-    """The number, true or false that stands in a cell; None for any other text."""
-    if text.lower() in _TRUTH:
-        return _TRUTH[text.lower()]
-    if _NUMBER.fullmatch(text) is None:
-        return None
-    return float(text) if "." in text or len(text) > 18 else int(text)
 
 
 def _plain_types(recipe: Recipe, catalogue: Catalogue) -> frozenset[str]:
@@ -185,9 +174,9 @@ def _plain_types(recipe: Recipe, catalogue: Catalogue) -> frozenset[str]:
     for number, record in _records(recipe, catalogue):
         for column, found in kinds.items():
             text = clean_text(str(record.get(column) or ""))
-            if not text or found[str] > found[float] + _ENOUGH:
+            if is_missing(text) or found[str] > found[float] + _ENOUGH:
                 continue
-            value = _plain(text)
+            value = plain(text)
             found[str if value is None else bool if isinstance(value, bool) else float] += 1
             if value is None:
                 odd.setdefault(column, f"{number}: {column} holds {text[:40]!r}, which is no number")

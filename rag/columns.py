@@ -10,6 +10,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
+from rag.cells import plain
 from rag.documents import Value
 from rag.lexical import Mask
 from rag.where import Condition, Group
@@ -32,8 +33,21 @@ class Column:
 
     @cached_property
     def a_word(self) -> Value | None:
-        """Some word of it, where it has no number."""
-        return None if np.isfinite(self._numbers).any() else next((value for _, value in self._codes), None)
+        """Some word of it, where it has no number: of words among numbers the one that is none."""
+        if np.isfinite(self._numbers).any():
+            return None
+        words = [value for _, value in self._codes]
+        no_numbers = (word for word in words if isinstance(word, str) and plain(word) is None)
+        return next(no_numbers, words[0] if words else None)
+
+    def in_another_case(self, values: Iterable[Value]) -> tuple[str, str] | None:
+        """The first of these words that it has in other capitals alone, and how it has it."""
+        for asked in values:
+            if isinstance(asked, str) and (False, asked) not in self._codes:
+                for _, word in self._codes:
+                    if isinstance(word, str) and word.casefold() == asked.casefold():
+                        return asked, word
+        return None
 
     def among(self, values: Iterable[Value]) -> Mask:
         """Where the value is one of these."""
@@ -72,3 +86,15 @@ class Columns:
             said = f"{condition.name} holds text in this catalogue, such as {column.a_word!r}, and no number"
             raise AskError(f"{said}: ask for one value of it, or for all but one")
         return column.ordered(condition.operator, float(condition.values[0]))
+
+    def check_case(self, condition: Condition) -> None:
+        """For a filter that leaves nothing. Raises AskError where a word of it is there in other capitals."""
+        if isinstance(condition, Group):
+            for part in condition.parts:
+                self.check_case(part)
+        elif condition.operator in ("$eq", "$in"):
+            found = self._columns[condition.name].in_another_case(condition.values)
+            if found is not None:
+                raise AskError(
+                    f"{condition.name} is nowhere {found[0]!r} in this catalogue; did you mean {found[1]!r}?"
+                )

@@ -18,6 +18,7 @@ from rag.documents import Document, Value
 
 _STATE = "SELECT id, digest, text FROM document WHERE id IN (SELECT value FROM json_each(?))"
 _DOCUMENTS = "SELECT id, title, fields, metadata, link FROM document WHERE id IN (SELECT value FROM json_each(?))"
+_TITLE = "SELECT title FROM document ORDER BY id LIMIT 1 OFFSET ?"
 _CHUNKS = (
     "SELECT chunk.id, document.id, place, chunk.text, title FROM chunk "
     "JOIN document ON document.number = chunk.document "
@@ -92,6 +93,13 @@ class Holdings:
         chunks = self._base.execute("SELECT id, document FROM chunk ORDER BY number").fetchall()
         owner = np.fromiter((place[document] for _, document in chunks), np.int32, len(chunks))
         return [name for name, _ in chunks], [name for _, name in documents], owner
+
+    def some_titles(self) -> list[str]:
+        """Titles of the first, the middle and the last document by id, none twice."""
+        documents, _ = self.counts()
+        places = sorted({0, documents // 2, documents - 1}) if documents else []
+        rows = [self._base.execute(_TITLE, (place,)).fetchone() for place in places]
+        return list(dict.fromkeys(title for (title,) in rows if title.strip()))
 
     def metadata(self) -> Iterator[dict[str, Value]]:
         """The metadata of every document, in the order of `places`."""

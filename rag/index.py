@@ -74,6 +74,10 @@ class Index:
             for vector, found in zip(vectors, self._nearest(vectors, wanted), strict=True)
         ]
 
+    def some_titles(self) -> list[str]:
+        """Titles of up to three documents spread over the index."""
+        return self._holdings.some_titles()
+
     def lexical(self, query: str, limit: int, where: Condition | None = None) -> list[Hit]:
         """The pieces that have words of the query; the score is BM25."""
         places, scores = self._lexical.search(query, limit, None if where is None else self._mask(where))
@@ -131,6 +135,8 @@ class Index:
     def _mask(self, where: Condition) -> Mask:
         """Which pieces a filter leaves."""
         found: Mask = self._columns.mask(where)[self._owner]
+        if not found.any():
+            self._columns.check_case(where)
         return found
 
     @cached_property

@@ -70,7 +70,7 @@ class LocalSpeaker:
             for piece in [*utterance.add(letters.end()), *utterance.end()]:
                 yield piece
             reason = "stop" if utterance.stopped or isinstance(said, int) else said
-            yield Ending(reason, len(prompt), job.taken)
+            yield Ending(reason, len(prompt), job.taken, utterance.stopped)
         finally:
             job.gone = True
 

@@ -60,9 +60,10 @@ def usage(prompt: int, completion: int) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def model_entry(model: str, created: int, name: str) -> dict[str, Any]:
-    """A model of GET /v1/models. name: what the page calls it."""
-    return {"id": model, "object": "model", "created": created, "owned_by": "tutelage", "name": name}
+def model_entry(model: str, created: int, name: str, examples: Sequence[str]) -> dict[str, Any]:
+    """A model of GET /v1/models. name: what the page calls it. examples: questions that the page proposes."""
+    shown = {"name": name, "examples": list(examples)}
+    return {"id": model, "object": "model", "created": created, "owned_by": "tutelage"} | shown
 
 
 def sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:

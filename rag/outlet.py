@@ -34,7 +34,7 @@ class _Channel:
 class Outlet:
     """Takes a model's pieces, gives those that may be shown.
 
-    numbers: what may be cited; links: addresses that may stay. response: all that was shown of the answer.
+    numbers: what may be cited; links: addresses that may stay.
     """
 
     def __init__(self, numbers: Collection[int], links: Collection[str]) -> None:
@@ -42,7 +42,12 @@ class Outlet:
         self._answer, self._thought = _Channel(*self._allowed), _Channel(*self._allowed)
         self._characters, self._aloud, self._tags = Characters(), Characters(), Thoughts()
         self._stripped = 0
-        self.response = ""
+        self._shown: list[str] = []
+
+    @property
+    def response(self) -> str:
+        """All that was shown of the answer so far."""
+        return "".join(self._shown)
 
     @property
     def cited(self) -> tuple[int, ...]:
@@ -70,7 +75,7 @@ class Outlet:
         self._tags.close()
         pieces += self._said(self._tags.parts) + self._thought_over()
         rest = self._answer.close()
-        self.response += rest
+        self._shown.append(rest)
         return pieces + ([Piece(rest)] if rest else [])
 
     def _told(self, text: str) -> list[Piece]:
@@ -84,7 +89,8 @@ class Outlet:
             if not thought and text.strip():
                 pieces += self._thought_over()
             shown = (self._thought if thought else self._answer).feed(text)
-            self.response += "" if thought else shown
+            if not thought:
+                self._shown.append(shown)
             if shown:
                 pieces.append(Piece(shown, thought))
         return pieces

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from rag.sentences import sentences
 
 _MOST_REFUSAL = 400
+_MOST_TITLE = 60
+"""Characters of a title that is proposed."""
 _COURTESIES = [
     (
         re.compile(r"(?:hi|hello|hey|good (?:morning|afternoon|evening|day))(?: there| again| everyone)?"),
@@ -60,3 +63,15 @@ def finds_nothing(response: str, cited: bool) -> bool:
     if not said or (cited and len(said) > 1):
         return False
     return (_SILENT if cited else _NOTHING).search(said[0]) is not None
+
+
+def proposed(titles: Iterable[str]) -> tuple[str, ...]:
+    """Questions about documents, each of a length that is read at a glance."""
+    return tuple(f"Tell me about {_cut(' '.join(title.split()))}" for title in titles)
+
+
+def _cut(title: str) -> str:
+    if len(title) <= _MOST_TITLE:
+        return title
+    cut = title[:_MOST_TITLE]
+    return cut.rsplit(" ", 1)[0].rstrip(" ,;:-(") or cut

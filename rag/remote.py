@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from rag.bounds import Bounds
 from rag.deltas import Delta, read_delta
 from rag.endpoint import Endpoint, find_endpoint
 from rag.speakers import Ask, Ending, Piece
@@ -64,26 +65,30 @@ class RemoteSpeaker:
 
         Raises AskError for a question that the endpoint finds too long, TeacherError where it gives no answer.
         """
-        utterance, usage = Utterance(stop=ask.stop), Usage()
+        utterance, usage, bounds = Utterance(stop=ask.stop), Usage(), Bounds(ask.max_tokens)
         said, end = 0, None
         try:
             async with aclosing(self._deltas(ask)) as deltas:
-                async for delta in deltas:
+                async for whole in deltas:
+                    delta = bounds.within(whole)
                     usage, end = delta.usage or usage, delta.end or end
                     said += len(delta.text.encode()) + len(delta.thought.encode())
                     if delta.thought:
                         yield Piece(delta.thought, thought=True)
                     for piece in utterance.add(delta.text):
                         yield piece
-                    if utterance.stopped:
+                    if utterance.stopped or bounds.over:
                         break
+                    await asyncio.sleep(0)  # a body that is all there would else keep the loop from other work
         except Fault as fault:
             raise self._error(fault) from None
         for piece in utterance.end():
             yield piece
         prompt = usage.prompt or self.count(ask.messages)
         completion = usage.completion or -(-said // BYTES_PER_TOKEN)
-        yield Ending("stop" if utterance.stopped else end or "stop", prompt, completion)
+        # an endpoint that knows stop strings cuts before the first word, too
+        cut = utterance.stopped or (bool(ask.stop) and end == "stop" and not said)
+        yield Ending("stop" if utterance.stopped else end or "stop", prompt, completion, cut)
 
     async def _deltas(self, ask: Ask) -> AsyncGenerator[Delta, None]:
         """What the endpoint says, event by event. Raises Fault."""

@@ -125,18 +125,19 @@ class Completions:
                 return _event(problem.content())
         done = answer.ended()
         service.feedback.remember(answer.heard.given(answer.completion, question, done), question.messages[:-1])
-        self._count(done, time.monotonic() - answer.began)
+        self._count(answer, done)
         return last
 
-    def _count(self, done: Done, seconds: float) -> None:
+    def _count(self, answer: _Answer, done: Done) -> None:
         metrics = self._service.metrics
+        prompt, completion = answer.heard.tokens(done)
         metrics.answers.labels("abstained" if done.abstained else done.ending.reason).inc()
-        metrics.tokens.labels("prompt").inc(done.ending.prompt_tokens)
-        metrics.tokens.labels("completion").inc(done.ending.completion_tokens)
+        metrics.tokens.labels("prompt").inc(prompt)
+        metrics.tokens.labels("completion").inc(completion)
         metrics.invented.inc(done.invented)
         metrics.stripped.inc(done.stripped)
         metrics.ungrounded.inc(len(done.ungrounded))
-        metrics.whole.observe(seconds)
+        metrics.whole.observe(time.monotonic() - answer.began)
 
 
 class _Answer:

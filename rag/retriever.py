@@ -72,6 +72,11 @@ class Retriever:
                 for place, query in enumerate(cleaned)
             ]
 
+    def some_titles(self) -> list[str]:
+        """Titles of up to three documents spread over the index."""
+        with self._searching:
+            return self._index.some_titles()
+
     def look(
         self, query: str, vector: Vectors, condition: Condition | None = None, without: Collection[str] = ()
     ) -> Search:

@@ -52,7 +52,7 @@ def build_app(service: Service) -> ASGIApp:
 
 def _add_reads(app: FastAPI, service: Service) -> None:
     """What is only looked at."""
-    entry = model_entry(service.model, service.created, service.settings.name)
+    entry = model_entry(service.model, service.created, service.settings.name, service.examples)
 
     @app.get("/v1/models")
     async def models() -> Response:

@@ -117,6 +117,7 @@ async def _serve(
             gate,
             feedback,
             index_is_old=lambda: _made(run) not in (None, made),
+            examples=assistant.examples(),
         )
         port = listening.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host

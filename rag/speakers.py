@@ -36,11 +36,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an answer ended. cancelled: by somebody else than who asked, such as an engine that is shut down."""
+    """How an answer ended. cancelled: by somebody else than who asked, such as an engine that is shut down. cut: at a
+    stop string.
+    """
 
     reason: Literal["stop", "length", "cancelled"]
     prompt_tokens: int
     completion_tokens: int
+    cut: bool = False
 
 
 class Speaker(Protocol):

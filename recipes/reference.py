@@ -70,8 +70,10 @@ def _type(annotation: ast.expr) -> str:
 def _default(value: ast.expr | None) -> str:
     """`required`, or the default as it is written."""
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "Field":
-        given = [part.value for part in value.keywords if part.arg == "default"]
-        value = given[0] if given else None if value.keywords else value
+        given = {part.arg: part.value for part in value.keywords}
+        if "default_factory" in given:
+            return "not set"
+        value = given.get("default") if given else value
     if value is None:
         return "required"
     text = ast.unparse(value)

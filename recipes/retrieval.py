@@ -31,7 +31,8 @@ class Catalogue(Section):
     fields: dict[FieldName, str] = Field(min_length=1)
     """Field -> its column, in the order in which they are searched and shown; the first is the title."""
     metadata: dict[FieldName, str] = Field(default_factory=dict)
-    """Name -> column of what answers can be filtered by: numbers, words, true and false."""
+    """Name -> column of what answers can be filtered by: numbers, words, true and false. A cell that is empty or says
+    n/a, na, none, null, nan, -, --, ? or unknown (in any case) has no value."""
     link: str | None = None
     """Column with the address of a document's page, shown with the source."""
     limit: int | None = Field(default=None, ge=1)

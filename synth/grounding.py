@@ -16,6 +16,10 @@ _SMALL = 10
 """Numbers up to this need a unit to be checked: they count reasons, steps, people."""
 _LONGEST_CODE = 40
 """Letters and digits: of a longer one it is enough that the sources have it somewhere."""
+_MONEY = frozenset("$€£")
+_PRICE_IN_WORDS = re.compile(
+    r"(?<![a-z])(?:[a-z]{1,12}[ -]){1,4}(?:euros?|dollars?|pounds?|eur|usd|gbp)(?![a-z])", re.IGNORECASE
+)
 _LISTED = re.compile(r"^[ \t]*(?:[-*#>][ \t]*)*\(?\d{1,3}[.)](?=\s)", re.MULTILINE)
 _IDIOMS = re.compile(r"\b24/7\b|\b50/50\b|\b\d-in-1\b|['’]\d0['’]?s\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
@@ -62,7 +66,10 @@ class _Known:
                 for value in reading:
                     self.units.setdefault(value, set()).add(quantity.unit if len(reading) == 1 else None)
         for value in spelt(source):
-            self.units.setdefault(value, set()).add(None)
+            self.units.setdefault(value, set()).add("in words")
+        for price in _PRICE_IN_WORDS.findall(source):
+            for value in spelt(price):
+                self.units.setdefault(value, set()).add(None)
         self.words = {word for found in _WORD.findall(source) for word in _forms(found)}
         self.source = source
         self.run = _run(source)
@@ -83,7 +90,11 @@ class _Known:
 
     def _has(self, value: float, unit: str | None) -> bool:
         units = self.units.get(value)
-        return units is not None and (unit is None or bool({None, unit, *ALIKE.get(unit, ())} & units))
+        if units is None or unit is None:
+            return units is not None
+        # every text has `a` or `one`, which is no price
+        plain = {None} if unit in _MONEY else {None, "in words"}
+        return bool({*plain, unit, *ALIKE.get(unit, ())} & units)
 
 
 def _numbers(answer: str, known: _Known) -> Iterator[tuple[int, str]]:

@@ -89,12 +89,14 @@ class Progress:
         return (done - had) / (now - then) if now > then else 0.0
 
     def _show(self) -> None:
-        """Runs in a thread of its own, so that a stall is seen too."""
+        """Runs in a thread of its own, so that a stall is seen too. A plain line is not said twice in a row."""
+        said = ""
         while not self._over.wait(LIVE_SECONDS if self._live is not None else PLAIN_SECONDS):
             if self._live is not None:
                 self._live.update(_text(self.line()), refresh=True)
-            else:
-                say(self.line())
+            elif (line := self.line()) != said:
+                say(line)
+                said = line
 
 
 def _text(line: str) -> Text:

@@ -34,6 +34,7 @@ PASSAGES = tuple(
         (2, "Teapot", "A teapot of glass.", 15, None),
     ]
 )
+EXAMPLES = ("Tell me about Kettle", "Tell me about <b>Teapot</b>")
 SYSTEM = Turn(role="system", content="You help customers of a shop.")
 
 
@@ -51,6 +52,9 @@ class Talker:
         self.under_way = self.most = 0
         self.began = threading.Semaphore(0)
         self.ended = threading.Semaphore(0)
+
+    def examples(self) -> tuple[str, ...]:
+        return EXAMPLES
 
     async def reply(self, messages: Sequence[Turn], options: Options) -> AsyncGenerator[Sources | Piece | Done, None]:
         self.asked.append((tuple(messages), options))
@@ -154,7 +158,8 @@ def serving(
     feedback = Feedback(folder / "feedback" if folder else Path("/nonexistent/feedback"))
     gate = make_gate(section.host, section.hosts, key)
     service = Service(
-        talker, section, "shop", 1_700_000_000, gate, feedback, patience or Patience(), log.append  # type: ignore[arg-type]
+        talker, section, "shop", 1_700_000_000, gate, feedback, patience or Patience(), log.append,  # type: ignore[arg-type]
+        examples=talker.examples(),
     )  # fmt: skip
     server = http_server(service)
     with listener("127.0.0.1", 0) as listening:

@@ -393,6 +393,15 @@ def test_our_own_words_end_where_a_models_would(voice: Voice | None, question: s
         assert (done.response.rstrip(), done.ending.reason) == (said.rstrip(), reason)
 
 
+def test_an_answer_that_a_stop_string_cuts_at_its_beginning_stays_empty() -> None:
+    class Cut(Voice):
+        async def say(self, ask: Ask) -> AsyncGenerator[Piece | Ending, None]:
+            yield Ending("stop", 9, 1, cut=True)
+
+    _, pieces, done = answer(Cut(), "Is it steel?", options=Options(stop=("Yes",)))
+    assert (pieces, done.response, done.quoted, done.abstained, done.ending.reason) == ([], "", False, False, "stop")
+
+
 def test_a_model_that_thinks_too_long_to_rewrite_is_asked_once() -> None:
     class Thinker(Voice):
         async def say(self, ask: Ask) -> AsyncGenerator[Piece | Ending, None]:

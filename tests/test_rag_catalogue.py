@@ -89,7 +89,12 @@ def in_file(tmp_path: Path, name: str, *overrides: str) -> Reading:
     return Reading(shop(tmp_path, [product(1)], f"retrieval.catalogue.path={name}", *overrides))
 
 
-CELLS = ("id,title,description,price,brand,stock,link\n", "1,A,,19.90,3M,,\n", "2,B,,n/a,1800,,\n", "3,C,,5,Acme,,\n")
+CELLS = (
+    "id,title,description,price,brand,stock,link\n",
+    "1,A,,19.90,3M,,\n",
+    '2,B,,"35,00",1800,,\n',
+    "3,C,,5,Acme,,\n",
+)
 
 
 def test_a_cell_that_makes_words_of_a_column_of_numbers_is_told(
@@ -97,9 +102,9 @@ def test_a_cell_that_makes_words_of_a_column_of_numbers_is_told(
 ) -> None:
     (tmp_path / "products.csv").write_text("".join(CELLS), encoding="utf-8")
     found = [document.metadata for _, document in in_file(tmp_path, "products.csv").documents()]
-    assert [one["price"] for one in found] == ["19.90", "n/a", "5"]
+    assert [one["price"] for one in found] == ["19.90", "35,00", "5"]
     (said,) = capsys.readouterr().err.splitlines()
-    assert "products.csv:3: price holds 'n/a', which is no number: the whole column is taken as words" in said
+    assert "products.csv:3: price holds '35,00', which is no number: the whole column is taken as words" in said
 
 
 def test_what_a_table_calls_no_number_is_empty(tmp_path: Path) -> None:
@@ -130,3 +135,23 @@ def test_a_parquet_files_dates_and_exact_numbers_are_metadata(tmp_path: Path) ->
     pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "products.parquet")
     ((_, document),) = in_file(tmp_path, "products.parquet").documents()
     assert document.metadata == {"price": 19.9, "brand": "2026-11-21", "stock": "2026-11-21T09:30:00"}
+
+
+@pytest.mark.parametrize("nothing", ["n/a", "NA", "None", "null", "NaN", "-", "--", "?", "Unknown"])
+def test_a_cell_that_says_there_is_no_value_leaves_a_column_of_numbers(tmp_path: Path, nothing: str) -> None:
+    text = f"id,title,description,price,brand,stock,link\n1,A,,7.00,{nothing},,\n2,B,,{nothing},3M,,\n3,C,,24.50,,,\n"
+    (tmp_path / "products.csv").write_text(text, encoding="utf-8")
+    found = [document.metadata for _, document in in_file(tmp_path, "products.csv").documents()]
+    assert found == [{"price": 7}, {"brand": "3M"}, {"price": 24.5}]
+    (typed,) = read_catalogue(shop(tmp_path, [product(1, price=nothing)]))
+    assert "price" not in typed.metadata
+
+
+def test_a_whole_number_is_shown_without_a_point(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text(
+        "id,title,description,price,brand,stock,link\n1,A,,54.00,,,\n2,B,,24.50,,,\n", encoding="utf-8"
+    )
+    found = [*in_file(tmp_path, "products.csv").documents()]
+    assert [str(document.metadata["price"]) for _, document in found] == ["54", "24.5"]
+    (typed,) = read_catalogue(shop(tmp_path, [product(1, price=54.0)]))
+    assert str(typed.metadata["price"]) == "54"

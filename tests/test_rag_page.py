@@ -14,7 +14,7 @@ from browsing import launched as launched
 from browsing import served as served
 from browsing import shop as shop
 from browsing import watched as watched
-from talking import At, Shop, serving
+from talking import EXAMPLES, At, Shop, serving
 
 KETTLE = "The kettle costs 20 pounds [1]. ☕"
 
@@ -64,6 +64,7 @@ class TestAConversation:
         assert said(talker) == [("user", "a kettle?"), ("assistant", KETTLE), ("user", "and a teapot?")]
 
     def test_an_example_is_a_question(self, page: Page, talker: Shop) -> None:
+        expect(page.locator("#examples button")).to_have_text(list(EXAMPLES))
         page.locator("#examples button").first.click()
         expect(page.locator(".exchange")).to_have_attribute("aria-busy", "false")
         assert said(talker) == [("user", page.locator(".question").inner_text())]

@@ -105,7 +105,7 @@ def test_what_is_thought_comes_apart(name: str) -> None:
 def test_a_stop_string_is_not_said_and_ends_the_answer() -> None:
     async def test(speaker: RemoteSpeaker, server: Streams) -> None:
         asked = Ask(ASK.messages, 64, 0.5, stop=("END", "\n\n"))
-        assert (await heard(speaker, asked))[1:] == ("Yes E ", Ending("stop", 15, 5))
+        assert (await heard(speaker, asked))[1:] == ("Yes E ", Ending("stop", 15, 5, cut=True))
         await asyncio.wait_for(server.seen[0].left.wait(), 10)
 
     served([Stream([delta("Yes E"), delta(" EN"), delta("D more"), None])], test)

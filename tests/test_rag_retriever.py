@@ -11,6 +11,7 @@ from rag_runs import WordEmbedder, product, shop, without_model
 from rag.documents import Document
 from rag.index import Index, open_index
 from rag.indexing import build_index
+from rag.phrases import proposed
 from rag.retriever import MOST_CHARACTERS, Retriever, open_retriever
 from rag.threshold import Threshold
 from recipes.errors import AskError, RunError
@@ -77,6 +78,22 @@ def test_a_filter_that_cannot_be_is_a_sentence(retriever: Retriever, where: dict
     with pytest.raises(AskError) as caught:
         retriever.search("lamp", where)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_word_in_other_capitals_is_told(retriever: Retriever) -> None:
+    with pytest.raises(AskError, match="brand is nowhere 'DAWN' in this catalogue; did you mean 'Dawn'"):
+        retriever.search("kettle", {"brand": "DAWN", "price": {"$gt": 1}})
+    assert not retriever.search("kettle", {"brand": "Nobody"}).passages
+    assert retriever.search("kettle", {"brand": {"$in": ["DAWN", "Acme"]}}).passages, "some are found"
+
+
+def test_titles_are_of_documents_spread_over_the_index(retriever: Retriever, index: Index) -> None:
+    assert len(set(retriever.some_titles())) == 3
+    assert proposed(["Copper  kettle", "word " * 40]) == (
+        "Tell me about Copper kettle",
+        "Tell me about " + " ".join(["word"] * 12),
+    )
+    assert proposed(["x" * 100]) == ("Tell me about " + "x" * 60,)
 
 
 def test_as_many_as_are_asked_for(retriever: Retriever) -> None:

@@ -41,6 +41,12 @@ def post(at: At, **fields):
     )
 
 
+def test_the_page_is_given_questions_of_the_catalogue(at: At) -> None:
+    (entry,) = httpx.get(at.url + "/v1/models").json()["data"]
+    assert entry["examples"] == ["Tell me about Kettle", "Tell me about <b>Teapot</b>"]
+    assert "gift" not in httpx.get(at.url).text
+
+
 class TestOpenAI:
     def test_a_whole_answer_has_text_citations_sources_reasoning_and_usage(self, client: openai.OpenAI) -> None:
         answer = ask(client, "kettle?")

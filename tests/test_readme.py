@@ -82,6 +82,12 @@ def test_the_documented_help_is_the_help(command: str) -> None:
     assert f"python -m {command}" in documented
 
 
+def test_a_key_that_may_be_left_out_is_not_required() -> None:
+    from recipes.reference import reference
+
+    assert "\n- `metadata` (dict[FieldName, str], not set): " in reference()
+
+
 def test_every_key_of_a_recipe_is_documented() -> None:
     from recipes.reference import reference
 

@@ -171,8 +171,16 @@ def test_real_descriptions_have_no_meta_talk():
     assert not [row for row in lines_of("products.jsonl") if meta_talk(row["content"])]
 
 
+def test_a_word_such_as_a_bears_out_no_price():
+    source = "A pump with a filter and two hoses. Price: 24.50"
+    assert ungrounded("Price only 1 EUR.", [source, "What does a pump cost?"]) == ["1 EUR"]
+    assert ungrounded("It is $2, not €24.50.", [source]) == ["$2"]
+    assert ungrounded("It has 1 year.", [source]) == []
+    assert ungrounded("It costs 1 EUR, or £20.", ["It costs one euro, or twenty pounds."]) == []
+
+
 def test_hostile_texts_cost_little():
-    for part in ("the ", "1,", '"a ', "A-", "Aa ", "a1-", "1 ", "not mentioned in the ", "½ ", "“"):
+    for part in ("the ", "1,", '"a ', "A-", "Aa ", "a1-", "1 ", "not mentioned in the ", "½ ", "“", "a-"):
         text = part * (60_000 // len(part))
         ungrounded(text, ["x"])
         meta_talk(text)

@@ -46,6 +46,15 @@ def test_without_a_terminal_plain_lines_come_now_and_then(
     assert "rich.live" not in sys.modules, "rich is for terminals"
 
 
+def test_a_line_is_not_said_twice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "is_terminal", lambda: False)
+    monkeypatch.setattr(Progress, "line", lambda self: "embedding the first documents")
+    with Progress("rows", 10):
+        time.sleep(0.2)
+    assert capsys.readouterr().err.count("embedding") == 1
+
+
 def test_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("rows", 10) as shown:
         shown.row()

@@ -185,10 +185,22 @@ function begin() {
   announce("A new conversation.");
 }
 
+/** A question of the catalogue that can be pressed. */
+function example(question) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dir = "auto";
+  button.textContent = question;
+  item.append(button);
+  return item;
+}
+
 let named = false;
 async function introduce() {
   if (!named) {
-    const { data: [{ name }] } = await (await call("v1/models")).json();
+    const { data: [{ name, examples }] } = await (await call("v1/models")).json();
+    at("examples").replaceChildren(...examples.map(example));
     at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
     named = true;
   }
