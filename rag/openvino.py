@@ -51,7 +51,7 @@ def _openvino() -> tuple[Any, Any]:
     """Its converter and its runtime."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        import openvino  # type: ignore[import-not-found]
+        import openvino  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         raise RunError(
             "retrieval.embedding.backend: openvino needs its package: pip install 'tutelage[openvino]', or use torch"

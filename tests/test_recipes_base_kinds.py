@@ -57,7 +57,11 @@ def test_encoders_are_those_of_transformers() -> None:
         ("seq2seq", {"model_type": "t5", "is_encoder_decoder": True}, None),
         ("seq2seq", {}, None),
         ("seq2seq", {"model_type": "roberta"}, "is an encoder alone (roberta): name one with a decoder"),
-        ("seq2seq", {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "is no encoder with a decoder (llama)"),
+        (
+            "seq2seq",
+            {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
+            "is no encoder with a decoder (llama)",
+        ),
     ],
 )
 def test_what_a_config_tells(kind: str, config: dict[str, object], problem: str | None) -> None:
