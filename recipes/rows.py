@@ -58,8 +58,10 @@ class Example(Row):
 class LabelRow(Row):
     """A text with a teacher's label: one line of rows/{train,validation,test}.jsonl.
 
-    label: the silver label (majority of the votes); None for a tie that was kept for soft targets.
-    soft: probability per label in the recipe's order, from votes or logprobs.
+    label: the silver label (majority of the votes, or the likeliest of a teacher's scores); None for a tie that was kept
+    for soft targets, and where no teacher labelled.
+    soft: probability per label in the recipe's order, from votes, logprobs or scores; of a teacher of several labels each
+    by itself. Empty where no teacher labelled.
     votes: the label of each vote, None where that vote gave no usable answer.
     outcome: repaired if any counted vote needed repair, else clean.
     slices: column -> value, by which scores are told apart.
@@ -76,6 +78,22 @@ class LabelRow(Row):
     rationale: str | None = None
     votes: tuple[str | None, ...]
     outcome: Outcome
+
+    @classmethod
+    def of(
+        cls,
+        example: Example,
+        label: str | None,
+        soft: tuple[float, ...],
+        votes: tuple[str | None, ...],
+        rationale: str | None = None,
+        outcome: Outcome = "clean",
+    ) -> LabelRow:
+        """The row of an example with the field `text`."""
+        return cls.model_construct(
+            id=example.id, text=example.fields["text"], gold=example.gold, slices=example.slices, split=example.split,
+            group=example.group, label=label, soft=soft, rationale=rationale, votes=votes, outcome=outcome,
+        )  # fmt: skip
 
 
 class ResponseRow(Row):

@@ -98,19 +98,7 @@ def sentiment_row(example: Example) -> LabelRow | Reject:
     """A text and its gold label; no teacher has labelled it."""
     if example.gold is None:
         return _source_reject(example, "no_gold", "the label column is empty: there is nothing to score against")
-    return LabelRow.model_construct(
-        id=example.id,
-        text=example.fields["text"],
-        gold=example.gold,
-        slices=example.slices,
-        split=example.split,
-        group=example.group,
-        label=None,
-        soft=(),
-        rationale=None,
-        votes=(),
-        outcome="clean",
-    )
+    return LabelRow.of(example, label=None, soft=(), votes=())
 
 
 def _source_reject(example: Example, reason: str, detail: str) -> Reject:

@@ -86,17 +86,12 @@ class LabelTask:
     def _row(self, example: Example, votes: Sequence[LabelVote], winner: str | None) -> LabelRow:
         counted = [vote.answer for vote in votes if vote.answer is not None and vote.answer.value is not None]
         first = next((answer for answer in counted if answer.value == winner), None)
-        return LabelRow.model_construct(
-            id=example.id,
-            text=example.fields["text"],
-            gold=example.gold,
-            slices=example.slices,
-            split=example.split,
-            group=example.group,
+        return LabelRow.of(
+            example,
             label=winner,
             soft=self._soft(votes, [answer.value for answer in counted]),
-            rationale=first.rationale if first is not None else None,
             votes=tuple(map(_label, votes)),
+            rationale=first.rationale if first is not None else None,
             outcome="repaired" if any(answer.outcome == "repaired" for answer in counted) else "clean",
         )
 

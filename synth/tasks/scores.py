@@ -159,19 +159,7 @@ class ScoreTask:
         self.cut += scores[1]
         soft = probabilities(scores[0], self.offsets, self.teacher.divisor, self.teacher.multi_label)
         label = self.labels[max(range(len(soft)), key=soft.__getitem__)]
-        return LabelRow.model_construct(
-            id=example.id,
-            text=example.fields["text"],
-            gold=example.gold,
-            slices=example.slices,
-            split=example.split,
-            group=example.group,
-            label=label,
-            soft=soft,
-            rationale=None,
-            votes=(label,),
-            outcome="clean",
-        )
+        return LabelRow.of(example, label, soft, votes=(label,))
 
     def _reject(self, example: Example, found: Reply | Failure | None) -> Reject:
         if found is None:
