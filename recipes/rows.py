@@ -58,10 +58,10 @@ class Example(Row):
 class LabelRow(Row):
     """A text with a teacher's label: one line of rows/{train,validation,test}.jsonl.
 
-    label: the silver label (majority of the votes, or the likeliest of a teacher's scores); None for a tie that was kept
-    for soft targets, and where no teacher labelled.
-    soft: probability per label in the recipe's order, from votes, logprobs or scores; of a teacher of several labels each
-    by itself. Empty where no teacher labelled.
+    label: the silver label (majority of the votes, or the likeliest of a teacher's scores); None for a tie that was
+    kept for soft targets, and where no teacher labelled.
+    soft: probability per label in the recipe's order, from votes, logprobs or scores; of a teacher of several labels
+    each by itself. Empty where no teacher labelled.
     votes: the label of each vote, None where that vote gave no usable answer.
     outcome: repaired if any counted vote needed repair, else clean.
     slices: column -> value, by which scores are told apart.
