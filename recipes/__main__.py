@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ def _files_of_yours(path: Path, error: RecipeError) -> tuple[list[str], Recipe |
     from recipes.schema import Recipe
     from recipes.yaml_files import read_document
 
-    missing = [mistake.partition("there is no file ")[2].partition(" (")[0] for mistake in error.mistakes]
+    told = (mistake.partition("there is no file ")[2] for mistake in error.mistakes)
+    missing = [re.split(r" \(|; ", rest)[0] for rest in told]
     recipe, _ = shape_mistakes(read_document(path), Recipe) if all(missing) else (None, [])
     return missing, recipe
 

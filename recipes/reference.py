@@ -36,7 +36,7 @@ SECTIONS = {
 }
 
 _FILES = (
-    "schema.py", "teachers.py", "local_teacher.py", "students.py", "seq2seq_student.py", "evaluation.py",
+    "schema.py", "source.py", "teachers.py", "local_teacher.py", "students.py", "seq2seq_student.py", "evaluation.py",
     "retrieval.py", "assistant.py", "chat.py", "prompts.py",
 )  # fmt: skip
 

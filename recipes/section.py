@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """Names become folders: lower-case letters, digits, - and _."""
 
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+"""Names of fields stand in prompts as {name}."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """What numpy, torch and transformers all take."""
 

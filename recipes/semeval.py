@@ -26,6 +26,11 @@ _BLOCK = 1 << 16
 TUPLES = {"aspectTerm": "term", "aspectCategory": "category", "Opinion": "opinion"}
 """Element of one tuple -> what it is."""
 Found = tuple[int, dict[str, Any]]
+WHERE_FROM = (
+    "SemEval's files are had from their organisers, whose licences forbid to ship them (2014: "
+    "https://alt.qcri.org/semeval2014/task4, 2016: https://alt.qcri.org/semeval2016/task5): put the file at this path"
+)
+"""What to do where one is not there."""
 
 
 class _NoTable(Exception):

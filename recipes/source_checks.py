@@ -13,9 +13,10 @@ from recipes.counts import counted
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
-from recipes.schema import Source
 from recipes.section import beside
-from recipes.tables import count_table, read_table, table_kind
+from recipes.semeval import WHERE_FROM
+from recipes.source import Source
+from recipes.tables import count_table, is_semeval, read_table, table_kind
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -47,7 +48,7 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
     yield from _slices(source, task)
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
-            yield from _file(source, ("source", setting), beside(folder, name), labels)
+            yield from _file(source, ("source", setting), beside(folder, name).resolve(), labels)
 
 
 def _slices(source: Source, task: str | None) -> Found:
@@ -83,7 +84,8 @@ def _is_teachers(column: str) -> bool:
 
 def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | None) -> Found:
     if not path.is_file():
-        yield where, f"there is no file {path}{files_near(path)}"
+        whence = f"; {WHERE_FROM}" if is_semeval(path.name) else ""
+        yield where, f"there is no file {path}{files_near(path)}{whence}"
         return
     try:
         if table_kind(path) == ".parquet":
@@ -94,6 +96,10 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
         return
     if not head:
         yield where, f"{path} has no rows"
+        return
+    if is_semeval(path.name) and not any(record["aspects"] for record in head):
+        none = f"none of the first {counted(len(head), 'sentence')} of {path.name} has opinions"
+        yield where, f"{none}: name the file with the answers (..._Gold.xml, ....xml.gold)"
         return
     yield from _columns(source, path, list(head[0]))
     yield from _values(source, path, head)
@@ -216,4 +222,4 @@ def files_near(path: Path) -> str:
 
 
 def _is_table(name: str) -> bool:
-    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet|xml)(\.gz)?$", name.lower()) is not None
+    return re.search(r"\.(jsonl|json|ndjson|csv|tsv|parquet|xml|xml\.gold)(\.gz)?$", name.lower()) is not None

@@ -34,7 +34,7 @@ Rows = Iterator[tuple[int, Record]]
 def table_kind(path: Path) -> str:
     """`.jsonl`, `.csv`, `.tsv`, `.parquet` or `.xml`, by the file's name. Raises SourceError for any other."""
     name = path.name.lower()
-    ending = name.removesuffix(".gz").rpartition(".")[2]
+    ending = _bare(name).rpartition(".")[2]
     kind = "." + ("jsonl" if ending in ("json", "ndjson") else ending)
     if kind not in KINDS or name.endswith(".parquet.gz"):
         known = ".jsonl, .csv or .tsv (each also .gz) or .parquet"
@@ -44,7 +44,13 @@ def table_kind(path: Path) -> str:
 
 def is_semeval(path: str | None) -> bool:
     """Whether a path names a SemEval file, whose columns are known: id, text and aspects."""
-    return path is not None and path.lower().removesuffix(".gz").endswith(".xml")
+    return path is not None and _bare(path.lower()).endswith(".xml")
+
+
+def _bare(name: str) -> str:
+    """A name up to the ending that says the kind: SemEval 2016 calls its answers EN_REST_SB1_TEST.xml.gold."""
+    name = name.removesuffix(".gz")
+    return name.removesuffix(".gold") if name.endswith(".xml.gold") else name
 
 
 def read_table(path: Path) -> Rows:

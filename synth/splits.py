@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from recipes.errors import SourceError
 from recipes.rows import Split
-from recipes.schema import Source
+from recipes.source import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 from recipes.errors import RecipeError
 from recipes.load import load_recipe
 from recipes.prompts import SHIPPED, read_prompt
+from recipes.semeval import WHERE_FROM
 
 ROOT = Path(__file__).parent.parent
 ASKED = """\
@@ -35,7 +36,8 @@ task: acsa
 source: {path: gold.jsonl, text: text, aspects: aspects}
 students: {s: {kind: seq2seq, base: scratch}}
 """
-XML = "<a>" + "".join(f"<sentence id='{n}'><text>x</text></sentence>" for n in range(9)) + "</a>"
+OPINION = '<Opinions><Opinion target="x" category="A#B" polarity="positive" from="0" to="1"/></Opinions>'
+XML = "<a>" + "".join(f"<sentence id='{n}'><text>x</text>{OPINION}</sentence>" for n in range(9)) + "</a>"
 
 
 def write(folder: Path, text: str, *change: str) -> Path:
@@ -118,6 +120,9 @@ def test_the_real_recipe_wants_nothing_but_the_files_that_cannot_be_shipped(tmp_
         load_recipe(path)
     assert len(caught.value.mistakes) == 8
     assert all("there is no file " in mistake for mistake in caught.value.mistakes)
+    where = f"there is no file {ROOT / 'semeval' / 'EN_REST_SB1_TEST.xml.gold'}"
+    (line,) = [mistake for mistake in caught.value.mistakes if where in mistake]
+    assert line.endswith(f"; {WHERE_FROM}") and "https://alt.qcri.org/semeval2016/task5" in line
     (tmp_path / "set.xml").write_text(XML, encoding="utf-8")
     there = f"{tmp_path / 'set.xml'}"
     sets = ("rest14", "laptop14", "rest16", "laptop16")
@@ -134,3 +139,12 @@ def test_the_real_recipe_wants_nothing_but_the_files_that_cannot_be_shipped(tmp_
 def test_the_shipped_prompts_show_what_can_be_read(kind: str) -> None:
     prompt = read_prompt(SHIPPED / f"understanding-{kind}.yaml", "understanding", (), (), kind)
     assert prompt.placeholders == {"text"} and len(prompt.static) >= 5
+
+
+def test_a_semeval_file_without_answers_is_told_from_the_one_with_them(tmp_path: Path) -> None:
+    path = write(tmp_path, GIVEN)
+    (tmp_path / "set.xml").write_text(XML.replace(OPINION, ""), encoding="utf-8")
+    with pytest.raises(
+        RecipeError, match=r"none of the first 9 sentences of set\.xml has opinions: name the"
+    ):
+        load_recipe(path)

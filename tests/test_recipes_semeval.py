@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes.errors import SourceError
-from recipes.tables import count_table, read_table
+from recipes.tables import count_table, is_semeval, read_table
 
 REST14 = """<?xml version="1.0" encoding="UTF-8"?>
 <sentences>
@@ -85,3 +85,10 @@ def test_what_is_no_such_file_is_told_in_a_sentence(tmp_path: Path, text: str, s
 def test_sentences_without_ids_may_be_many(tmp_path: Path) -> None:
     text = "<a>" + "<sentence><text>x</text></sentence>" * 3 + "</a>"
     assert [record["id"] for _, record in read_table(written(tmp_path, text))] == ["", "", ""]
+
+
+def test_the_answers_of_2016_are_read_under_the_name_that_they_have(tmp_path: Path) -> None:
+    path = tmp_path / "EN_REST_SB1_TEST.xml.gold"
+    path.write_text(REST16, encoding="utf-8")
+    assert is_semeval(path.name) and is_semeval("a.XML.gz") and not is_semeval("a.jsonl.gold")
+    assert count_table(path) == 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recipes.schema import Source
+from recipes.source import Source
 from synth import examples as examples_module
 from synth.content import Content
 from synth.duplicates import SKETCH, bucket_hashes, near_groups, similarity, sketch
