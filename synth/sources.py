@@ -14,6 +14,7 @@ from recipes.schema import Recipe, Source
 from recipes.tables import is_semeval, read_table
 from synth.cleaning import clean_text
 from synth.content import Content
+from synth.hub import load_hub
 from synth.records import content_reader
 
 Side = Literal["pool", "test"]
@@ -151,18 +152,3 @@ def _hub_records(source: Source, side: Side) -> Records:
             if isinstance(value, int) and not by_number:
                 record[column] = feature.int2str(value) if value >= 0 else None  # -1: not labelled
         yield number, record
-
-
-def load_hub(section: str, hub: str, config: str | None, split: str, revision: str | None, file: str | None) -> Any:
-    """A data set of the Hub: downloaded once by `datasets`, memory-mapped, no remote code. Raises SourceError.
-
-    section: of the recipe, for the sentence.
-    """
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError  # type: ignore[import-untyped]
-
-    try:
-        return load_dataset(hub, config, split=split, revision=revision, data_files=file)
-    except (DatasetNotFoundError, ConnectionError, ValueError, OSError) as error:
-        sentence = str(error).strip().split("\n", 1)[0]
-        raise SourceError(f"{section}.hub: {hub} ({split}) cannot be loaded: {sentence}") from None

@@ -144,7 +144,5 @@ def test_the_shipped_prompts_show_what_can_be_read(kind: str) -> None:
 def test_a_semeval_file_without_answers_is_told_from_the_one_with_them(tmp_path: Path) -> None:
     path = write(tmp_path, GIVEN)
     (tmp_path / "set.xml").write_text(XML.replace(OPINION, ""), encoding="utf-8")
-    with pytest.raises(
-        RecipeError, match=r"none of the first 9 sentences of set\.xml has opinions: name the"
-    ):
+    with pytest.raises(RecipeError, match=r"none of the first 9 sentences of set\.xml has opinions: name the"):
         load_recipe(path)
