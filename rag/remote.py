@@ -30,6 +30,9 @@ Anything = TypeVar("Anything")
 
 BYTES_PER_TOKEN = 3
 """Of UTF-8, for the estimate that trims a prompt: English has about 4 to a token, so it errs on the short side."""
+MOST_BODY_BYTES = 4_000_000
+"""Of an answer that comes at once, or of a refusal. 1,024 tokens, the most that a client may ask for by default, are
+25,000 characters at most (rag.bounds), and JSON has six bytes for the longest."""
 MESSAGE_TOKENS = 4
 """What a chat format writes around a message, about."""
 
@@ -96,7 +99,7 @@ class RemoteSpeaker:
         try:
             response = await self._asked(self._body(ask))
             if "event-stream" not in response.headers.get("content-type", ""):  # a server that does not stream
-                yield _whole(await self._in_time(whole_body(response)), response)
+                yield _whole(await self._in_time(whole_body(response, MOST_BODY_BYTES)), response)
                 return
             events, ended, last = Events(), False, _now()
             while block := await self._in_time(response.content.readany(), since=last):
@@ -124,7 +127,7 @@ class RemoteSpeaker:
             if response.status == 200:
                 return response
             try:
-                fault = refusal(response, await self._in_time(whole_body(response)))
+                fault = refusal(response, await self._in_time(whole_body(response, MOST_BODY_BYTES)))
             finally:
                 response.close()
             if fault.kind != "rejected" or not _mended(body, fault.message):

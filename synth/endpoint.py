@@ -124,15 +124,15 @@ def _proxy(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-async def whole_body(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, unless it is larger than any completion."""
+async def whole_body(response: aiohttp.ClientResponse, most: int | None = None) -> bytes:
+    """The whole body, unless it is larger than any completion, or than `most` bytes."""
     blocks: list[bytes] = []
-    size = 0
+    size, most = 0, MOST_BODY_BYTES if most is None else most
     while block := await response.content.readany():
         blocks.append(block)
         size += len(block)
-        if size > MOST_BODY_BYTES:
-            raise Fault("bad_body", f"the answer is larger than {MOST_BODY_BYTES:,} bytes", response.status)
+        if size > most:
+            raise Fault("bad_body", f"the answer is larger than {most:,} bytes", response.status)
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 

@@ -205,6 +205,18 @@ def test_an_endpoint_that_fails_is_one_sentence(answer: Stream, words: str) -> N
     served([answer], test)
 
 
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_body_without_end_is_not_read_to_its_end(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.remote.MOST_BODY_BYTES", 100_000)
+
+    async def test(speaker: RemoteSpeaker, server: Streams) -> None:
+        with pytest.raises(TeacherError, match="larger than 100,000 bytes"):
+            await heard(speaker)
+        await asyncio.wait_for(server.seen[0].left.wait(), 10)
+
+    served([Stream([b"x" * 100_001, None], status, {"content-type": "application/json"})], test)
+
+
 @pytest.mark.parametrize("status", [400, 413])
 def test_a_question_that_the_endpoint_finds_too_long(status: int) -> None:
     said = {"error": {"message": "This model's maximum context length is 4096 tokens"}}
