@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe, Source
 
 START, END = "<!-- scores: written by python -m eval -->", "<!-- end of scores -->"
-_SECTION = re.compile(f"\n*{re.escape(START)}.*?{re.escape(END)}\n*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def scored_card(text: str, recipe: Recipe, name: str, scores: Scores) -> str:
     """A card with one seed's scores in place of those that were there. Raises ValueError for a broken head."""
     from huggingface_hub import EvalResult, ModelCard
 
-    card = ModelCard(_SECTION.sub("\n\n", text))
+    card = ModelCard(_without_scores(text))
     source = _source(recipe, name)
     results = [
         EvalResult(
@@ -128,6 +126,17 @@ def scored_card(text: str, recipe: Recipe, name: str, scores: Scores) -> str:
     head.model_name = f"{recipe.name}-{name}" if results else None
     card.text = f"{card.text.rstrip()}\n\n{START}\n\n{scores.section}\n\n{END}\n"
     return str(card)
+
+
+def _without_scores(text: str) -> str:
+    """A card without what was put on it before. It is the user's own file: of any length, marks without an end too."""
+    kept, at = [], 0
+    while (start := text.find(START, at)) >= 0 and (end := text.find(END, start)) >= 0:
+        kept.append(text[at:start].rstrip("\n"))
+        at = end + len(END)
+        while text.startswith("\n", at):
+            at += 1
+    return "\n\n".join([*kept, text[at:]])
 
 
 def _source(recipe: Recipe, name: str) -> Source:
