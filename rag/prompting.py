@@ -4,7 +4,7 @@ Passages stand between `<passages>` and `</passages>`, each as `[n] title` and i
 nothing and there are no square brackets and no line ends (`rag.sanitise.data`): a passage can close nothing, begin no
 turn, and forge no number.
 
-What is too long is trimmed by one rule:
+What is too long is trimmed by one rule, and by no more of it than has to be:
 1. passages go, from the lowest-ranked on, but for the best;
 2. earlier turns go, the oldest first, until what is left begins with a question again;
 3. the best passage loses its last sentences, but for its first;
@@ -109,15 +109,15 @@ def fit(talk: Talk, passages: Sequence[Passage], count: Count, room: int) -> Pro
         return count(_messages(talk, *step))
 
     steps = list(_trimmed(talk.history, tuple(passages)))
-    if takes(steps[0]) > room:
-        tokens, last = takes(steps[-1]), len(steps) - 1
-        if tokens > room:
-            raise AskError(
-                f"the question takes {tokens:,} tokens with what goes with it, and there are {room:,}: shorten it"
-            )
-        # each takes less than the one before: halves are looked at, since counting takes as long as there is text
-        steps = steps[bisect_left(steps, True, 1, last, key=lambda step: takes(step) <= room) :]
-    history, kept = steps[0]
+    # The first step that fits. Each leaves out more than the one before, so that it is found in a few counts of many:
+    # a count takes as long as there is text.
+    first = 0 if takes(steps[0]) <= room else bisect_left(steps, True, lo=1, key=lambda step: takes(step) <= room)
+    if first == len(steps):
+        tokens = takes(steps[-1])
+        raise AskError(
+            f"the question takes {tokens:,} tokens with what goes with it, and there are {room:,}: shorten it"
+        )
+    history, kept = steps[first]
     return Prompt(_messages(talk, history, kept), kept)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.passages import Passage
-from rag.prompting import Prompt, Talk, check_length, fit, read_talk, shares
+from rag.prompting import Prompt, Talk, _messages, _trimmed, check_length, fit, read_talk, shares
 from recipes.errors import AskError
 from recipes.rows import Turn
 
@@ -117,6 +117,21 @@ def test_what_is_too_long_is_trimmed_by_the_rule(bodies: list[str], turns: list[
     if len(whole) < len(passages) and not len(kept) < len(history) and whole:
         one_more = fit(talk, passages[: len(whole) + 1], words, 10**6)
         assert words(one_more.messages) > room  # no more was taken than had to be
+
+
+def test_no_more_is_left_out_than_has_to_be() -> None:
+    """Whatever room there is, it is the first of the rule's steps that fits, as if each were tried."""
+    passages = [passage(number, "Boils water. Holds two litres. Of steel.") for number in range(1, 5)]
+    history = tuple(said("user: a kettle?", "assistant: KX-1 boils.", "user: for tea?", "assistant: for tea, too."))
+    talk = Talk("Help.", history, "Which boils?")
+    steps = [Prompt(_messages(talk, *step), step[1]) for step in _trimmed(history, tuple(passages))]
+    assert [len(one.messages) - 2 for one in steps] == [4, 4, 4, 4, 2, 0, 0, 0]
+    assert [len(one.passages) for one in steps] == [4, 3, 2, 1, 1, 1, 1, 1]
+    least, most = words(steps[-1].messages), words(steps[0].messages)
+    for room in range(least, most + 1):
+        assert fit(talk, passages, words, room) == next(one for one in steps if words(one.messages) <= room)
+    with pytest.raises(AskError, match=f"takes {least} tokens .* and there are {least - 1}: shorten"):
+        fit(talk, passages, words, least - 1)
 
 
 def test_a_question_that_cannot_fit_is_refused_with_its_size() -> None:
