@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag.citations import without_citations
 from rag.passages import Found, Passage
+from rag.prompting import CHARS_PER_TOKEN
 from rag.sentences import sentences
 from rag.speakers import Ending
+from rag.utterance import Utterance
 from recipes.rows import Turn
 from synth.grounding import ungrounded
 
@@ -57,6 +59,16 @@ class Done:
     prompt: tuple[Turn, ...] = ()
     ungrounded: tuple[str, ...] = ()
     quoted: bool = False
+
+
+def as_asked(text: str, options: Options) -> tuple[str, Literal["stop", "length"]]:
+    """A text that no model wrote, ended where a model's would have been: before a stop string, and at the tokens that
+    were asked for.
+    """
+    utterance = Utterance(stop=options.stop)
+    said = "".join(piece.text for piece in [*utterance.add(text), *utterance.end()])
+    most = CHARS_PER_TOKEN * (options.max_tokens or len(said))
+    return said[:most], "length" if len(said) > most else "stop"
 
 
 def unsupported(response: str, passages: Sequence[Passage], question: str) -> tuple[str, ...]:

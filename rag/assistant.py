@@ -12,23 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag.answers import Done as Done
 from rag.answers import Options as Options
 from rag.answers import Sources as Sources
-from rag.answers import unsupported
+from rag.answers import as_asked, unsupported
 from rag.extractive import extract
+from rag.index_watch import ADVICE, IndexState, IndexWatch
 from rag.links import is_web, web_addresses
 from rag.outlet import Outlet
 from rag.passages import Found, Passage
 from rag.phrases import courtesy, finds_nothing, proposed
-from rag.prompting import CHARS_PER_TOKEN, Prompt, Talk, check_length, estimate, fit, read_talk, shares, shown_passage
+from rag.prompting import Prompt, Talk, check_length, estimate, fit, read_talk, shares, shown_passage
 from rag.rewrite import MOST_TOKENS, joined, read_rewritten, refers_back, rewriting
 from rag.speakers import Ask, Ending, Piece, Speaker
 from rag.thoughts import without_thoughts
-from rag.utterance import Utterance
 from recipes.assistant import Assistant as Settings
+from recipes.errors import RunError
 from recipes.rows import Turn
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
@@ -56,17 +57,19 @@ class _Asked:
 
 
 class Assistant:
-    """Answers questions. retriever: None answers without passages. speaker: None quotes the passages.
+    """Answers questions. retriever: None answers without passages. speaker: None quotes the passages. watch: on the
+    retriever's index.
 
     Both are the caller's to close. Searches run in one thread of their own, one after another. What takes the longer
     the more a client sends runs in others, so that answers under way go on meanwhile.
     """
 
     def __init__(
-        self, settings: Settings, answering: Answering, retriever: Retriever | None, speaker: Speaker | None
-    ) -> None:
+        self, settings: Settings, answering: Answering, retriever: Retriever | None, speaker: Speaker | None,
+        watch: IndexWatch | None = None,
+    ) -> None:  # fmt: skip
         self._settings, self._answering = settings, answering
-        self._retriever, self._speaker = retriever, speaker
+        self._retriever, self._speaker, self._watch = retriever, speaker, watch
         self._context = min(settings.context_tokens, speaker.context if speaker else settings.context_tokens)
         self._searching, self._reading = ThreadPoolExecutor(1, "search"), ThreadPoolExecutor(4, "read")
         self._rewrites = True
@@ -75,6 +78,11 @@ class Assistant:
     def alive(self) -> bool:
         """Whether there is anybody to answer: the device of a student may be lost while a server runs."""
         return self._speaker is None or self._speaker.alive
+
+    @property
+    def index(self) -> IndexState:
+        """How what it answers from stands to what is there now."""
+        return "current" if self._watch is None else self._watch.state()
 
     def examples(self) -> tuple[str, ...]:
         """Questions that somebody may begin with: about documents that there are."""
@@ -91,13 +99,14 @@ class Assistant:
         """Sources, the pieces of an answer, Done. Whatever a model writes becomes an answer. Closing the generator, or
         cancelling the task that waits for it, frees the speaker's slot.
 
-        Raises AskError, before anything comes, for what is no question, is too long, or has no such filter.
+        Raises, before anything comes, AskError for what is no question, is too long, or has no such filter, and
+        RunError where the index can be searched no more.
         """
         options = options or Options()
         asked = await self._asked(messages, options)
         yield asked.sources
         if asked.said is not None:
-            said, reason = _as_asked(asked.said, options)
+            said, reason = as_asked(asked.said, options)
             yield Piece(said)
             ending = _together(Ending(reason, 0, 0), asked.spent)
             yield Done(ending, (), 0, 0, not asked.sources.found.answerable, said, asked.prompt.messages)
@@ -114,7 +123,7 @@ class Assistant:
             yield shown
         silent = not outlet.response and not ending.cut and ending.reason != "cancelled"
         if self._speaker is not None and silent:
-            said, reason = _as_asked(self._quoted(asked), options)  # all of it was thought, or of no use
+            said, reason = as_asked(await self._quoted(asked), options)  # all of it was thought, or of no use
             ending = replace(ending, reason="length") if reason == "length" else ending
             for shown in _all_of(quoted, Piece(said)):
                 yield shown
@@ -166,13 +175,18 @@ class Assistant:
     async def _search(self, question: str, options: Options) -> Found:
         if self._retriever is None:
             return Found(question, (), 1.0, True)
-        search = partial(self._retriever.search, question, options.where, options.top_k)
-        found = await asyncio.get_running_loop().run_in_executor(self._searching, search)
+        look = partial(self._look, self._retriever, question, options)
+        found = await asyncio.get_running_loop().run_in_executor(self._searching, look)
         return replace(found, answerable=found.answerable and bool(found.passages))
+
+    def _look(self, retriever: Retriever, question: str, options: Options) -> Found:
+        if self.index == "gone":
+            raise RunError(ADVICE["gone"])
+        return retriever.search(question, options.where, options.top_k)
 
     async def _say(self, asked: _Asked, options: Options) -> AsyncGenerator[Piece | Ending, None]:
         if self._speaker is None:
-            said, reason = _as_asked(self._quoted(asked), options)
+            said, reason = as_asked(await self._quoted(asked), options)
             yield Piece(said)
             yield Ending(reason, 0, 0)
             return
@@ -189,9 +203,12 @@ class Assistant:
             async for piece in pieces:
                 yield piece
 
-    def _quoted(self, asked: _Asked) -> str:
+    async def _quoted(self, asked: _Asked) -> str:
         """What the passages say themselves."""
-        return extract(asked.sources.question, asked.prompt.passages) or self._settings.refusal
+        near = None if self._retriever is None else self._retriever.nearness
+        quote = partial(extract, asked.sources.question, asked.prompt.passages, near)
+        said = await asyncio.get_running_loop().run_in_executor(self._searching, quote)
+        return said or self._settings.refusal
 
     def _done(self, asked: _Asked, ending: Ending, outlet: Outlet, quoted: Outlet) -> Done:
         """quoted: what was said in place of an answer, if anything."""
@@ -234,11 +251,12 @@ async def open_assistant(recipe: Recipe, run: RunFolder) -> AsyncIterator[Assist
 
     settings = recipe.assistant or Settings()
     async with AsyncExitStack() as stack:
+        watch = IndexWatch(run) if recipe.retrieval else None
         retriever = stack.enter_context(open_retriever(recipe, run)) if recipe.retrieval else None
         speaker = None
         if settings.model != "extractive":
             speaker = await stack.enter_async_context(open_speaker(recipe, run))
-        assistant = Assistant(settings, answering_of(recipe), retriever, speaker)
+        assistant = Assistant(settings, answering_of(recipe), retriever, speaker, watch)
         stack.callback(assistant.close)
         yield assistant
 
@@ -253,16 +271,6 @@ async def _all_said(speaker: Speaker, ask: Ask) -> tuple[str, Ending]:
                 break
             said += "" if piece.thought else piece.text
     return without_thoughts(said), ending
-
-
-def _as_asked(text: str, options: Options) -> tuple[str, Literal["stop", "length"]]:
-    """A text that no model wrote, ended where a model's would have been: before a stop string, and at the tokens that
-    were asked for.
-    """
-    utterance = Utterance(stop=options.stop)
-    said = "".join(piece.text for piece in [*utterance.add(text), *utterance.end()])
-    most = CHARS_PER_TOKEN * (options.max_tokens or len(said))
-    return said[:most], "length" if len(said) > most else "stop"
 
 
 def _outlet(asked: _Asked) -> Outlet:

@@ -61,6 +61,10 @@ def chat(argv: list[str]) -> int:
     parser.add_argument("--thinking", action="store_true", help="show the reasoning before the answer too")
     args = parser.parse_args(argv)
     launch = open_launch(args, alone=True)
+    if args.thinking and launch.recipe.assistant is not None and launch.recipe.assistant.thoughts == "hide":
+        raise AskError(
+            "--thinking: the recipe's assistant.thoughts is hide; add --set assistant.thoughts=show to see them"
+        )
     _bring_assistant(launch)
     from rag.terminal import chat as talk
 

@@ -23,7 +23,7 @@ from rag.openai_request import ChatQuestion, read_question
 from rag.prompting import estimate
 from rag.service import Service, log_fault
 from rag.speakers import Piece
-from recipes.errors import AskError, TeacherError, TutelageError
+from recipes.errors import AskError, RunError, TeacherError, TutelageError
 
 _JSON = [(b"content-type", b"application/json")]
 _EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
@@ -95,7 +95,8 @@ class Completions:
         settings = service.settings
         body = await read_json(scope, receive, settings.max_body_bytes, service.patience.body_seconds)
         question = read_question(body, service.model, settings.max_answer_tokens)
-        answer = _Answer(question, Completion(service.model, int(time.time()), question.usage), service.metrics)
+        completion = Completion(service.model, int(time.time()), question.usage)
+        answer = _Answer(question, completion, service.metrics, settings.thoughts == "show")
         try:
             last = await until_gone(receive, self._work(answer, send))
         except Departed:
@@ -141,11 +142,13 @@ class Completions:
 
 
 class _Answer:
-    """One answer on its way. started: whether its client has seen any of it."""
+    """One answer on its way. thoughts: whether its client is sent what is thought. started: whether it has been sent
+    anything.
+    """
 
-    def __init__(self, question: ChatQuestion, completion: Completion, metrics: Metrics) -> None:
+    def __init__(self, question: ChatQuestion, completion: Completion, metrics: Metrics, thoughts: bool) -> None:
         self.question, self.completion, self._metrics = question, completion, metrics
-        self.heard = Heard()
+        self.heard, self._thoughts = Heard(), thoughts
         self.started = False
         self.began = time.monotonic()
 
@@ -163,7 +166,7 @@ class _Answer:
                 await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
                 opening = {"role": "assistant", "content": ""} | self.heard.opening()
                 await self._send(send, self.completion.chunk(opening))
-            if isinstance(event, Piece) and event.text:
+            if isinstance(event, Piece) and event.text and (self._thoughts or not event.thought):
                 key = "reasoning_content" if event.thought else "content"
                 await self._send(send, self.completion.chunk({key: event.text}))
 
@@ -174,7 +177,7 @@ class _Answer:
         counted = usage(*heard.tokens(done))
         if not self.question.stream:
             message = {"content": "".join(heard.text)} | heard.opening() | heard.closing(done)
-            if heard.thought:
+            if heard.thought and self._thoughts:
                 message["reasoning_content"] = "".join(heard.thought)
             return orjson.dumps(completion.whole(message, finish, counted))
         end = _event(completion.chunk(heard.closing(done), finish))
@@ -208,6 +211,9 @@ def _as_problem(error: Exception, log: Callable[[str], None]) -> ApiError:
         return error
     if isinstance(error, AskError):
         return bad(str(error))
+    if isinstance(error, RunError):
+        log(f"the catalogue cannot be searched: {error}")
+        return fault(503, "the catalogue cannot be searched at present; this server's log says why", "no_catalogue")
     if isinstance(error, TutelageError):
         log(f"the model cannot answer: {error}")
         there = not isinstance(error, TeacherError)

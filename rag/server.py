@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rag.bodies import Departed, read_json
 from rag.entrance import Entrance
 from rag.feedback import Vote, read_vote
+from rag.health import health_of
 from rag.metrics import CONTENT_TYPE
 from rag.openai_errors import ApiError, fault
 from rag.openai_protocol import model_entry
@@ -67,10 +68,8 @@ def _add_reads(app: FastAPI, service: Service) -> None:
 
     @app.get("/health")
     async def health() -> Response:
-        slots = service.slots
-        alive, old = service.assistant.alive, service.index_is_old()
-        told = {"status": "ok" if alive else "failed", "index": "old" if old else "current"}
-        return _json(told | {"answering": slots.answering, "waiting": slots.waiting}, 200 if alive else 503)
+        content, status = health_of(service.assistant, service.slots)
+        return _json(content, status)
 
     @app.get("/metrics")
     async def metrics() -> Response:

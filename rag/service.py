@@ -27,8 +27,7 @@ SERVER_FAULT = fault(500, "this server failed to answer; its log says why", "ser
 @dataclass(frozen=True)
 class Service:
     """One assistant behind HTTP. model: its name in the API; created: seconds since 1970; log: takes what only the
-    operator is to see. index_is_old: whether another index was made since the assistant opened its own. examples:
-    questions that the page proposes.
+    operator is to see. examples: questions that the page proposes.
     """
 
     assistant: Assistant
@@ -39,7 +38,6 @@ class Service:
     feedback: Feedback
     patience: Patience = field(default_factory=Patience)
     log: Callable[[str], None] = say
-    index_is_old: Callable[[], bool] = lambda: False
     examples: tuple[str, ...] = ()
     slots: Slots = field(init=False)
     metrics: Metrics = field(init=False)

@@ -105,35 +105,28 @@ def _in_the_way(error: OSError) -> str:
 async def _serve(
     recipe: Recipe, run: RunFolder, settings: Settings, host: str, key: str | None, listening: socket.socket
 ) -> None:
-    made = _made(run)
     async with open_assistant(recipe, run) as assistant:
         gate = make_gate(host, settings.hosts, key)
         feedback = Feedback(run.path / "feedback")
-        service = Service(
-            assistant,
-            settings,
-            recipe.name,
-            int(time.time()),
-            gate,
-            feedback,
-            index_is_old=lambda: _made(run) not in (None, made),
-            examples=assistant.examples(),
-        )
+        examples = assistant.examples()
+        service = Service(assistant, settings, recipe.name, int(time.time()), gate, feedback, examples=examples)
         port = listening.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
-        say(f"{settings.name} answers at http://{shown}:{port}/ and, as OpenAI's API, at http://{shown}:{port}/v1")
-        if key is not None:
-            say(f"clients must send the key in {settings.key_env}")
-        say("Ctrl-C ends it")
+        for line in _told(settings, f"http://{shown}:{port}", key is not None):
+            say(line)
         await http_server(service).serve(sockets=[listening])
 
 
-def _made(run: RunFolder) -> int | None:
-    """When the index of a run was last made, by the clock of its manifest; None while it is being made."""
-    try:
-        return run.manifest_path("index").stat().st_mtime_ns
-    except OSError:
-        return None
+def _told(settings: Settings, url: str, keyed: bool) -> list[str]:
+    """What is said when it answers: where, how it is watched, and what clients must send."""
+    lines = [
+        f"{settings.name} answers at {url}/ and, as OpenAI's API, at {url}/v1",
+        f"how it does: {url}/health, and for Prometheus {url}/metrics",
+    ]
+    if keyed:
+        sent = f"the key in {settings.key_env}, as `Authorization: Bearer KEY`"
+        lines.append(f"all of these but the page itself, /health and /metrics too, must be sent {sent}")
+    return [*lines, "Ctrl-C ends it"]
 
 
 def http_server(service: Service) -> Server:

@@ -52,6 +52,7 @@ class _Talk:
         self._background, self._names = background, names
         self._turns: list[Turn] = []
         self._passages: tuple[Passage, ...] = ()
+        self._abstained = False
         self._where: dict[str, Any] | None = None
 
     def ask(self, question: str, show: Callable[[Piece], None]) -> Done | None:
@@ -63,12 +64,12 @@ class _Talk:
             with closing(self._background.reply((*self._turns, asked), Options(where=self._where))) as events:
                 for event in events:
                     if isinstance(event, Sources):
-                        self._passages = event.found.passages
+                        self._passages, self._abstained = event.found.passages, False
                     elif isinstance(event, Piece):
                         said += [] if event.thought else [event.text]
                         show(event)
                     else:
-                        done = event
+                        done, self._abstained = event, event.abstained
         finally:
             if "".join(said).strip():
                 self._turns += [asked, Turn(role="assistant", content="".join(said))]
@@ -94,15 +95,21 @@ class _Talk:
         if name == "/filter":
             return [self._filter(rest.strip())]
         if name == "/sources":
-            return [part for passage in self._passages for part in (_headline(passage), f"    {passage.text}")] or [
-                "none"
-            ]
+            return self._sources()
         if name == "/history":
             return [f"{'> ' if turn.role == 'user' else ''}{turn.content}" for turn in self._turns] or ["none"]
         if name == "/help":
             return _HELP.splitlines()
         near = get_close_matches(name, ("/help", "/sources", "/history", "/new", "/filter", "/exit"), 1)
         raise AskError(f"there is no command {name}; " + (f"did you mean {near[0]}?" if near else "see /help"))
+
+    def _sources(self) -> list[str]:
+        """The passages of the last answer; of a refusal they are no grounds."""
+        lines = [part for passage in self._passages for part in (_headline(passage), f"    {passage.text}")]
+        nearest = (
+            ["(the nearest in the catalogue; nothing was answered from them)"] if lines and self._abstained else []
+        )
+        return [*nearest, *lines] or ["none"]
 
     def _filter(self, text: str) -> str:
         if text == "off":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from recipes.chat import Price
@@ -47,7 +49,12 @@ class Assistant(Section):
     answering: Answering | None = None
     """How it answers; the student's own section where not given."""
     rewrite: bool = True
-    """Whether a question that refers back is completed from the conversation before it is searched for."""
+    """Whether a question that refers back is completed from the conversation before it is searched for. The model is
+    asked to write it anew; one that has not ended its thought after 200 tokens is asked that once, and from then on the
+    words that the conversation is about are put behind the question."""
+    thoughts: Literal["show", "hide"] = "show"
+    """Whether the page, the API and the terminal show what a model thinks before it answers. With hide, clients are
+    sent none of it; a line of feedback keeps it, to learn from."""
     context_tokens: int = Field(default=4096, ge=64)
     """Most tokens of prompt and answer together; a model's own limit where that is lower."""
     history_turns: int = Field(default=6, ge=0)

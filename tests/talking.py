@@ -45,6 +45,7 @@ class Talker:
     """
 
     alive = True
+    index = "current"
 
     def __init__(self, pause: float = 0.0) -> None:
         self.pause = pause

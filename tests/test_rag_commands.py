@@ -92,3 +92,8 @@ def test_what_is_no_command_is_a_usage(words: list[str], capsys: pytest.CaptureF
         main(words)
     assert end.value.code == 2
     assert "usage: python -m rag" in capsys.readouterr().err
+
+
+def test_thoughts_that_the_recipe_hides_are_not_asked_for(arguments: list[str]) -> None:
+    with pytest.raises(AskError, match=r"--thinking: .*--set assistant\.thoughts=show"):
+        main(["chat", *arguments, "--thinking", "--set", "assistant.thoughts=hide"])

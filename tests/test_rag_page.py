@@ -79,12 +79,8 @@ class TestAConversation:
     def test_a_search_in_other_words_is_shown(self, page: Page) -> None:
         expect(asked(page, "say: this").get_by_text("Searched for “kettles of steel”")).to_be_visible()
 
-    def test_that_no_model_wrote_it_and_that_there_is_another_catalogue_is_said(self, page: Page, at: At) -> None:
+    def test_that_no_model_wrote_it_is_said(self, page: Page) -> None:
         expect(asked(page, "say:quoted").get_by_text("The model gave no answer")).to_be_visible()
-        expect(page.get_by_text("The catalogue has changed")).to_be_hidden()
-        object.__setattr__(at.service, "index_is_old", lambda: True)
-        asked(page, "a kettle?")
-        expect(page.get_by_text("The catalogue has changed")).to_be_visible()
 
     def test_an_index_in_code_is_no_citation(self, page: Page) -> None:
         answer = asked(page, "say:take `a[1]`: glass [2]")

@@ -13,7 +13,7 @@ from browsing import launched as launched
 from browsing import served as served
 from browsing import shop as shop
 from browsing import watched as watched
-from talking import At, Shop
+from talking import At, Shop, serving
 
 CSS = Path(__file__).parent.parent / "rag" / "page" / "style.css"
 
@@ -93,6 +93,13 @@ class TestEveryBody:
         wanted = {"Source 1: Kettle", "Good answer", "Bad answer", "Answer again", "Thoughts", "New conversation"}
         assert wanted <= reached
 
+    def test_what_is_heard_are_words(self, page: Page) -> None:
+        heard = page.get_by_role("status")
+        asked(page, "say:" + MARKED)
+        expect(heard).to_have_text("Two kettles and a teapot: the first, of steel glass 2 * 3 * 4 Care one two <b>[1]")
+        asked(page, "say:quoted")
+        expect(heard).to_have_text("quoted The model gave no answer: these are sentences of the sources.")
+
     def test_every_control_has_a_name(self, page: Page) -> None:
         asked(page, "a kettle?").get_by_role("button", name="Bad answer").click()
         nameless = page.locator("button:visible, textarea:visible, input:visible").evaluate_all(
@@ -125,6 +132,29 @@ class TestEveryBody:
         assert page.evaluate(moving) == "none"
         page.emulate_media(reduced_motion="no-preference")
         assert page.evaluate(moving) == "breathe"
+
+
+class TestForShoppers:
+    def test_thoughts_that_are_hidden_leave_no_fold(self, opened: Callable[..., Page], talker: Shop) -> None:
+        with serving(talker, thoughts="hide") as at:
+            answer = asked(opened(at.url), "a kettle?")
+            expect(answer.locator(".text")).to_contain_text("The kettle costs 20 pounds")
+            expect(answer.locator(".thoughts")).to_be_hidden()
+            expect(answer.locator(".thought")).to_have_text("")
+
+    def test_what_stands_near_a_refusal_is_no_source_of_it(self, page: Page) -> None:
+        answer = asked(page, "say:none")
+        answer.get_by_text("Nearest in the catalogue: 2").click()
+        assert [card.get_attribute("aria-label") for card in answer.locator(".card").all()] == ["Entry 1", "Entry 2"]
+        expect(answer.get_by_text("2 sources")).to_have_count(0)
+
+    def test_what_the_operator_is_to_know_they_are_not_told(self, page: Page, talker: Shop) -> None:
+        fetched: list[str] = []
+        page.on("request", lambda request: fetched.append(request.url))
+        talker.index = "old"
+        asked(page, "a kettle?")
+        assert not any("health" in url for url in fetched)
+        assert "catalogue has changed" not in page.content()
 
 
 def test_text_stands_out_from_what_is_behind_it() -> None:

@@ -61,6 +61,16 @@ class TestOpenAI:
         assert message.query == "kettle?" and message.ungrounded == ["☕"]
         assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (12, 5, 17)
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_thoughts_are_kept_back_where_the_recipe_says_so(self, tmp_path: Path, stream: bool) -> None:
+        with serving(Talker(), tmp_path, thoughts="hide") as at:
+            text = post(at, stream=stream).text
+            assert "reasoning" not in text and "a kettle? yes" not in text and "pounds [1]" in text
+            identity = re.search(r"chatcmpl-[\w-]+", text)[0]
+            httpx.post(at.url + "/v1/feedback", json={"id": identity, "rating": "up"})
+        (row,) = map(json.loads, (tmp_path / "feedback" / "up.jsonl").read_text().splitlines())
+        assert row["messages"][-1]["reasoning_content"] == "a kettle? yes."
+
     def test_a_stream_says_the_same(self, client: openai.OpenAI) -> None:
         chunks = list(ask(client, "kettle?", stream=True, stream_options={"include_usage": True}))
         deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
@@ -212,27 +222,14 @@ class TestRoutes:
         assert answer.status_code == status and answer.json()["error"]["code"] == "unknown_url"
 
     def test_health_and_metrics(self, at: At, client: openai.OpenAI) -> None:
-        assert httpx.get(at.url + "/health").json() == {
-            "status": "ok",
-            "index": "current",
-            "answering": 0,
-            "waiting": 0,
-        }
+        health = httpx.get(at.url + "/health").json()
+        assert health == {"status": "ok", "index": "current", "answering": 0, "waiting": 0}
         ask(client, "nothing")
         httpx.get(at.url + "/secret-path?key=sk-abcdef")
         text = httpx.get(at.url + "/metrics").text
         assert 'tutelage_answers_total{end="abstained"}' in text and "tutelage_answer_seconds_bucket" in text
         assert re.search(r'tutelage_requests_total\{route="/v1/chat/completions",status="200"\} \d', text)
         assert "secret-path" not in text and 'route="other",status="404"' in text
-
-    def test_health_says_that_nothing_can_be_answered_and_that_the_index_is_old(self) -> None:
-        talker = Talker()
-        with serving(talker) as at:
-            talker.alive = False
-            object.__setattr__(at.service, "index_is_old", lambda: True)
-            answer = httpx.get(at.url + "/health")
-            assert answer.status_code == 503 and answer.json()["status"] == "failed"
-            assert answer.json()["index"] == "old"
 
     def test_the_model_has_a_count_of_its_own(self, at: At) -> None:
         httpx.get(at.url + "/v1/models/shop")

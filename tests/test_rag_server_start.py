@@ -13,10 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rag.serving import _made, listener, server_key
+from rag.serving import _told, listener, server_key
 from recipes.assistant import Assistant as Settings
 from recipes.errors import RunError, TutelageError
-from recipes.runs import RunFolder, write_atomic
 
 KEY = "0123456789abcdef-long-enough"
 
@@ -119,10 +118,9 @@ def test_a_signal_lets_answers_end_and_the_assistant_close(tmp_path: Path, endin
     assert "the assistant was closed" in rest and rest.rstrip().endswith("ended") and "Traceback" not in rest
 
 
-def test_an_index_that_was_made_since_is_known(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path)
-    path = run.manifest_path("index")
-    assert _made(run) is None
-    write_atomic(path, b"{}")
-    os.utime(path, ns=(1, 1))
-    assert _made(run) == 1
+def test_what_is_said_at_the_start_names_every_address_and_who_needs_the_key() -> None:
+    url = "http://0.0.0.0:8000"
+    lines = _told(Settings(key_env="SHOP_KEY"), url, keyed=True)
+    assert all(f"{url}{path}" in " ".join(lines) for path in ("/ ", "/v1", "/health", "/metrics"))
+    assert "/health and /metrics too" in lines[2] and "SHOP_KEY" in lines[2] and "Bearer" in lines[2]
+    assert not any("key" in line for line in _told(Settings(), url, keyed=False))

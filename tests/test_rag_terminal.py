@@ -9,13 +9,13 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from talking import Talker
+from talking import Shop, Talker
 
 import rag.terminal
 from rag.assistant import Options
@@ -119,6 +119,14 @@ def test_commands_show_sources_and_history(talker, monkeypatch, tmp_path, capsys
     out = capsys.readouterr().out
     assert "A teapot of glass." in out and "> kettle?" in out and "/filter" in out and "did you mean /sources?" in out
     assert out.count("none") == 2
+
+
+def test_what_stands_near_a_refusal_is_no_source_of_it(monkeypatch, tmp_path, capsys) -> None:
+    shop = Shop()
+    monkeypatch.setattr(rag.terminal, "open_assistant", lambda recipe, run: nullcontext(shop))
+    sit(monkeypatch, tmp_path, "say:none", "/sources", "kettle?", "/sources")
+    out = capsys.readouterr().out
+    assert out.count("nothing was answered from them") == 1 and out.count("A teapot of glass.") == 2
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_program(talker, monkeypatch, tmp_path, capsys) -> None:

@@ -1,7 +1,7 @@
 // The conversation: what is asked, what comes back, what is kept of it, and who presses what.
 
 import { Problem, call, events, sentence, stored } from "./server.js";
-import { blank, draw, jump, unfold } from "./view.js";
+import { blank, draw, jump, spoken, unfold } from "./view.js";
 
 const MOST_CHARS = 100_000; // of one answer; a model that does not end would fill the memory
 const MOST_SENT = 60_000; // characters of earlier exchanges that go along with a question
@@ -65,7 +65,7 @@ async function answer(exchange, seed) {
   show(exchange);
   save();
   if (exchange.state === "done") introduce().catch(() => {});
-  announce(exchange.problem || (exchange.state === "stopped" ? "Stopped." : exchange.text.replace(/ ?\[\d+\]/g, "")));
+  announce(exchange.problem || (exchange.state === "stopped" ? "Stopped." : spoken(roots.get(exchange))));
 }
 
 function take(exchange, event) {
@@ -198,13 +198,11 @@ function example(question) {
 
 let named = false;
 async function introduce() {
-  if (!named) {
-    const { data: [{ name, examples }] } = await (await call("v1/models")).json();
-    at("examples").replaceChildren(...examples.map(example));
-    at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
-    named = true;
-  }
-  at("old").hidden = (await (await call("health")).json()).index !== "old";
+  if (named) return;
+  const { data: [{ name, examples }] } = await (await call("v1/models")).json();
+  at("examples").replaceChildren(...examples.map(example));
+  at("name").textContent = document.title = name.charAt(0).toUpperCase() + name.slice(1);
+  named = true;
 }
 
 // ---- who presses what ---------------------------------------------------------------------------------------------

@@ -185,7 +185,10 @@ function drawSources(details, { sources, question, query, abstained }, cited, un
   const list = details.querySelector("ol");
   const wanted = JSON.stringify(sources.map((source) => [source.number, source.title]));
   if (drawn.get(list) !== wanted) list.replaceChildren(...sources.map(card)), drawn.set(list, wanted);
-  for (const item of list.children) item.classList.toggle("cited", cited.has(Number(item.dataset.number)));
+  for (const item of list.children) {
+    item.classList.toggle("cited", cited.has(Number(item.dataset.number)));
+    item.setAttribute("aria-label", `${abstained ? "Entry" : "Source"} ${item.dataset.number}`);
+  }
   const phase = under ? "coming" : "there";
   // While the answer comes the cards would push its text about; where it is none, they are of little use.
   if (drawn.get(details) !== phase) details.open = !under && !abstained;
@@ -195,7 +198,6 @@ function drawSources(details, { sources, question, query, abstained }, cited, un
 function card(source) {
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   item.dataset.number = source.number;
-  item.setAttribute("aria-label", `Source ${source.number}`);
   item.querySelector(".number").textContent = source.number;
   const title = item.querySelector("h3");
   title.append(source.link && /^https?:\/\//i.test(source.link) ? link(source.link, source.title) : source.title);
@@ -208,6 +210,16 @@ function card(source) {
     pair.append(element("dt", name.replaceAll("_", " ")), element("dd", shown));
   }
   return item;
+}
+
+/** What is heard of an answer: the words that are shown, without marks and numbers of sources, a line a block. */
+export function spoken(root) {
+  const copy = root.querySelector(".answer").cloneNode(true);
+  for (const button of copy.querySelectorAll(".cite")) button.remove();
+  for (const end of copy.querySelectorAll("br")) end.replaceWith(" ");
+  const shown = copy.querySelectorAll(".text :is(p, h3, li, pre), .note:not([hidden])");
+  const lines = [...shown].map((node) => node.textContent.replace(/\s+/g, " ").replace(/ (?=[.,;:!?](?:\s|$))/g, "").trim());
+  return lines.filter(Boolean).join("\n");
 }
 
 /** Shows the card of a source and moves the focus there. */
