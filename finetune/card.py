@@ -62,13 +62,16 @@ def _training(recipe: Recipe, record: StudentRecord, seed: SeedRecord) -> list[s
 def _validation(record: StudentRecord, seed: SeedRecord) -> list[str]:
     if seed.macro_f1 is None or seed.accuracy is None or record.macro_f1 is None:
         return ["No validation rows: these are the weights after the last epoch."]
-    likeliest = " of the likeliest label" if record.multi_label else ""
-    lines = [
-        f"On {record.rows['validation']:,} validation rows, which also chose epoch {seed.best_epoch}: macro F1"
-        f"{likeliest} {seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}.",
-    ]
+    rows = f"{record.rows['validation']:,} validation rows"
+    if record.multi_label:
+        scored = f"macro F1 of the likeliest label {seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}"
+        lowest = f"the lowest loss ({seed.validation_loss:.3f} nats a label) was that of epoch {seed.best_epoch}"
+        lines = [f"On {rows} {lowest}, which is kept: {scored}."]
+        over = f"loss {record.validation_loss:.3f}"
+    else:
+        told = f"macro F1 {seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}"
+        lines = [f"On {rows}, which also chose epoch {seed.best_epoch}: {told}."]
+        over = f"macro F1 {record.macro_f1:.3f}"
     if record.deviation is not None:
-        lines.append(
-            f"Over {len(record.seeds)} seeds: macro F1 {record.macro_f1:.3f}, deviation {record.deviation:.3f}."
-        )
+        lines.append(f"Over {len(record.seeds)} seeds: {over}, deviation {record.deviation:.3f}.")
     return [*lines, "Scores on held-out test rows are in the run's report."]

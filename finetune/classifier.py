@@ -17,14 +17,14 @@ from transformers import set_seed
 
 from finetune.bases import check_length, load_classifier, load_tokenizer
 from finetune.checkpoints import Checkpoints, best_step
-from finetune.classifier_trainer import ClassifierTrainer, examples
+from finetune.classifier_trainer import ClassifierTrainer, examples, score_of
 from finetune.course import Course, Saving
 from finetune.mishaps import check_weights, said_plainly
 from finetune.permissions import as_usual
 from finetune.record import EpochRecord, SeedRecord
 from finetune.resuming import train_to_end
 from finetune.silence import quiet
-from finetune.watch import SCORE, out_of_patience, scores
+from finetune.watch import LOSS, SCORE, out_of_patience
 from recipes.console import say
 
 
@@ -64,7 +64,7 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
 
 
 def _is_over(course: Course, state: dict[str, Any]) -> bool:
-    return out_of_patience(scores(state), course.student.patience)
+    return out_of_patience(score_of(course).history(state), course.student.patience)
 
 
 def _record(
@@ -78,12 +78,14 @@ def _record(
             loss=float(np.mean(losses[number * per_epoch : (number + 1) * per_epoch])),
             macro_f1=evaluated[number][SCORE] if evaluated else None,
             accuracy=evaluated[number]["eval_accuracy"] if evaluated else None,
+            validation_loss=evaluated[number][LOSS.key] if evaluated else None,
         )
         for number in range(math.ceil(len(losses) / per_epoch))
     ]
     chosen = epochs[-1 if best is None else best // per_epoch - 1]
     return SeedRecord(
         fingerprint=course.fingerprint, seed=course.seed, best_epoch=chosen.epoch, macro_f1=chosen.macro_f1,
-        accuracy=chosen.accuracy, steps=len(losses), seconds=round(seconds, 1), device=course.machine.device,
-        precision=course.machine.precision, truncated=truncated, epochs=epochs, losses=losses,
+        accuracy=chosen.accuracy, validation_loss=chosen.validation_loss, steps=len(losses), seconds=round(seconds, 1),
+        device=course.machine.device, precision=course.machine.precision, truncated=truncated, epochs=epochs,
+        losses=losses,
     )  # fmt: skip

@@ -71,13 +71,16 @@ def _student_record(
     recipe: Recipe, name: str, training: Lesson, validation: Lesson, machine: Machine, seeds: dict[int, SeedRecord]
 ) -> StudentRecord:
     student = recipe.classifier(name)
-    mean, deviation = mean_and_deviation(seeds)
+    f1, f1_deviation = mean_and_deviation([one.macro_f1 for one in seeds.values()])
+    loss, loss_deviation = mean_and_deviation([one.validation_loss for one in seeds.values()])
+    several = recipe.multi_label()
     return StudentRecord(
         name=name, kind=student.kind, base=student.base, labels=list(recipe.labels), max_length=student.max_length,
         rows={"train": len(training), "validation": len(validation)}, skipped=_skipped(training, validation),
         truncated=max(one.truncated for one in seeds.values()),
         human_labels=len(training) + len(validation) if student.rows == "gold" else 0,
-        multi_label=recipe.multi_label(), best_seed=best_seed(seeds), macro_f1=mean, deviation=deviation,
+        multi_label=several, best_seed=best_seed(seeds, by_loss=several), macro_f1=f1, validation_loss=loss,
+        deviation=loss_deviation if several else f1_deviation,
         seconds=round(sum(one.seconds for one in seeds.values()), 1), device=machine.about,
         hyperparameters=student.model_dump(exclude={"kind", "base", "input", "seeds", "push_to_hub"}), seeds=seeds,
     )  # fmt: skip

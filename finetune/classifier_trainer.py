@@ -19,7 +19,7 @@ from finetune.encoding import encode, grouped_order, pad
 from finetune.lessons import Lesson
 from finetune.losses import distillation_loss, multi_label_loss
 from finetune.student import BATCH_TOKENS
-from finetune.watch import SCORE, Narrator, Patience
+from finetune.watch import LOSS, MACRO_F1, Narrator, Patience, Score
 from recipes.console import say
 from recipes.errors import TrainingError
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 EVAL_BATCH = 64
 """Rows validated at once, where their tokens are no more than a batch of answers may have."""
+
+
+def score_of(course: Course) -> Score:
+    """What chooses the best epoch: where several labels may apply, the likeliest one is not the whole answer."""
+    return LOSS if course.multi_label else MACRO_F1
 
 
 class ClassifierTrainer(Trainer):
@@ -45,6 +50,7 @@ class ClassifierTrainer(Trainer):
         self.course = course
         self.lengths = [len(example["input_ids"]) for example in training]
         self.steps_per_epoch = math.ceil(len(training) / course.student.batch_size)
+        score = score_of(course)
         super().__init__(
             model=model,
             args=_arguments(course, work, [len(example["input_ids"]) for example in validation]),
@@ -54,8 +60,10 @@ class ClassifierTrainer(Trainer):
             processing_class=tokenizer,
             compute_metrics=_scores,
             callbacks=[
-                Narrator(course.title, len(training), course.student.epochs, self.steps_per_epoch, bool(validation)),
-                *([Patience(course.student.patience)] if validation else []),
+                Narrator(
+                    course.title, len(training), course.student.epochs, self.steps_per_epoch, bool(validation), score
+                ),
+                *([Patience(course.student.patience, score)] if validation else []),
             ],
         )
         self.remove_callback(PrinterCallback)
@@ -113,7 +121,7 @@ class GroupedSampler(Sampler[int]):
 
 def _arguments(course: Course, work: Path, validated: list[int]) -> TrainingArguments:
     """validated: tokens of each validation row."""
-    student, machine = course.student, course.machine
+    student, machine, score = course.student, course.machine, score_of(course)
     arguments = TrainingArguments(
         output_dir=str(work),
         num_train_epochs=student.epochs,
@@ -130,8 +138,8 @@ def _arguments(course: Course, work: Path, validated: list[int]) -> TrainingArgu
         train_sampling_strategy="group_by_length",
         eval_strategy="epoch" if validated else "no",
         save_strategy="epoch",
-        metric_for_best_model=SCORE if validated else None,
-        greater_is_better=True if validated else None,
+        metric_for_best_model=score.key if validated else None,
+        greater_is_better=not score.falls if validated else None,
         logging_steps=1,  # each step's loss is on record, and so survives a kill
         logging_nan_inf_filter=False,
         remove_unused_columns=False,

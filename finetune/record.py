@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, TypeVar
@@ -33,23 +34,26 @@ class Trained(Record):
 
 
 class EpochRecord(Record):
-    """One pass over the training rows. `macro_f1` and `accuracy` are those of the validation rows, None without any."""
+    """One pass over the training rows; all but `loss` is of the validation rows, None without any."""
 
     epoch: int
     loss: float
     macro_f1: float | None = None
     accuracy: float | None = None
+    validation_loss: float | None = None
 
 
 class SeedRecord(Trained):
     """One trained classifier: seed-<n>/training.json.
 
-    losses: training loss of each step, in order.
+    best_epoch: the epoch whose weights these are: that of the best macro F1, with several labels a text that of the
+    lowest validation loss, else the last. losses: training loss of each step, in order.
     """
 
     best_epoch: int
     macro_f1: float | None
     accuracy: float | None
+    validation_loss: float | None = None
     steps: int
     device: str
     precision: str
@@ -61,9 +65,10 @@ class SeedRecord(Trained):
 class StudentRecord(Record):
     """students/<name>/student.json of a classifier.
 
-    macro_f1: on validation rows, mean over the seeds; deviation: the sample's (n - 1), None for one seed.
+    macro_f1, validation_loss: on validation rows, means over the seeds; deviation: the sample's (n - 1) of what chose
+    their epochs, None for one seed.
     human_labels: gold labels that this student (not its base) was shown, to train and to choose the epoch.
-    multi_label: each label has a probability of its own; the scores are those of the likeliest one.
+    multi_label: each label has a probability of its own; macro_f1 is that of the likeliest one, and the loss chose.
     """
 
     name: str
@@ -78,6 +83,7 @@ class StudentRecord(Record):
     multi_label: bool = False
     best_seed: int
     macro_f1: float | None
+    validation_loss: float | None = None
     deviation: float | None
     seconds: float
     device: str
@@ -89,17 +95,24 @@ RecordType = TypeVar("RecordType", bound=Record)
 TrainedType = TypeVar("TrainedType", bound=Trained)
 
 
-def best_seed(seeds: dict[int, SeedRecord]) -> int:
-    """The seed with the best validation score; the first named where scores are equal or there are none."""
-    return max(seeds, key=lambda seed: -1.0 if seeds[seed].macro_f1 is None else float(seeds[seed].macro_f1 or 0.0))
+def best_seed(seeds: dict[int, SeedRecord], by_loss: bool) -> int:
+    """The seed that did best in validation, by macro F1 or by loss; the first named where they are equal or there was
+    none."""
+    if by_loss:
+        return min(seeds, key=lambda seed: _or(seeds[seed].validation_loss, math.inf))
+    return max(seeds, key=lambda seed: _or(seeds[seed].macro_f1, -1.0))
 
 
-def mean_and_deviation(seeds: dict[int, SeedRecord]) -> tuple[float | None, float | None]:
-    """Validation macro F1 over the seeds."""
-    scores = [one.macro_f1 for one in seeds.values() if one.macro_f1 is not None]
-    if not scores:
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def mean_and_deviation(values: list[float | None]) -> tuple[float | None, float | None]:
+    """Of what the seeds reached; those without a value left out."""
+    known = [value for value in values if value is not None]
+    if not known:
         return None, None
-    return mean(scores), (stdev(scores) if len(scores) > 1 else None)
+    return mean(known), (stdev(known) if len(known) > 1 else None)
 
 
 def read_record(run: RunFolder, name: str) -> StudentRecord:

@@ -20,13 +20,13 @@ from finetune.mishaps import check_weights, said_plainly
 from finetune.permissions import as_usual
 from finetune.resuming import train_to_end
 from finetune.seq2seq_course import Seq2seqCourse
-from finetune.seq2seq_memory import MOST_TOKENS, token_bytes, tokens_that_fit
 from finetune.seq2seq_model import check_positions, greedy, load_seq2seq
 from finetune.seq2seq_record import Seq2seqEpoch, Seq2seqSeed
 from finetune.seq2seq_scratch import make_t5
-from finetune.seq2seq_trainer import LOSS, TUPLE_F1, Seq2seqTrainer, score_of
+from finetune.seq2seq_trainer import TUPLE_F1, Seq2seqTrainer, score_of
 from finetune.silence import quiet
-from finetune.watch import out_of_patience
+from finetune.watch import LOSS, out_of_patience
+from recipes.seq2seq_memory import MOST_TOKENS, token_bytes, tokens_that_fit
 
 
 def train_seq2seq(course: Seq2seqCourse, folder: Path, work: Path, saving: Saving) -> Seq2seqSeed:
@@ -76,7 +76,7 @@ def _micro_tokens(course: Seq2seqCourse, model: Any) -> int:
     import torch
 
     total = torch.cuda.get_device_properties(0).total_memory
-    each = token_bytes(model.config, course.machine.precision)
+    each = token_bytes(model.config.to_dict(), course.machine.precision)
     return tokens_that_fit(total, course.at_once, model.num_parameters(), each)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import mean, stdev
 from typing import Any, Literal
 
 from finetune.record import Record, Trained, read_student_file
@@ -84,14 +83,6 @@ def best_seq2seq_seed(seeds: dict[int, Seq2seqSeed]) -> int:
         return max(scores, key=lambda seed: scores[seed])
     losses = {seed: one.validation_loss for seed, one in seeds.items() if one.validation_loss is not None}
     return min(losses, key=lambda seed: losses[seed]) if losses else next(iter(seeds))
-
-
-def mean_and_deviation(values: list[float | None]) -> tuple[float | None, float | None]:
-    """Of what the seeds reached; those without a value left out."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None, None
-    return mean(known), (stdev(known) if len(known) > 1 else None)
 
 
 def read_seq2seq_record(run: RunFolder, name: str) -> Seq2seqRecord:

@@ -11,21 +11,21 @@ from finetune.bases import find_base
 from finetune.course import Saving
 from finetune.curve import curve_svg
 from finetune.parallel_seeds import train_at_once
-from finetune.record import read_seed
+from finetune.record import mean_and_deviation, read_seed
 from finetune.rejected import REJECTED
 from finetune.seeds import one_seed
 from finetune.seq2seq_card import seq2seq_card
 from finetune.seq2seq_course import Seq2seqCourse, make_course, of_seed
-from finetune.seq2seq_memory import MOST_TOKENS, seed_bytes, seeds_that_fit, token_bytes
 from finetune.seq2seq_model import skeleton
 from finetune.seq2seq_notes import both, introduce
-from finetune.seq2seq_record import Seq2seqRecord, Seq2seqSeed, best_seq2seq_seed, mean_and_deviation
+from finetune.seq2seq_record import Seq2seqRecord, Seq2seqSeed, best_seq2seq_seed
 from recipes.aspects import prefix
 from recipes.console import say
 from recipes.counts import counted
 from recipes.rows import write_rows
 from recipes.runs import RunFolder, write_atomic
 from recipes.schema import Recipe
+from recipes.seq2seq_memory import MOST_TOKENS, seed_bytes, seeds_that_fit, token_bytes
 
 
 def train_seq2seqs(recipe: Recipe, name: str, run: RunFolder, inputs: dict[str, str], saving: Saving) -> Seq2seqRecord:
@@ -83,7 +83,7 @@ def seeds_at_once(course: Seq2seqCourse) -> int:
 
     model = skeleton(course.base, student, course.codec.tokenizer)
     longest = student.batch_size * (student.max_length + student.max_target_length)
-    each = token_bytes(model.config, course.machine.precision)
+    each = token_bytes(model.config.to_dict(), course.machine.precision)
     needed = seed_bytes(model.num_parameters(), each, min(MOST_TOKENS, longest))
     return min(len(student.seeds), seeds_that_fit(int(torch.cuda.mem_get_info()[0]), needed))
 

@@ -25,7 +25,7 @@ from finetune.seq2seq_course import Seq2seqCourse
 from finetune.seq2seq_lessons import Seq2seqLesson
 from finetune.seq2seq_loss import sequence_nats
 from finetune.seq2seq_writer import Seq2seqWriter
-from finetune.watch import Narrator, Patience, Score
+from finetune.watch import LOSS, Narrator, Patience, Score
 from recipes.aspects import TupleTask
 from recipes.errors import TrainingError
 from recipes.rows import AspectRow
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TUPLE_F1 = Score("eval_micro_f1", "micro F1")
-LOSS = Score("eval_loss", "loss", falls=True)
 
 
 def score_of(course: Seq2seqCourse) -> Score:

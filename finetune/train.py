@@ -144,7 +144,7 @@ def _finish(run: RunFolder, record: AnyRecord, stage: str, inputs: dict[str, str
     elif isinstance(record, Seq2seqRecord):
         facts |= {"micro_f1": record.score, "validation_loss": record.validation_loss}
     else:
-        facts["macro_f1"] = record.macro_f1
+        facts |= {"validation_loss": record.validation_loss} if record.multi_label else {"macro_f1": record.macro_f1}
     return run.finish(stage, inputs, _outputs(run, record), facts)
 
 

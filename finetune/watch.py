@@ -36,6 +36,7 @@ class Score:
 
 
 MACRO_F1 = Score(SCORE, "macro F1")
+LOSS = Score("eval_loss", "loss", falls=True)
 
 
 def scores(state: TrainerState | dict[str, Any], key: str = SCORE) -> list[float]:

@@ -34,24 +34,32 @@ SHIPPED = dict.fromkeys(
 def find_architecture(
     base: str, folder: Path | None = None, revision: str | None = None, download: bool = True
 ) -> Architecture | str:
-    """The dimensions of a base (a Hub id, or a folder seen from `folder`), or a sentence on why they are not known.
+    """The dimensions of a base (a Hub id, or a folder seen from `folder`), or a sentence on why they are not known."""
+    if base in SHIPPED and not beside(folder or Path(), base).is_dir():
+        return replace(SHIPPED[base], name=base)
+    found = find_config(base, folder, revision, download)
+    return found if isinstance(found, str) else read_architecture(base, found)
 
-    Of a Hub model only config.json is read: from the cache on this disk, else downloaded unless `download` is False
-    or HF_HUB_OFFLINE is set.
+
+def find_config(
+    base: str, folder: Path | None = None, revision: str | None = None, download: bool = True
+) -> dict[str, Any] | str:
+    """The config.json of a base, or a sentence on why it is not known.
+
+    Of a Hub model nothing else is read: from the cache on this disk, else downloaded unless `download` is False or
+    HF_HUB_OFFLINE is set.
     """
     place = beside(folder or Path(), base)
     if place.is_dir():
         return _read(base, place / "config.json")
     if base.startswith((".", "/", "~")) or "\\" in base or base.count("/") > 1:
         return f"there is no folder {place}"
-    if base in SHIPPED:
-        return replace(SHIPPED[base], name=base)
     found = _hub_config(base, revision, download)
     return found if isinstance(found, str) else _read(base, found)
 
 
-def _read(base: str, path: Path) -> Architecture | str:
-    """The architecture in a config.json, or what is wrong with it."""
+def _read(base: str, path: Path) -> dict[str, Any] | str:
+    """What a config.json holds, or what is wrong with it."""
     if not path.is_file():
         adapter = path.with_name("adapter_config.json").is_file()
         return f"{base} holds {'an adapter, not a whole model' if adapter else 'no config.json'}"
@@ -59,7 +67,7 @@ def _read(base: str, path: Path) -> Architecture | str:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return f"{path} cannot be read as JSON"
-    return read_architecture(base, config) if isinstance(config, dict) else f"{path} holds no JSON object"
+    return config if isinstance(config, dict) else f"{path} holds no JSON object"
 
 
 def _hub_config(base: str, revision: str | None, download: bool) -> Path | str:

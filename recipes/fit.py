@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from recipes.advice import advice
 from recipes.architecture import Architecture
+from recipes.counts import shortened
 from recipes.devices import GIB, Device
 from recipes.memory import Memory, memory_of
 from recipes.room import least, settle
@@ -47,7 +48,7 @@ class Fit:
         width = max(len(name) for name, _ in sizes)
         total = f"  {'in all':<{width}}  {self.memory.total / GIB:6.2f} GiB{room}"
         confirmed = "a GPU" if self.device.gpu else "this machine"
-        base = f"{self.model.name}, {_count(self.model.parameters)} parameters"
+        base = f"{self.model.name}, {shortened(self.model.parameters)} parameters"
         return [
             f"{base}, by {self.settings.backend} on {self.place()}",
             *(f"  {name:<{width}}  {size / GIB:6.2f} GiB" for name, size in sizes),
@@ -81,11 +82,3 @@ def fit(model: Architecture, wanted: Settings, device: Device) -> Fit:
     takes = f"{rows} of {settings.max_length:,} tokens at once {'takes' if rows == 'one row' else 'take'}"
     needs = f"{takes} {memory.total / GIB:.2f} GiB and the {device.name} has {device.usable:.2f}"
     return Fit(model, device, settings, memory, f"{needs}; {advice(model, wanted, device)}")
-
-
-def _count(parameters: int) -> str:
-    """Three digits of a number of parameters, such as 8.03B."""
-    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if parameters >= unit:
-            return f"{parameters / unit:.3g}{letter}"
-    return str(parameters)

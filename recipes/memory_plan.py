@@ -1,4 +1,4 @@
-"""The memory that a recipe's generative students will take on a device, from the bases' dimensions alone."""
+"""The memory that students which write will take on a device, from their bases' dimensions alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from recipes.devices import GIB, Device, card, cpu, find_device
 from recipes.doctor import bf16_cpu, find_gpus, memory_bytes
 from recipes.fit import Fit, fit
 from recipes.schema import Recipe
+from recipes.seq2seq_plan import plan_seq2seq
+from recipes.seq2seq_student import Seq2seqStudent
 from recipes.settings import settings_of
 from recipes.students import CausalStudent
 
@@ -25,7 +27,7 @@ def this_device() -> Device:
 
 
 def memory_lines(recipe: Recipe, device: str | None = None) -> list[str]:
-    """The plan of every causal student, for the device named or for this machine. Raises RecipeError for no device.
+    """The plan of every student that writes, for the device named or this machine. Raises RecipeError for no device.
 
     For a GPU that is only named, unsloth is taken to be installed there; where it would not be used, what changes.
     """
@@ -37,6 +39,9 @@ def memory_lines(recipe: Recipe, device: str | None = None) -> list[str]:
         if isinstance(student, CausalStudent):
             first, *others = _lines(recipe, name, student, there, unsloth)
             lines += [f"{name}: {first}", *others]
+        elif isinstance(student, Seq2seqStudent):
+            found = plan_seq2seq(recipe, name, there)
+            lines.append(f"{name}: " + (f"no memory plan: {found}" if isinstance(found, str) else found.line()))
     return lines
 
 

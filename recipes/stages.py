@@ -20,12 +20,14 @@ from recipes.schema import GENERATIVE, Recipe
 ROWS_VERSION = 3
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 2
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 INDEX_VERSION = 1
 """Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
-THRESHOLD_VERSION = 2
+READING_VERSION = 2
+"""Raised when other documents come of the same catalogue: those that do are written anew, the others cost nothing."""
+THRESHOLD_VERSION = 3
 """Raised when the threshold is set otherwise: no old one is read, and nothing is embedded anew."""
-RETRIEVAL_VERSION = 2
+RETRIEVAL_VERSION = 3
 """Raised when searching or scoring changes what comes of the same index."""
 
 _SERVING = {
@@ -118,7 +120,8 @@ def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
         "tutelage's training code": digest(TRAINING_VERSION),
     }
     if recipe.multi_label():
-        inputs["loss"] = digest("each label apart")  # the same rows and settings would make another model
+        # the same rows and settings would make another model, and another epoch would be the best
+        inputs["loss"] = digest("each label apart, best by validation loss")
     base = recipe.base_student(name)
     if base is None:
         inputs["base model"] = digest(base_identity(recipe, name))
@@ -140,7 +143,7 @@ def index_inputs(recipe: Recipe) -> dict[str, str]:
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     retrieval = recipe.retrieval
     inputs = {
-        "catalogue": digest(retrieval.catalogue),
+        "catalogue": digest([READING_VERSION, retrieval.catalogue]),
         "embedding": digest([INDEX_VERSION, embedding_fingerprint(recipe)]),
         "chunks": digest([retrieval.chunk_tokens, retrieval.chunk_overlap]),
         "threshold": digest([THRESHOLD_VERSION, retrieval.refuse, retrieval.embedding.query_prompt]),

@@ -38,7 +38,7 @@ class ClassifierStudent(Section):
     max_length: int = Field(default=128, ge=8)
     """Tokens; longer texts are cut, and counted."""
     epochs: int = Field(default=5, ge=1)
-    """At most; the best by validation is kept."""
+    """At most; the best by validation is kept (macro F1; with several labels a text, the loss)."""
     batch_size: int = Field(default=16, ge=1)
     """Rows a step."""
     learning_rate: float = Field(default=5e-5, gt=0)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import recipe_files
 import tiny
@@ -14,13 +15,13 @@ import torch
 from transformers import pipeline
 
 from finetune.lessons import training_lesson
-from finetune.record import read_record
+from finetune.record import SeedRecord, best_seed, read_record
 from finetune.student import Student, open_student
 from finetune.train import train_student
 from recipes.errors import RecipeError
 from recipes.load import load_recipe
 from recipes.local_teacher import LocalTeacher
-from recipes.rows import LabelRow, Split, write_rows
+from recipes.rows import LabelRow, Split, read_rows, write_rows
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
 from recipes.stages import student_inputs
@@ -92,6 +93,40 @@ def test_two_labels_of_one_text_are_both_likely(trained: tuple[Recipe, RunFolder
     assert score > 0.9, "of the likeliest label"
 
 
+def test_the_epoch_is_that_of_the_lowest_validation_loss(trained: tuple[Recipe, RunFolder]) -> None:
+    """By macro F1 of the likeliest label the first epoch that names it right would win, whatever the rest."""
+    _, run = trained
+    record = read_record(run, "several")
+    seed = record.seeds[record.best_seed]
+    losses = [one.validation_loss or 0.0 for one in seed.epochs]
+    scores = [one.macro_f1 or 0.0 for one in seed.epochs]
+    assert seed.best_epoch == 1 + losses.index(min(losses)) != 1 + scores.index(max(scores))
+    assert (seed.validation_loss, record.validation_loss, record.deviation) == (min(losses), min(losses), None)
+    rows = list(read_rows(run.rows / "validation.jsonl", LabelRow))
+    said, wanted = (
+        open_student(run, "several").predict([row.text for row in rows]),
+        np.array([row.soft for row in rows]),
+    )
+    by_hand = -(wanted * np.log(said) + (1 - wanted) * np.log(1 - said)).mean()
+    assert seed.validation_loss == pytest.approx(by_hand, abs=1e-5)
+    manifest = run.manifest("student-several")
+    assert manifest is not None
+    assert (manifest.facts["validation_loss"], "macro_f1" in manifest.facts) == (min(losses), False)
+
+
+def test_the_seed_is_that_of_the_lowest_validation_loss() -> None:
+    def seed(number: int, macro_f1: float | None, loss: float | None) -> SeedRecord:
+        return SeedRecord(
+            fingerprint="f", seed=number, best_epoch=1, macro_f1=macro_f1, accuracy=None, validation_loss=loss, steps=1,
+            seconds=1, device="cpu", precision="fp32", truncated=0, epochs=[], losses=[],
+        )  # fmt: skip
+
+    seeds = {1: seed(1, 0.9, 0.5), 2: seed(2, 0.8, 0.4), 3: seed(3, 0.9, 0.6)}
+    assert (best_seed(seeds, by_loss=True), best_seed(seeds, by_loss=False)) == (2, 1)
+    without = {1: seed(1, None, None), 2: seed(2, None, None)}
+    assert (best_seed(without, by_loss=True), best_seed(without, by_loss=False)) == (1, 1)
+
+
 def test_a_plain_pipeline_gives_the_same_probabilities(trained: tuple[Recipe, RunFolder]) -> None:
     _, run = trained
     ours = open_student(run, "several").predict(TEXTS)
@@ -111,6 +146,7 @@ def test_record_card_and_config_say_so(trained: tuple[Recipe, RunFolder]) -> Non
     assert "how likely it applies to a text, several may: negative, neutral, positive." in card
     assert "soft labels by me/nli, each label learnt apart from the others (binary cross-entropy)" in card
     assert "top_k=None" in card
+    assert "the lowest loss (" in card
     assert "macro F1 of the likeliest label" in card
     config = json.loads((run.student("several", record.best_seed) / "config.json").read_text(encoding="utf-8"))
     assert config["problem_type"] == "multi_label_classification"

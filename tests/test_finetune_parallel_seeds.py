@@ -17,10 +17,11 @@ import tiny_t5
 from finetune import seq2seq_stage
 from finetune.parallel_seeds import train_at_once
 from finetune.seq2seq_course import make_course
-from finetune.seq2seq_memory import GIB, LEAST_TOKENS, MOST_TOKENS, seed_bytes, seeds_that_fit, tokens_that_fit
 from finetune.seq2seq_record import read_seq2seq_record
 from finetune.train import train_student
+from recipes.devices import GIB
 from recipes.errors import TrainingError
+from recipes.seq2seq_memory import LEAST_TOKENS, MOST_TOKENS, seed_bytes, seeds_that_fit, tokens_that_fit
 
 BESIDE = """
 import os, signal, sys, time

@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from finetune import seq2seq_model
 from finetune.bases import Base
 from finetune.hardware import Machine
-from finetune.seq2seq_memory import token_bytes
 from finetune.seq2seq_model import (
     check_positions,
     greedy,
@@ -25,6 +24,7 @@ from finetune.seq2seq_model import (
     skeleton,
 )
 from recipes.errors import TrainingError
+from recipes.seq2seq_memory import token_bytes
 
 
 def base_of(folder: Path) -> Base:
@@ -109,4 +109,4 @@ def test_a_skeleton_has_the_dimensions_and_no_weights(tmp_path: Path) -> None:
     whole: Any = load_seq2seq(base, tokenizer)
     assert all(weight.is_meta for weight in bare.parameters())
     assert abs(bare.num_parameters() - whole.num_parameters()) <= 64 * 32
-    assert token_bytes(bare.config, "bf16") < token_bytes(bare.config, "fp32")
+    assert token_bytes(bare.config.to_dict(), "bf16") < token_bytes(bare.config.to_dict(), "fp32")
