@@ -6,12 +6,12 @@ Across, charts that hold text use percent of their width, so that they are as re
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from eval.comparison import Comparison, ConfidenceBin, Curve, Figure, Funnel, ModelScores
-from eval.numbers import percent, span
+from eval.comparison import Comparison, ConfidenceBin, Figure, Funnel, LossCurve, ModelScores
+from eval.numbers import span
 
 HEAT_STEPS = 10
 NAME_WIDTH, NAME_HEIGHT, DOT_WIDTH = 18, 7, 3
@@ -93,27 +93,33 @@ class DotChart:
 def headline(comparison: Comparison) -> DotChart | None:
     """Accuracy where there are gold labels, else agreement with the teacher; None where nothing was measured."""
     metric = "accuracy" if comparison.gold_rows else "agreement"
-    shown = [(one, getattr(one, metric)) for one in comparison.models if getattr(one, metric).value is not None]
+    return dot_chart(
+        metric,
+        [(one, getattr(one, metric), [getattr(seed, metric) for seed in one.seeds]) for one in comparison.models],
+    )
+
+
+def dot_chart(
+    metric: str, measured: Iterable[tuple[Shown, Figure, Sequence[float | None]]], unit: str = "%"
+) -> DotChart | None:
+    """A dot for each model that has the figure, its interval, and a ring for each of several seeds; None where no model
+    has it. measured: a model, its figure, and that of each of its seeds.
+    """
+    shown = [
+        (model, figure, figure.value, [value for value in seeds if value is not None])
+        for model, figure, seeds in measured
+        if figure.value is not None
+    ]
     if not shown:
         return None
-    seeds = {
-        one.name: [value for seed in one.seeds if (value := getattr(seed, metric)) is not None] for one, _ in shown
-    }
-    ends = [end for _, figure in shown for end in (figure.value, figure.low, figure.high) if end is not None]
-    axis = share_axis([*ends, *(value for values in seeds.values() for value in values)])
-    return DotChart(metric, axis, tuple(_dot(one, figure, axis, seeds[one.name]) for one, figure in shown))
-
-
-def _seed_values(model: ModelScores, metric: str) -> list[float]:
-    values = [getattr(seed, metric) for seed in model.seeds]
-    return [value for value in values if value is not None]
-
-
-def _dot(model: ModelScores, figure: Figure, axis: Axis, seeds: Sequence[float]) -> Dot:
-    low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
-    places = tuple(axis.at(value) for value in seeds) if len(seeds) > 1 else ()
-    shown = percent(figure.value), span(figure)
-    return Dot(model, *shown, axis.at(figure.value or 0), axis.at(low or 0), axis.at(high or 0), places)
+    ends = [end for _, figure, _, _ in shown for end in (figure.low, figure.high) if end is not None]
+    axis = share_axis([*ends, *(value for _, _, middle, seeds in shown for value in (middle, *seeds))])
+    dots = []
+    for model, figure, value, seeds in shown:
+        low, high = (axis.at(value if end is None else end) for end in (figure.low, figure.high))
+        rings = tuple(map(axis.at, seeds)) if len(seeds) > 1 else ()
+        dots.append(Dot(model, f"{100 * value:.1f}{unit}", span(figure), axis.at(value), low, high, rings))
+    return DotChart(metric, axis, tuple(dots), unit)
 
 
 @dataclass(frozen=True)
@@ -223,29 +229,48 @@ def funnel_bars(funnel: Funnel, asked: str = "asked") -> list[Bar]:
 
 
 @dataclass(frozen=True)
-class CurveChart:
-    """One training run in a box of 100 by 100: lines as (name, SVG points), each on a scale of its own."""
+class LossChart:
+    """One training in a box of 100 by 100, as SVG points: both losses on one scale, the scores on one of their own.
 
-    curve: Curve
-    lines: tuple[tuple[str, str], ...]
+    best: where the weights are from that were kept.
+    """
+
+    curve: LossCurve
+    training: str
+    validation: str
+    scores: str
     best: float | None
 
 
-def curve_chart(curve: Curve) -> CurveChart | None:
-    """None for a run of a single epoch, which has no course to show."""
-    if len(curve.epochs) < 2:
+def loss_chart(curve: LossCurve) -> LossChart | None:
+    """None for a training too short to have a course."""
+    training = list(zip(curve.steps, curve.loss, strict=True))
+    if len(training) < 2:
         return None
-    first, length = curve.epochs[0], curve.epochs[-1] - curve.epochs[0]
-    across = {epoch: round(100 * (epoch - first) / length, 2) for epoch in curve.epochs}
-    series: dict[str, Sequence[float | None]] = {"loss": curve.loss, "macro_f1": curve.macro_f1}
-    lines = tuple((name, _polyline(list(across.values()), values)) for name, values in series.items())
-    return CurveChart(curve, tuple(line for line in lines if line[1]), across.get(curve.best_epoch))
+    validation, scores = (_known(curve.validation_steps, values) for values in (curve.validation, curve.scores))
+    steps = [step for step, _ in [*training, *validation, *scores]]
+    across = Axis(min(steps), max(steps), ())
+    losses = [*training, *validation]
+    best = None if curve.best_step is None else across.at(curve.best_step)
+    return LossChart(
+        curve, _line(training, across, losses), _line(validation, across, losses), _line(scores, across, scores), best
+    )
 
 
-def _polyline(across: Sequence[float], values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    high, height = max(known), max(1e-9, max(known) - min(known))
-    marks = [(at, value) for at, value in zip(across, values, strict=True) if value is not None]
-    return " ".join(f"{at},{round(100 * (high - value) / height, 2)}" for at, value in marks)
+def loss_charts(curves: Iterable[LossCurve]) -> tuple[list[LossChart], list[LossChart]]:
+    """The charts of the seeds that validation chose, and those of the other seeds."""
+    found = [chart for curve in curves if (chart := loss_chart(curve)) is not None]
+    return [one for one in found if one.curve.chosen], [one for one in found if not one.curve.chosen]
+
+
+def _known(steps: Sequence[int], values: Sequence[float | None]) -> list[tuple[float, float]]:
+    return [(step, value) for step, value in zip(steps, values, strict=False) if value is not None]
+
+
+def _line(points: Sequence[tuple[float, float]], across: Axis, all_of_scale: Sequence[tuple[float, float]]) -> str:
+    """Points of a line, down from the highest of all that share its scale; one that is 0 all along lies at the foot."""
+    values = [value for _, value in all_of_scale]
+    high, low = max(values, default=0.0), min(values, default=0.0)
+    if high == low:
+        high, low = high or 1.0, 0.0
+    return " ".join(f"{across.at(step)},{round(100 * (high - value) / (high - low), 2)}" for step, value in points)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from eval.comparison import Figure
+from eval.numbers import points
 
 
 class Tested(Protocol):
@@ -17,6 +18,13 @@ class Tested(Protocol):
     def p(self) -> float: ...
     @property
     def p_holm(self) -> float: ...
+
+
+class Beside(Tested, Protocol):
+    """A tested difference from a model that has a name."""
+
+    @property
+    def second(self) -> str: ...
 
 
 def is_clear(pair: Tested, confidence: float) -> bool:
@@ -47,6 +55,16 @@ def could_be_found(size: str | None, rows: str) -> str:
 def with_all_seeds(change: str, ends: str) -> str:
     """What averaging the seeds makes of a difference that was tested on one."""
     return f"With all seeds averaged the difference is {change} ({ends})."
+
+
+def standing(pairs: Sequence[Beside], confidence: float) -> str:
+    """Who a model is better than, not distinguishable from and worse than, each with the difference in points."""
+    groups: dict[str, list[str]] = {"better than": [], "not distinguishable from": [], "worse than": []}
+    for pair in pairs:
+        value = pair.difference.value or 0.0
+        word = ("better than" if value > 0 else "worse than") if is_clear(pair, confidence) else list(groups)[1]
+        groups[word].append(f"{pair.second} ({points(value)})")
+    return "; ".join(f"{word} {listed(names)}" for word, names in groups.items() if names)
 
 
 def listed(names: Sequence[str]) -> str:

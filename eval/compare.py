@@ -9,8 +9,9 @@ from importlib.metadata import version
 from itertools import chain, zip_longest
 
 from eval.compare_responses import compare_responses
-from eval.comparison import Comparison, Curve, Disagreement
+from eval.comparison import Comparison, Disagreement
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
+from eval.curves import training_curves
 from eval.label_agreement import label_agreement
 from eval.metrics import MISSING
 from eval.models import about, baseline_entrant, roster, student_entrants
@@ -23,7 +24,7 @@ from eval.slice_verdicts import slice_verdicts, slice_warnings
 from eval.slices import score_slices
 from eval.tuple_comparison import ALL, TupleComparison
 from eval.verdicts import verdicts, warnings
-from finetune.record import SeedRecord, read_record
+from finetune.record import read_record
 from finetune.trained import check_trained
 from recipes.console import say
 from recipes.evaluation import CLASSIFY_METRICS, TUPLE_TASKS
@@ -35,7 +36,7 @@ AnyComparison = Comparison | ResponseComparison | TupleComparison
 STAGE = "report"
 SEVERAL = (
     "Several labels may apply to a text: accuracy, F1 and agreement are those of the likeliest one; label by label "
-    "they stand in a table of their own."
+    "they stand in a table of their own. Epochs and seeds are chosen by the validation loss, which is over all labels."
 )
 EXAMPLES = 9
 """Disagreements shown per student."""
@@ -118,7 +119,7 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
         pairs=pairs,
         funnel=count_funnel(run),
         disagreements=_disagreements(models, scored, recipe.labels, how.seed),
-        curves=_curves(run, models),
+        curves=training_curves(recipe, run, students),
         slices=slices,
         label_agreement=label_agreement(models, scored, recipe.labels, how) if recipe.multi_label() else (),
     )
@@ -134,7 +135,7 @@ def _answers(recipe: Recipe, run: RunFolder, name: str, scored: ScoredRows) -> C
     check_trained(recipe, name, run)
     entrants = student_entrants(recipe, run, record)
     sets = tuple(answers_of(entrant, run, scored, recipe.labels) for entrant in entrants)
-    validation = tuple(one.macro_f1 for one in record.seeds.values())
+    validation = tuple(one.validation_loss if record.multi_label else one.macro_f1 for one in record.seeds.values())
     return Compared(sets, list(record.seeds).index(record.best_seed), validation)
 
 
@@ -175,22 +176,6 @@ def _disagreement(student: str, i: int, said: int, scored: ScoredRows, labels: S
         teacher=labels[scored.teacher[i]],
         prediction=labels[said],
         rationale=scored.rationales[i],
-    )
-
-
-def _curves(run: RunFolder, models: Sequence[Compared]) -> tuple[Curve, ...]:
-    students = [model.name for model in models if model.main.role == "student"]
-    return tuple(_curve(name, seed) for name in students for seed in read_record(run, name).seeds.values())
-
-
-def _curve(student: str, seed: SeedRecord) -> Curve:
-    return Curve(
-        student=student,
-        seed=seed.seed,
-        epochs=tuple(one.epoch for one in seed.epochs),
-        loss=tuple(one.loss for one in seed.epochs),
-        macro_f1=tuple(one.macro_f1 for one in seed.epochs),
-        best_epoch=seed.best_epoch,
     )
 
 

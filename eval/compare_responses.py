@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from eval.answer_scores import ScoredModel, score_answers, score_model
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
+from eval.curves import training_curves
 from eval.examples import examples
 from eval.generate import reference_responses, responses_of
 from eval.judge import judge_answers
@@ -16,9 +17,9 @@ from eval.responders import about, base_responder, bases_of, responders, roster
 from eval.response_pairs import compare_pairs
 from eval.response_verdicts import response_verdicts
 from eval.response_warnings import response_warnings
-from eval.responses import JudgeReport, LossCurve, ResponseComparison
+from eval.responses import JudgeReport, ResponseComparison
 from eval.scored import count_funnel
-from finetune.causal_record import CausalRecord, CausalSeed, read_causal_record
+from finetune.causal_record import CausalRecord, read_causal_record
 from finetune.trained import check_trained
 from recipes.evaluation import GENERATIVE_METRICS
 from recipes.evaluation_checks import BASE_OF, reference_name
@@ -71,7 +72,7 @@ def build_response_comparison(
         judge=judge,
         funnel=count_funnel(run),
         examples=examples(questions, models, how.seed),
-        curves=_curves(recipe, run, models),
+        curves=training_curves(recipe, run, [one.name for one in models if one.main.role == "student"]),
     )
 
 
@@ -100,23 +101,3 @@ def _usd(recipe: Recipe, run: RunFolder, one: ScoredModel) -> float | None:
         manifest = run.manifest("rows")
         return teacher_usd_per_1000(recipe.teacher.price, manifest.facts if manifest else {})
     return machine_usd_per_1000(recipe.evaluation.machine_usd_per_hour, one.main.rows_per_second)
-
-
-def _curves(recipe: Recipe, run: RunFolder, models: Sequence[ScoredModel]) -> tuple[LossCurve, ...]:
-    """Of the students compared, and of those that they were trained from."""
-    named = [model.name for model in models if model.main.role == "student"]
-    before = [base for name in named if (base := recipe.base_student(name)) is not None]
-    students = list(dict.fromkeys([*before, *named]))
-    return tuple(_curve(name, seed) for name in students for seed in read_causal_record(run, name).seeds.values())
-
-
-def _curve(student: str, seed: CausalSeed) -> LossCurve:
-    return LossCurve(
-        student=student,
-        seed=seed.seed,
-        steps=tuple(range(1, len(seed.losses) + 1)),
-        loss=tuple(seed.losses),
-        validation_steps=tuple(one.step for one in seed.validations),
-        validation=tuple(one.loss for one in seed.validations),
-        best_step=seed.best_step,
-    )

@@ -49,8 +49,8 @@ class ConfidenceBin(Part):
 
 
 class SeedScore(Part):
-    """One seed of a student. validation: its best macro F1 on the validation rows,
-    which alone decides `chosen`."""
+    """One seed of a student. validation: what chose its epoch, and decides `chosen`: macro F1 on the validation rows,
+    with several labels a text the loss."""
 
     seed: int
     chosen: bool
@@ -150,15 +150,26 @@ class Disagreement(Part):
     rationale: str | None
 
 
-class Curve(Part):
-    """One seed's training, a point per epoch: mean training loss, and macro F1 on the validation rows."""
+class LossCurve(Part):
+    """One seed's training: training loss by optimizer step, validation loss and a score where they were taken.
+
+    steps, loss: of a long training means over equal runs of steps. score: what `scores` are of, or nothing. best_step:
+    of the weights that were kept, null where nothing was validated; best_by: what chose it. epoch_steps: steps of an
+    epoch, where each was validated at its end. chosen: whether validation chose this seed.
+    """
 
     student: str
     seed: int
-    epochs: tuple[int, ...]
+    chosen: bool = True
+    steps: tuple[float, ...]
     loss: tuple[float, ...]
-    macro_f1: tuple[float | None, ...]
-    best_epoch: int
+    validation_steps: tuple[int, ...] = ()
+    validation: tuple[float | None, ...] = ()
+    score: str = ""
+    scores: tuple[float | None, ...] = ()
+    epoch_steps: int | None = None
+    best_step: int | None = None
+    best_by: str = "loss"
 
 
 class SliceScores(Part):
@@ -242,7 +253,7 @@ class Comparison(Part):
     pairs: tuple[Pair, ...]
     funnel: Funnel
     disagreements: tuple[Disagreement, ...] = ()
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[LossCurve, ...] = ()
     slices: tuple[SliceColumn, ...] = ()
     label_agreement: tuple[LabelAgreement, ...] = ()
 

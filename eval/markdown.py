@@ -65,8 +65,7 @@ def _pairs(pairs: Sequence[Pair]) -> str:
     head = ["pair", "rows", "difference, points", "interval", "only first right", "only second right", "p", "Holm's p"]
     rows = []
     for pair in pairs:
-        low, high = numbers.points(pair.difference.low or 0), numbers.points(pair.difference.high or 0)
-        found = [f"{pair.rows:,}", numbers.points(pair.difference.value or 0), f"{low} to {high}"]
+        found = [f"{pair.rows:,}", numbers.points(pair.difference.value or 0), numbers.points_span(pair.difference)]
         p_values = [numbers.p_text(p).removeprefix("= ") for p in (pair.p, pair.p_holm)]
         rows.append([f"{pair.first} - {pair.second}", *found, str(pair.only_first), str(pair.only_second), *p_values])
     return markdown_table(head, rows)

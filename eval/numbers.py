@@ -42,6 +42,11 @@ def p_sentence(p: float, corrected: float) -> str:
     return f"p {raw} {words}" if raw == after else f"p {raw}, {after.removeprefix('= ')} {words}"
 
 
+def points_span(figure: Figure) -> str:
+    """The interval of such a difference: `−1.0 to +3.2`."""
+    return f"{points(figure.low or 0.0)} to {points(figure.high or 0.0)}"
+
+
 def measure_text(value: float | None, measure: str) -> str:
     """A figure of generated answers as its measure is read: `71.0%`, `31.2`, `0.912`."""
     if value is None:

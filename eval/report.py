@@ -97,7 +97,7 @@ def html(comparison: Comparison) -> str:
         headline=charts.headline(comparison),
         cost=charts.cost_chart(comparison),
         ratio=ratio_sentence(comparison.models),
-        curves=[chart for curve in comparison.curves if (chart := charts.curve_chart(curve))],
+        curves=charts.loss_charts(comparison.curves),
     )
 
 
@@ -115,7 +115,7 @@ def response_html(comparison: ResponseComparison) -> str:
         dot_charts=response_charts.dot_charts(comparison),
         judged=response_charts.judged_bars(judged),
         pairs=response_charts.grouped_pairs(comparison.pairs),
-        curves=[chart for curve in comparison.curves if (chart := response_charts.loss_chart(curve))],
+        curves=charts.loss_charts(comparison.curves),
     )
 
 
@@ -129,6 +129,8 @@ def tuple_html(comparison: TupleComparison) -> str:
         main_verdicts=max(1, sum(pair.family == "distillation" for pair in comparison.pairs)),
         open_verdicts=len(comparison.verdicts),
         heads={name: one.head for name, one in tuple_measures.MEASURES.items()},
+        tasks=tuple_measures.TASKS,
+        curves=charts.loss_charts(comparison.curves),
         shown=[
             (
                 part,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from eval.comparison import Figure, Funnel, Part, Verdict
+from eval.comparison import Figure, Funnel, LossCurve, Part, Verdict
 from eval.generate import Role
 
 Family = Literal["base", "teacher", "students"]
@@ -132,18 +132,6 @@ class ResponseExample(Part):
     question: str
     history: tuple[str, ...]
     answers: tuple[Answer, ...]
-
-
-class LossCurve(Part):
-    """One seed's training: training loss by optimizer step, and validation loss where it was taken."""
-
-    student: str
-    seed: int
-    steps: tuple[int, ...]
-    loss: tuple[float, ...]
-    validation_steps: tuple[int, ...]
-    validation: tuple[float, ...]
-    best_step: int | None
 
 
 class ResponseComparison(Part):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eval.charts import Axis, Dot, DotChart, log_axis, share_axis
-from eval.numbers import percent, span
+from eval.charts import Axis, DotChart, dot_chart, log_axis, share_axis
+from eval.numbers import percent
 from eval.tuple_comparison import ALL, TupleComparison, TupleModel
+from eval.tuple_measures import MEASURES
 from eval.tuple_table import BY_SLICE
 
 
@@ -16,18 +17,11 @@ def set_dots(comparison: TupleComparison, dataset: str) -> DotChart | None:
     measure = next((name for name in BY_SLICE if any(one.figure(name).value is not None for one in known)), None)
     if measure is None:
         return None
-    shown = [(one, one.figure(measure)) for one in known if one.figure(measure).value is not None]
-    seeds = {one.model: [by.figures[measure] for by in one.seeds] for one, _ in shown}
-    known_seeds = {name: [value for value in values if value is not None] for name, values in seeds.items()}
-    ends = [end for _, figure in shown for end in (figure.value, figure.low, figure.high) if end is not None]
-    axis = share_axis([*ends, *(value for values in known_seeds.values() for value in values)])
-    dots = []
-    for one, figure in shown:
-        low, high = (figure.value if end is None else end for end in (figure.low, figure.high))
-        rings = tuple(axis.at(value) for value in known_seeds[one.model]) if len(one.seeds) > 1 else ()
-        places = axis.at(figure.value or 0), axis.at(low or 0), axis.at(high or 0)
-        dots.append(Dot(comparison.model(one.model, dataset), percent(figure.value), span(figure), *places, rings))
-    return DotChart(measure, axis, tuple(dots))
+    measured = [
+        (comparison.model(one.model, dataset), one.figure(measure), [by.figures.get(measure) for by in one.seeds])
+        for one in known
+    ]
+    return dot_chart(measure, measured, "%" if MEASURES[measure].kind == "share" else "")
 
 
 @dataclass(frozen=True)

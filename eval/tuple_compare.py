@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
+from eval.curves import training_curves
 from eval.scored import count_funnel, no_test_row
 from eval.tuple_baselines import ABOUT, baselines_of
 from eval.tuple_comparison import TupleComparison, TupleModel
@@ -102,6 +103,7 @@ def build_tuple_comparison(
         pairs=pairs,
         funnels={one.dataset: count_funnel(one.folder) for one in sets},
         examples=examples(models, how.seed),
+        curves=training_curves(recipe, run, records),
     )
 
 

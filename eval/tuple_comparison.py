@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from eval.comparison import Figure, Funnel, Part, Verdict
+from eval.comparison import Figure, Funnel, LossCurve, Part, Verdict
 
 TupleRole = Literal["teacher", "student", "baseline"]
 TupleFamily = Literal["distillation", "students", "baselines"]
@@ -138,6 +138,7 @@ class TupleComparison(Part):
     pairs: tuple[TuplePair, ...]
     funnels: dict[str, Funnel]
     examples: tuple[TupleExample, ...] = ()
+    curves: tuple[LossCurve, ...] = ()
 
     def model(self, name: str, dataset: str) -> TupleModel:
         """Who `name` is on a dataset."""

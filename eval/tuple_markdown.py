@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from eval import numbers
 from eval.markdown import funnel_table, markdown_table
 from eval.tuple_comparison import ALL, SetPart, TupleComparison, TupleExample, TuplePair
-from eval.tuple_measures import MEASURES
+from eval.tuple_measures import MEASURES, TASKS
 from eval.tuple_table import seed_grid, set_grid, share_grid
 from recipes.counts import counted
 
@@ -39,7 +39,11 @@ def asked_as(comparison: TupleComparison, dataset: str) -> str:
 def _set(comparison: TupleComparison, one: SetPart) -> list[str]:
     head, *scores = set_grid(comparison, one.dataset).texts()
     gold = f", {counted(one.gold, 'gold tuple')}" if one.task in ("atsa", "acsa") else ""
-    parts = [f"## {one.dataset}: {one.task}, {counted(one.rows, 'test row')}{gold}", markdown_table(head, scores)]
+    parts = [
+        f"## {one.dataset}: {counted(one.rows, 'test row')}{gold}",
+        f"{TASKS[one.task]}.",
+        markdown_table(head, scores),
+    ]
     shares = share_grid(comparison, one.dataset)
     if shares is not None:
         head, *lines = shares.texts()
@@ -52,9 +56,8 @@ def _pairs(pairs: Sequence[TuplePair]) -> str:
     head = ["pair", "dataset", "measure", "seeds", "rows", "difference, points", "interval", "p", "Holm's p"]
     rows = []
     for pair in pairs:
-        low, high = (numbers.points(end or 0.0) for end in (pair.difference.low, pair.difference.high))
         found = [pair.dataset, MEASURES[pair.measure].head, str(len(pair.seeds)), f"{pair.rows:,}"]
-        found += [numbers.points(pair.difference.value or 0.0), f"{low} to {high}"]
+        found += [numbers.points(pair.difference.value or 0.0), numbers.points_span(pair.difference)]
         p_values = [numbers.p_text(p).removeprefix("= ") for p in (pair.p, pair.p_holm)]
         rows.append([f"{pair.first} - {pair.second}", *found, *p_values])
     return markdown_table(head, rows)

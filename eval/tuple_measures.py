@@ -28,6 +28,13 @@ MEASURES: dict[str, Measure] = {
     ),
     "truncated": Measure("Cut off", "share of its answers that did not end by themselves", "share", -1),
 }  # fmt: skip
+TASKS = {
+    "understanding": "Reviews read as a teacher reads them: opinions, and a rewrite that says feelings openly",
+    "atsa": "Terms and their polarity (ATSA)",
+    "acsa": "Categories and their polarity (ACSA)",
+    "sentiment": "Sentiment of whole texts, which no student was taught: read off the opinions that it writes",
+}
+"""What is asked of a set, in words."""
 OTHERS = {
     "cost": ("USD per 1k", "US dollars for 1,000 texts; of the teacher, for 1,000 rows written"),
     "speed": ("s per 1k", "seconds for 1,000 answers, measured here"),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from eval.claims import could_be_found, is_clear, listed, once_corrected
-from eval.comparison import Figure, Verdict
-from eval.numbers import p_sentence, percent, points, span
+from eval.claims import could_be_found, is_clear, once_corrected, standing
+from eval.comparison import Verdict
+from eval.numbers import p_sentence, percent, points, points_span, span
 from eval.tuple_comparison import ALL, Result, TuplePair
 from eval.tuple_measures import MEASURES
 from recipes.counts import counted
@@ -33,7 +33,7 @@ def _claim(pair: TuplePair, confidence: float) -> Verdict:
     where = f"on {pair.dataset} ({counted(pair.rows, 'text')}, {counted(len(pair.seeds), 'seed')})"
     shown = f"{head} {percent(pair.first_value)} against {percent(pair.second_value)}"
     test = f"paired bootstrap {p_sentence(pair.p, pair.p_holm)}"
-    figures = f"{shown}; {100 * confidence:g}% interval {_ends(pair.difference)} points; {test}"
+    figures = f"{shown}; {100 * confidence:g}% interval {points_span(pair.difference)} points; {test}"
     if is_clear(pair, confidence):
         word = "better" if value > 0 else "worse"
         size = f"{abs(100 * value):.1f} points of {head}"
@@ -47,20 +47,10 @@ def _claim(pair: TuplePair, confidence: float) -> Verdict:
     )
 
 
-def _ends(figure: Figure) -> str:
-    return f"{points(figure.low or 0.0)} to {points(figure.high or 0.0)}"
-
-
 def _baselines(pairs: Sequence[TuplePair], confidence: float) -> Verdict:
-    groups: dict[str, list[str]] = {"better than": [], "not distinguishable from": [], "worse than": []}
-    for pair in pairs:
-        value = pair.difference.value or 0.0
-        word = ("better than" if value > 0 else "worse than") if is_clear(pair, confidence) else list(groups)[1]
-        groups[word].append(f"{pair.second} ({points(value)})")
-    parts = [f"{word} {listed(names)}" for word, names in groups.items() if names]
     head = MEASURES[pairs[0].measure].head
-    first, dataset = pairs[0].first, pairs[0].dataset
-    return Verdict(claim=f"{first} beside the baselines on {dataset}, in points of {head}: {'; '.join(parts)}")
+    first, dataset, stands = pairs[0].first, pairs[0].dataset, standing(pairs, confidence)
+    return Verdict(claim=f"{first} beside the baselines on {dataset}, in points of {head}: {stands}")
 
 
 def _understanding(one: Result) -> Verdict:

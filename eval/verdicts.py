@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from eval.claims import at_odds, could_be_found, is_clear, listed, once_corrected, with_all_seeds
-from eval.comparison import Figure, ModelScores, Pair, Verdict
-from eval.numbers import p_sentence, percent, points
+from eval.claims import at_odds, could_be_found, is_clear, once_corrected, standing, with_all_seeds
+from eval.comparison import ModelScores, Pair, Verdict
+from eval.numbers import p_sentence, percent, points, points_span
 from recipes.counts import counted
 
 FEW_ROWS = 300
@@ -78,7 +78,7 @@ def _against(pair: Pair, confidence: float) -> Verdict:
     second = "the teacher" if pair.family == "question" else pair.second
     value = pair.difference.value or 0.0
     span, test = (
-        f"{100 * confidence:g}% interval {_span(pair.difference)}",
+        f"{100 * confidence:g}% interval {points_span(pair.difference)}",
         f"exact McNemar {p_sentence(pair.p, pair.p_holm)}",
     )
     seeds = _seeds(pair)
@@ -99,22 +99,12 @@ def _against(pair: Pair, confidence: float) -> Verdict:
 def _seeds(pair: Pair) -> str:
     if pair.all_seeds is None:
         return ""
-    return with_all_seeds(points(pair.all_seeds.value or 0.0), _span(pair.all_seeds))
-
-
-def _span(figure: Figure) -> str:
-    return f"{points(figure.low or 0.0)} to {points(figure.high or 0.0)}"
+    return with_all_seeds(points(pair.all_seeds.value or 0.0), points_span(pair.all_seeds))
 
 
 def _baselines(student: str, pairs: Sequence[Pair], roles: Mapping[str, str], confidence: float) -> Verdict | None:
-    groups: dict[str, list[str]] = {"better than": [], "not distinguishable from": [], "worse than": []}
-    for pair in pairs:
-        if pair.first == student and roles[pair.second] == "baseline":
-            value = pair.difference.value or 0.0
-            word = ("better than" if value > 0 else "worse than") if is_clear(pair, confidence) else list(groups)[1]
-            groups[word].append(f"{pair.second} ({points(value)})")
-    parts = [f"{word} {listed(names)}" for word, names in groups.items() if names]
-    return Verdict(claim=f"{student} beside the baselines, in points: {'; '.join(parts)}") if parts else None
+    mine = [pair for pair in pairs if pair.first == student and roles[pair.second] == "baseline"]
+    return Verdict(claim=f"{student} beside the baselines, in points: {standing(mine, confidence)}") if mine else None
 
 
 def _agreement(student: ModelScores, confidence: float) -> Verdict:

@@ -177,7 +177,10 @@ def test_disagreements_and_curves(run: RunFolder) -> None:
     assert all(one.prediction != one.teacher for one in found.disagreements)
     assert {one.student for one in found.disagreements} == {"small"}
     assert found.disagreements == compared(run, evaluation={"resamples": 300}).disagreements
-    assert [(one.seed, one.best_epoch, len(one.loss)) for one in found.curves] == [(1, 3, 4), (2, 3, 4)]
+    for curve, seed in zip(found.curves, (1, 2), strict=True):
+        assert (curve.seed, curve.chosen, curve.steps, curve.loss) == (seed, seed == 2, (1.0, 2.0), (1.0, 0.5))
+        assert (curve.validation_steps, curve.best_step, curve.best_by) == ((3, 6, 9, 12), 9, "macro F1")
+        assert curve.scores == pytest.approx((0.6, 0.65, 0.7, 0.65))
     assert list(read_record(run, "small").seeds) == [1, 2]
 
 

@@ -17,7 +17,7 @@ import yaml
 from eval import charts, numbers
 from eval.card import END, START, update_cards
 from eval.compare import compare
-from eval.comparison import Comparison, Curve, Figure, Funnel
+from eval.comparison import Comparison, Figure, Funnel, LossCurve
 from eval.markdown import markdown, markdown_table
 from eval.report import html, print_report
 from eval.table import columns, draw, grid, table_lines
@@ -162,13 +162,20 @@ def test_the_funnel_and_the_curves() -> None:
         ("read", 100, "whole", 100.0), ("not drawn", 10, "aside", 10.0), ("empty text", 5, "aside", 5.0),
         ("asked", 85, "whole", 85.0), ("kept, train", 80, "kept", 80.0), ("refused", 5, "rejected", 5.0),
     ]  # fmt: skip
-    curve = Curve(student="s", seed=1, epochs=(1, 2, 3), loss=(1.0, 0.5, 0.0), macro_f1=(None, 0.5, 0.5), best_epoch=2)
-    chart = charts.curve_chart(curve)
+    curve = LossCurve(
+        student="s", seed=1, steps=(1, 2, 3), loss=(3.0, 2.0, 1.0), validation_steps=(2, 3), validation=(2.0, 1.5),
+        score="macro F1", scores=(None, 0.5), epoch_steps=1, best_step=3,
+    )  # fmt: skip
+    chart = charts.loss_chart(curve)
     assert chart is not None
-    assert chart.lines == (("loss", "0.0,0.0 50.0,50.0 100.0,100.0"), ("macro_f1", "50.0,0.0 100.0,0.0"))
-    assert chart.best == 50.0
-    short = curve.model_copy(update={"epochs": (1,), "loss": (1.0,), "macro_f1": (None,)})
-    assert charts.curve_chart(short) is None
+    assert (chart.training, chart.validation) == ("0.0,0.0 50.0,50.0 100.0,100.0", "50.0,50.0 100.0,75.0")
+    assert (chart.scores, chart.best) == ("100.0,0.0", 100.0)
+    nothing = charts.loss_chart(curve.model_copy(update={"scores": (0.0, 0.0)}))
+    assert nothing is not None
+    assert nothing.scores == "50.0,100.0 100.0,100.0", "a score of 0 all along lies at the foot"
+    assert charts.loss_chart(curve.model_copy(update={"steps": (1,), "loss": (1.0,)})) is None
+    other = curve.model_copy(update={"seed": 2, "chosen": False})
+    assert [[one.curve.seed for one in some] for some in charts.loss_charts([other, curve])] == [[1], [2]]
 
 
 def test_the_plain_table_is_aligned(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

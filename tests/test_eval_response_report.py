@@ -21,11 +21,11 @@ from eval.markdown import markdown_table
 from eval.measures import MEASURES, PAIRED
 from eval.numbers import measure_change, measure_changes, measure_span, measure_text
 from eval.report import print_report, read_report, response_html
-from eval.response_charts import judged_bars, loss_chart, measure_dots
+from eval.response_charts import judged_bars, measure_dots
 from eval.response_markdown import response_markdown
 from eval.response_table import response_cell, response_grid, shown_metrics
 from eval.response_verdicts import main_verdicts, open_verdicts
-from eval.responses import Figure, Judged, LossCurve, ResponseComparison
+from eval.responses import Figure, Judged, ResponseComparison
 from recipes.rows import ResponseRow, read_rows, write_rows
 from recipes.runs import RunFolder
 
@@ -184,19 +184,6 @@ def test_charts(run: RunFolder) -> None:
     )  # fmt: skip
     parts = [(part.kind, part.start, part.width) for part in judged_bars([judged])[0][1]]
     assert parts == [("won", 0.0, 50.0), ("tied", 50.0, 25.0), ("lost", 75.0, 25.0)]
-    curve = LossCurve(
-        student="s", seed=1, steps=(1, 2, 3), loss=(3.0, 2.0, 1.0), validation_steps=(2, 3), validation=(2.0, 1.5),
-        best_step=3,
-    )  # fmt: skip
-    drawn = loss_chart(curve)
-    assert drawn is not None
-    assert (drawn.training, drawn.validation) == ("0.0,0.0 50.0,50.0 100.0,100.0", "50.0,50.0 100.0,75.0")
-    assert drawn.best == 100.0
-    long = curve.model_copy(update={"steps": tuple(range(1, 601)), "loss": tuple([2.0] * 600)})
-    thinned = loss_chart(long)
-    assert thinned is not None
-    assert len(thinned.training.split()) == 60
-    assert loss_chart(curve.model_copy(update={"steps": (1,), "loss": (3.0,)})) is None
 
 
 CARD = "---\nlibrary_name: peft\ntags:\n- tutelage\n---\n\n# products: tuned\n\nText of the card.\n"

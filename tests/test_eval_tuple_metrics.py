@@ -106,6 +106,21 @@ def test_texts_are_paired() -> None:
     assert found is not None and found.spread == 0
 
 
+def test_the_paired_bootstrap_by_hand() -> None:
+    """Two texts; the first model is right on both, the second on one. Of four draws two have each text once (F1 1 and
+    2/3), one that text twice (1 and 1), one the other twice (1 and 0): the difference is 1/3, 0 and 1.
+    """
+    first, second, how = tuple_sheet([[HIT, HIT]]), tuple_sheet([[HIT, MISS]]), Evaluation(resamples=20_000)
+    apart = 1 - second.shapes["f1"](second.drawn(how))[:, 0]
+    assert [float(np.mean(np.isclose(apart, value))) for value in (0, 1 / 3, 1)] == pytest.approx(
+        [1 / 4, 1 / 2, 1 / 4], abs=0.02
+    )
+    found = paired_difference(first, second, "f1", how)
+    assert found is not None
+    assert (found.figure.value, found.figure.low, found.figure.high) == (pytest.approx(1 / 3), 0.0, 1.0)
+    assert found.p == pytest.approx(2 * 1 / 4, abs=0.02), "0 is on the other side: a quarter of the draws"
+
+
 def test_p_from_draws() -> None:
     assert bootstrap_p(np.array([1.0] * 99)) == pytest.approx(0.02)
     assert bootstrap_p(np.array([1.0, -1.0] * 50)) == 1.0

@@ -59,6 +59,18 @@ def test_every_figure_is_on_every_page(found: TupleComparison) -> None:
         assert heading in page
 
 
+def test_the_course_of_training_is_drawn(found: TupleComparison) -> None:
+    """Of each student the seed that validation chose, the others folded away; what chose its epoch is said."""
+    page = tuple_html(found)
+    shown, folded = page.split("Seeds that validation did not choose: 3")
+    for text in ("reader, seed 2", "helped, seed 2", "plain, seed 2", "sorter, seed 1"):
+        assert f"<h3>{text}</h3>" in shown
+    assert "<h3>helped, seed 1</h3>" in folded
+    assert shown.count("kept: epoch 2 of 2, by micro F1") == 4
+    assert "micro F1 25.0% → 50.0%" in shown
+    assert "validation 2.00 → 1.00" in shown
+
+
 def test_words_of_models_stay_words(found: TupleComparison) -> None:
     first = found.examples[0]
     answers = tuple(one.model_copy(update={"right": (EVIL,), "wrong": (EVIL,)}) for one in first.answers)
