@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,13 @@ from eval.response_verdicts import direction, main_verdicts, open_verdicts
 from eval.responses import ResponseComparison
 from eval.slice_tables import label_grid, slice_tables
 from eval.slices import FEW_IN_SLICE
-from eval.table import columns, grid, notes, print_table
+from eval.table import Grid, columns, grid, notes, print_table
 from eval.tuple_comparison import TupleComparison
 from eval.tuple_markdown import asked_as as tuple_asked_as
 from eval.tuple_markdown import tuple_markdown
-from eval.tuple_table import seed_grid, set_grid, share_grid
+from eval.tuple_rows import OWN
+from eval.tuple_table import seed_grid, set_grid, share_grid, slice_grid
+from recipes.counts import counted
 from recipes.runs import RunFolder, write_atomic
 
 if TYPE_CHECKING:
@@ -74,9 +76,19 @@ def print_report(comparison: AnyComparison) -> None:
     elif isinstance(comparison, ResponseComparison):
         print_table(f"{comparison.recipe}: {comparison.rows:,} questions", response_grid(comparison), said)
     else:
-        for place, one in enumerate(comparison.sets, 1):
-            title = f"{comparison.recipe}: {one.rows:,} rows of {one.dataset}"
-            print_table(title, set_grid(comparison, one.dataset), said if place == len(comparison.sets) else [])
+        *before, last = _tuple_tables(comparison)
+        for title, table in before:
+            print_table(title, table, [])
+        print_table(*last, said)
+
+
+def _tuple_tables(comparison: TupleComparison) -> Iterator[tuple[str, Grid]]:
+    """The tables of each dataset, with their titles."""
+    for one in comparison.sets:
+        yield f"{comparison.recipe}: {counted(one.rows, 'row')} of {one.dataset}", set_grid(comparison, one.dataset)
+        slices = slice_grid(comparison, one)
+        if slices is not None:
+            yield f"{comparison.recipe}: {one.dataset}", slices
 
 
 def html(comparison: Comparison) -> str:
@@ -130,11 +142,14 @@ def tuple_html(comparison: TupleComparison) -> str:
         open_verdicts=len(comparison.verdicts),
         heads={name: one.head for name, one in tuple_measures.MEASURES.items()},
         tasks=tuple_measures.TASKS,
+        few_in_slice=FEW_IN_SLICE,
+        own=OWN,
         curves=charts.loss_charts(comparison.curves),
         shown=[
             (
                 part,
                 set_grid(comparison, part.dataset),
+                slice_grid(comparison, part),
                 tuple_charts.set_dots(comparison, part.dataset),
                 share_grid(comparison, part.dataset),
                 tuple_charts.share_chart(comparison, part.dataset),

@@ -82,7 +82,7 @@ def build_tuple_comparison(
     pairs, apart = compare_pairs(recipe, models)
     who = tuple(_model(recipe, one, records) for one in models)
     if any(one.dataset == OWN and one.task == "understanding" for one in sets) and _wants_teacher(recipe):
-        who = (_teacher(recipe, run), *who)
+        who = (*_teacher(recipe, run), *who)
     parts = tuple(one.part() for one in sets)
     return TupleComparison(
         recipe=recipe.name,
@@ -119,10 +119,13 @@ def _wants_teacher(recipe: Recipe) -> bool:
     return recipe.teacher.provider != "none" and (wanted is None or "teacher" in wanted)
 
 
-def _teacher(recipe: Recipe, run: RunFolder) -> TupleModel:
+def _teacher(recipe: Recipe, run: RunFolder) -> list[TupleModel]:
+    """What the others are measured against has no figure of its own but its cost; nothing where that is not known."""
     manifest = run.manifest("rows")
     usd = teacher_usd_per_1000(recipe.teacher.price, manifest.facts if manifest else {})
-    return TupleModel(name="teacher", role="teacher", about=recipe.teacher.model, dataset=OWN, usd_per_1000=usd)
+    if usd is None:
+        return []
+    return [TupleModel(name="teacher", role="teacher", about=recipe.teacher.model, dataset=OWN, usd_per_1000=usd)]
 
 
 def _model(recipe: Recipe, one: Marked, records: dict[str, Seq2seqRecord]) -> TupleModel:

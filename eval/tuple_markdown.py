@@ -8,7 +8,7 @@ from eval import numbers
 from eval.markdown import funnel_table, markdown_table
 from eval.tuple_comparison import ALL, SetPart, TupleComparison, TupleExample, TuplePair
 from eval.tuple_measures import MEASURES, TASKS
-from eval.tuple_table import seed_grid, set_grid, share_grid
+from eval.tuple_table import seed_grid, set_grid, share_grid, slice_grid
 from recipes.counts import counted
 
 
@@ -44,6 +44,10 @@ def _set(comparison: TupleComparison, one: SetPart) -> list[str]:
         f"{TASKS[one.task]}.",
         markdown_table(head, scores),
     ]
+    slices = slice_grid(comparison, one)
+    if slices is not None:
+        head, *lines = slices.texts()
+        parts.append(markdown_table(head, lines))
     shares = share_grid(comparison, one.dataset)
     if shares is not None:
         head, *lines = shares.texts()

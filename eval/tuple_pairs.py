@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import ceil
 from statistics import NormalDist
 from typing import get_args
 
@@ -50,7 +51,8 @@ def compare_pairs(recipe: Recipe, models: Sequence[Marked]) -> tuple[tuple[Tuple
         difference = None if measure is None else _difference(duel, measure, seeds, how)
         if measure is not None and difference is not None:
             found.append((_pair(duel, measure, seeds, difference), difference.spread))
-    return _correct(found, how), apart
+    pairs = _correct(found, how)
+    return pairs, [*apart, *_too_few_draws(pairs, how)]
 
 
 def duels(recipe: Recipe, models: Sequence[Marked]) -> Iterator[Duel]:
@@ -129,6 +131,17 @@ def _correct(found: Sequence[tuple[TuplePair, float]], how: Evaluation) -> tuple
         )
         for place, (pair, spread) in enumerate(found)
     )
+
+
+def _too_few_draws(pairs: Sequence[TuplePair], how: Evaluation) -> Iterator[str]:
+    """Said where even a difference that every draw shows would not hold after the correction."""
+    size = max(Counter(pair.family for pair in pairs).values(), default=0)
+    if 2 * size / (1 + how.resamples) >= 1 - how.confidence:
+        wanted = 100 * ceil(4 * size / (1 - how.confidence) / 100)
+        yield (
+            f"{how.resamples:,} draws are too few for {size} comparisons: after Holm's correction no difference could "
+            f"be told from chance. Set evaluation.resamples to {wanted:,} or more."
+        )
 
 
 def _detectable(spread: float, level: float) -> float | None:

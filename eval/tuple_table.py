@@ -1,5 +1,5 @@
-"""The score tables of seq2seq students: one for each dataset, a line per model, its slices at the end; and one by the
-share of the train rows, where students differ in it.
+"""The score tables of seq2seq students: of each dataset one with a line per model, one by slice, and one by the share
+of the train rows, where students differ in it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from eval.comparison import Figure
 from eval.numbers import NONE, percent, rate, span, usd
+from eval.slices import FEW_IN_SLICE
 from eval.table import Cell, Grid, Line
 from eval.tuple_comparison import ALL, Result, SetPart, TupleComparison, TupleModel
 from eval.tuple_measures import MEASURES, meaning
@@ -38,26 +39,32 @@ def shown_metrics(comparison: TupleComparison, dataset: str) -> list[str]:
 
 
 def set_grid(comparison: TupleComparison, dataset: str) -> Grid:
-    """All that the recipe wants to see of one dataset; after that a column for each further slice."""
-    part = next(one for one in comparison.sets if one.dataset == dataset)
-    metrics, slices = shown_metrics(comparison, dataset), sliced(comparison, part)
-    heads = [(meaning(name)[0], "") for name in metrics] + [(f"{head}, {name}", "") for name, _, head in slices]
-    lines = []
-    for model in (one for one in comparison.models if one.dataset == dataset):
-        cells = [_cell(comparison, model, name) for name in metrics]
-        cells += [_sliced(comparison.result(dataset, name, model.name), measure) for name, measure, _ in slices]
-        lines.append(Line(model.name, model.role, tuple(cells)))
-    return Grid("model", tuple(heads), tuple(lines))
+    """All that the recipe wants to see of one dataset."""
+    metrics = shown_metrics(comparison, dataset)
+    lines = [
+        Line(model.name, model.role, tuple(_cell(comparison, model, name) for name in metrics))
+        for model in comparison.models
+        if model.dataset == dataset
+    ]
+    return Grid(dataset, tuple((meaning(name)[0], "") for name in metrics), tuple(lines))
 
 
-def sliced(comparison: TupleComparison, part: SetPart) -> list[tuple[str, str, str]]:
-    """(slice, measure, its head) of each slice but `all`; none that has every row, which would say the same again."""
+def slice_grid(comparison: TupleComparison, part: SetPart) -> Grid | None:
+    """A line per slice, a column per model. None where there is no slice but `all`; one that
+    has every row would say the same again.
+    """
     known = comparison.of(part.dataset)
     measure = next((name for name in BY_SLICE if any(name in one.figures for one in known)), None)
-    if measure is None:
-        return []
-    head = MEASURES[measure].head
-    return [(name, measure, head) for name, rows in part.slices.items() if name != ALL and rows < part.rows]
+    slices = {name: rows for name, rows in part.slices.items() if name != ALL and rows < part.rows}
+    if measure is None or not slices:
+        return None
+    lines = []
+    for name, rows in slices.items():
+        found = [comparison.result(part.dataset, name, one.model) for one in known]
+        cells = [_sliced(one, measure) for one in found]
+        lines.append(Line(name, "", (Cell(f"{rows:,}", interval="few" if rows < FEW_IN_SLICE else ""), *cells)))
+    roles = [(one.model, comparison.model(one.model, part.dataset).role) for one in known]
+    return Grid(f"{MEASURES[measure].head} by slice", (("rows", ""), *roles), tuple(lines))
 
 
 def share_grid(comparison: TupleComparison, dataset: str) -> Grid | None:

@@ -28,8 +28,14 @@ def tuple_verdicts(pairs: Sequence[TuplePair], results: Sequence[Result], confid
     yield from (_understanding(one) for one in results if one.slice == ALL and "parsed" in one.figures)
 
 
+def _head(measure: str) -> str:
+    """Its name within a sentence."""
+    head = MEASURES[measure].head
+    return head.lower() if measure == "accuracy" else head
+
+
 def _claim(pair: TuplePair, confidence: float) -> Verdict:
-    head, value = MEASURES[pair.measure].head, pair.difference.value or 0.0
+    head, value = _head(pair.measure), pair.difference.value or 0.0
     where = f"on {pair.dataset} ({counted(pair.rows, 'text')}, {counted(len(pair.seeds), 'seed')})"
     shown = f"{head} {percent(pair.first_value)} against {percent(pair.second_value)}"
     test = f"paired bootstrap {p_sentence(pair.p, pair.p_holm)}"
@@ -48,7 +54,7 @@ def _claim(pair: TuplePair, confidence: float) -> Verdict:
 
 
 def _baselines(pairs: Sequence[TuplePair], confidence: float) -> Verdict:
-    head = MEASURES[pairs[0].measure].head
+    head = _head(pairs[0].measure)
     first, dataset, stands = pairs[0].first, pairs[0].dataset, standing(pairs, confidence)
     return Verdict(claim=f"{first} beside the baselines on {dataset}, in points of {head}: {stands}")
 

@@ -12,11 +12,12 @@ from test_eval_report import EVIL, Page
 
 from eval.card import END, START, update_cards
 from eval.compare import compare
+from eval.numbers import percent
 from eval.report import print_report, tuple_html
 from eval.tuple_comparison import ALL, TupleComparison
 from eval.tuple_markdown import tuple_markdown
 from eval.tuple_rows import OWN
-from eval.tuple_table import seed_grid, set_grid, shown_metrics
+from eval.tuple_table import seed_grid, set_grid, shown_metrics, slice_grid
 from recipes.runs import RunFolder
 
 
@@ -48,7 +49,8 @@ def test_the_page_loads_nothing_and_runs_nothing(found: TupleComparison) -> None
 def test_every_figure_is_on_every_page(found: TupleComparison) -> None:
     page, text = tuple_html(found), tuple_markdown(found)
     for part in found.sets:
-        for line in (*set_grid(found, part.dataset).lines, *seed_grid(found, part.dataset).lines):
+        grids = (set_grid(found, part.dataset), seed_grid(found, part.dataset), slice_grid(found, part))
+        for line in (line for grid in grids if grid is not None for line in grid.lines):
             for cell in line.cells:
                 assert cell.main.replace("<", "&lt;") in page
                 assert cell.main.replace("<", "&lt;") in text
@@ -83,10 +85,15 @@ def test_words_of_models_stay_words(found: TupleComparison) -> None:
 
 
 def test_a_slice_with_every_row_says_nothing_new(found: TupleComparison) -> None:
-    heads = [head for head, _ in set_grid(found, "terms").heads]
-    assert "F1, mixed" in heads
-    whole = [one.model_copy(update={"slices": {ALL: one.rows, "mixed": one.rows}}) for one in found.sets]
-    assert "F1, mixed" not in [head for head, _ in set_grid(found.model_copy(update={"sets": whole}), "terms").heads]
+    part = next(one for one in found.sets if one.dataset == "terms")
+    table = slice_grid(found, part)
+    assert table is not None
+    assert [head for head, _ in table.heads] == ["rows", "helped", "plain", "lexicon"]
+    assert [(line.name, line.cells[0].line()) for line in table.lines] == [("mixed", "10 (few)")]
+    result = found.result("terms", "mixed", "helped")
+    assert result is not None
+    assert table.lines[0].cells[1].main == percent(result.figure("f1").value)
+    assert slice_grid(found, part.model_copy(update={"slices": {ALL: part.rows, "mixed": part.rows}})) is None
 
 
 def test_only_metrics_that_somebody_has(found: TupleComparison) -> None:
