@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval import numbers
+from eval.comparison import Figure
 from eval.markdown import funnel_table, markdown_table
 from eval.tuple_comparison import ALL, SetPart, TupleComparison, TupleExample, TuplePair
 from eval.tuple_measures import MEASURES, TASKS
-from eval.tuple_table import seed_grid, set_grid, share_grid, slice_grid
+from eval.tuple_rows import OWN
+from eval.tuple_table import figure_cell, seed_grid, set_grid, share_grid, slice_grid
 from recipes.counts import counted
 
 
@@ -68,7 +70,7 @@ def _pairs(pairs: Sequence[TuplePair]) -> str:
 
 
 def _example(one: TupleExample) -> str:
-    rows = [["gold", "; ".join(one.gold) or "nothing", "", ""]]
+    rows = [["teacher" if one.dataset == OWN else "gold", "; ".join(one.gold) or "nothing", "", ""]]
     for answer in one.answers:
         invalid = f" (+ {answer.invalid} invalid)" if answer.invalid else ""
         told = [["; ".join(answer.right), "; ".join(answer.wrong) + invalid, "; ".join(answer.missed)]]
@@ -88,9 +90,9 @@ def tuple_section(comparison: TupleComparison, name: str, seed: int, chosen: boo
         lines = []
         for slices in (one for one in comparison.results if (one.model, one.dataset) == (name, result.dataset)):
             own = next(one for one in slices.seeds if one.seed == seed)
-            cells = [numbers.percent(own.figures.get(measure)) for measure in names]
+            cells = [figure_cell(Figure(value=own.figures.get(measure)), measure).main for measure in names]
             lines.append([f"{slices.slice}, {counted(slices.rows, 'row')}", *cells])
-        lines += [[one.model, *(numbers.percent(one.figure(measure).value) for measure in names)] for one in others]
+        lines += [[one.model, *(figure_cell(one.figure(measure), measure).main for measure in names)] for one in others]
         head = [f"{result.dataset}, seed {seed}", *(MEASURES[measure].head for measure in names)]
         parts.append(markdown_table(head, lines))
     said = [one.text() for one in comparison.verdicts if one.claim.startswith((f"{name} ", f"{name}:"))]
