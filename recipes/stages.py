@@ -143,7 +143,7 @@ def index_inputs(recipe: Recipe) -> dict[str, str]:
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     retrieval = recipe.retrieval
     inputs = {
-        "catalogue": digest([READING_VERSION, retrieval.catalogue]),
+        "catalogue": digest([READING_VERSION, digest(retrieval.catalogue)]),
         "embedding": digest([INDEX_VERSION, embedding_fingerprint(recipe)]),
         "chunks": digest([retrieval.chunk_tokens, retrieval.chunk_overlap]),
         "threshold": digest([THRESHOLD_VERSION, retrieval.refuse, retrieval.embedding.query_prompt]),
