@@ -99,6 +99,9 @@ class AsWritten:
         self.retriever = retriever
         self.texts = {poison.row["id"]: poison.text for poison in poisons}
 
+    def nearness(self, question: str, texts: Sequence[str]) -> list[float]:
+        return self.retriever.nearness(question, texts)
+
     def search(self, query: str, where: Any = None, top_k: int | None = None) -> Found:
         found = self.retriever.search(query, where, top_k)
         passages = [replace(one, text=self.texts.get(one.document, one.text)) for one in found.passages]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rag.citations import without_citations
-from rag.passages import Found, Passage
+from rag.passages import Found, Passage, held
 from rag.prompting import CHARS_PER_TOKEN
 from rag.sentences import sentences
 from rag.speakers import Ending
@@ -73,7 +73,6 @@ def as_asked(text: str, options: Options) -> tuple[str, Literal["stop", "length"
 
 def unsupported(response: str, passages: Sequence[Passage], question: str) -> tuple[str, ...]:
     """The sentences of a response with a figure, a name or a quotation that neither passages nor question have."""
-    shown = [text for one in passages for text in (one.title, one.text, *map(str, one.metadata.values()))]
-    said = without_citations(response)
-    pieces = ungrounded(said, [*shown, question])
+    said, shown = without_citations(response), [text for one in passages for text in (one.title, one.text)]
+    pieces = ungrounded(said, [*shown, question], [text for one in passages for text in held(one).values()])
     return tuple(sentence for sentence in sentences(said) if any(piece in sentence for piece in pieces))

@@ -15,6 +15,7 @@ from rag.documents import Document
 from rag.off_topic import OFF_TOPIC
 from rag.own_questions import own_questions, sentence, title_words
 from rag.threshold import Threshold, fit_threshold, threshold_from
+from recipes.counts import counted
 from recipes.retrieval import Retrieval
 from recipes.stages import THRESHOLD_VERSION
 
@@ -27,6 +28,8 @@ QUESTIONS = 240
 """Documents that questions are made of, at most."""
 LEAST_DOCUMENTS = 8
 """A smaller catalogue gets no threshold."""
+FEW = 5
+"""Questions that must be expected below a threshold for their share to be known at all well."""
 CHANGED = 0.1
 """Share of the documents that may come, go or change before the threshold is set anew."""
 FACT = "threshold"
@@ -100,3 +103,24 @@ def _same(index: Index, embedder: Embedder, documents: list[Document]) -> dict[s
         document.id: {document.id, *(hit.document for hit in hits if hit.score >= _SAME)}
         for document, hits in zip(documents, index.dense(vectors, 20), strict=True)
     }
+
+
+def told(threshold: Threshold | None, refuse: float, documents: int) -> list[str]:
+    """What is said of a threshold that was set anew: what it does, and where so few questions say little."""
+    if threshold is None:
+        few = (
+            f"too few of {counted(documents, 'document')} have words to make questions of ({LEAST_DOCUMENTS} at least)"
+        )
+        return [f"no threshold is set, since {few}: no question is refused for what it is about"]
+    lines = [
+        f"threshold set on {counted(threshold.questions, 'question')} of the catalogue's own: of such it refuses "
+        f"{threshold.refused:.0%} (retrieval.refuse: {refuse:g}), and {1 - threshold.accepted:.0%} of those whose "
+        "document was taken out, which are the hardest to tell, or that are about other things"
+    ]
+    if 0 < refuse * threshold.questions < FEW:
+        lines.append(
+            f"warning: that is a small sample: at {refuse:g} only {refuse * threshold.questions:.1f} of them would be "
+            "refused, so that of your shoppers' questions it may be several times as many, or none; ask some of theirs "
+            "(python -m rag search), and set retrieval.refuse to 0 if answers are missing"
+        )
+    return lines

@@ -10,15 +10,17 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
-from rag.cells import is_missing, plain, whole
+from rag.cells import is_missing, padded, plain, whole
 from rag.documents import Document, Value
+from rag.openai_protocol import web_link
 from recipes.console import say
 from recipes.errors import SourceError
 from recipes.retrieval import Catalogue
 from recipes.schema import Recipe
 from recipes.tables import read_table, table_kind
-from synth.cleaning import clean_markup, clean_text
-from synth.sources import load_hub, text_digest
+from synth.cleaning import clean_blocks, clean_markup, clean_text
+from synth.hub import load_hub
+from synth.sources import text_digest
 
 MOST_CHARS = 1_000_000
 """Of one document: more is no product but a mistake in the file."""
@@ -31,12 +33,15 @@ Records = Iterator[tuple[int, Mapping[str, Any]]]
 
 
 class Reading:
-    """One pass over the catalogue. where: its name in messages. rejected: reason -> rows left out so far."""
+    """One pass over the catalogue. where: its name in messages. rejected: reason -> rows left out so far.
+    dropped_links: of documents that are in, but without a link that can be followed.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         assert recipe.retrieval is not None, "the recipe has no section retrieval"
         self._recipe, self._catalogue = recipe, recipe.retrieval.catalogue
         self.rejected: Counter[str] = Counter()
+        self.dropped_links = 0
         self.where = _origin(recipe, self._catalogue)
         self._typed = _plain_types(recipe, self._catalogue)
 
@@ -66,9 +71,10 @@ class Reading:
 
     def _document(self, record: Mapping[str, Any], at: str) -> Document | None:
         catalogue = self._catalogue
-        fields = {name: _text(record.get(column), f"{at}: {column}") for name, column in catalogue.fields.items()}
+        texts = {name: _text(record.get(column), f"{at}: {column}") for name, column in catalogue.fields.items()}
+        title = clean_markup(next(iter(texts.values())))
+        fields = {name: clean_blocks(text) if place else title for place, (name, text) in enumerate(texts.items())}
         size = sum(map(len, fields.values()))
-        title = next(iter(fields.values()))
         if not size:
             return self._left_out("empty", f"{at}: no field has text")
         if size > MOST_CHARS:
@@ -80,12 +86,23 @@ class Reading:
             if not identity:
                 return self._left_out("no id", f"{at}: the id column {catalogue.id!r} is empty")
         metadata: dict[str, Value] = {}
+        written: dict[str, str] = {}
         for name, column in catalogue.metadata.items():
             value = _value(record.get(column), f"{at}: {column}", column in self._typed)
             if value is not None:
                 metadata[name] = value
+            if isinstance(value, (int, float)) and (text := padded(clean_text(str(record.get(column))))):
+                written[name] = text
         link = _identity(record.get(catalogue.link) or "") if catalogue.link else ""
-        return Document(identity, title, fields, metadata, link or None)
+        if link and web_link(link) is None:
+            self._drop_link(link, at)
+        return Document(identity, title, fields, metadata, link or None, written)
+
+    def _drop_link(self, link: str, at: str) -> None:
+        """Count a link that nobody will be shown."""
+        self.dropped_links += 1
+        if self.dropped_links == 1:
+            say(f"index: {at}: the link {link[:60]!r} is not shown, since it begins with neither http:// nor https://")
 
 
 def read_catalogue(recipe: Recipe) -> Iterator[Document]:
@@ -125,12 +142,13 @@ def _check_columns(catalogue: Catalogue, record: Mapping[str, Any], where: str) 
 
 
 def _text(value: Any, where: str) -> str:
+    """What a field holds, not yet cleaned."""
     if value is None or isinstance(value, str):
-        return clean_markup(value or "")
+        return value or ""
     if isinstance(value, bool | int | float):
         return _identity(value)
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return clean_markup("\n".join(value))  # as raw Amazon metadata has its descriptions
+        return "\n\n".join(value)  # as raw Amazon metadata has its descriptions
     raise SourceError(f"{where} holds {type(value).__name__}; it must hold text")
 
 

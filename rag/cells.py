@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
+_PADDED = re.compile(r"[+-]?(?:0|[1-9]\d*)\.\d+0")
 _TRUTH = {"true": True, "false": False}
 _MISSING = frozenset(("", "n/a", "na", "none", "null", "nan", "-", "--", "?", "unknown"))
 _WHOLE = 2**53
@@ -26,5 +27,10 @@ def plain(text: str) -> int | float | bool | None:
 
 
 def whole(number: float) -> int | float:
-    """A number as it is shown everywhere: 54, not 54.0."""
+    """A number without a point that says nothing: 54, not 54.0."""
     return int(number) if number.is_integer() and abs(number) < _WHOLE else number
+
+
+def padded(text: str) -> str | None:
+    """A number in a cell as it is shown, where it ends in a nought that the number itself has not: 24.50, 7.00."""
+    return text.lstrip("+") if _PADDED.fullmatch(text) else None

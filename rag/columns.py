@@ -13,6 +13,7 @@ import numpy as np
 from rag.cells import plain
 from rag.documents import Value
 from rag.lexical import Mask
+from rag.names import is_number
 from rag.where import Condition, Group
 from recipes.errors import AskError
 
@@ -49,6 +50,20 @@ class Column:
                         return asked, word
         return None
 
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        """Its words by what they are without capitals."""
+        found: dict[str, list[str]] = {}
+        for _, word in self._codes:
+            if isinstance(word, str):
+                found.setdefault(word.casefold(), []).append(word)
+        return found
+
+    def called(self, name: str) -> list[Value]:
+        """Its values that are this name, capitals aside."""
+        words: list[Value] = [*self._folded.get(name.casefold(), ())]
+        return [*words, int(name)] if is_number(name) else words
+
     def among(self, values: Iterable[Value]) -> Mask:
         """Where the value is one of these."""
         values = list(values)
@@ -69,6 +84,7 @@ class Columns:
 
     def __init__(self, names: Iterable[str], metadata: Iterable[Mapping[str, Value]]) -> None:
         rows = list(metadata)
+        self._rows = len(rows)
         self._columns = {name: Column([row.get(name) for row in rows]) for name in names}
 
     def mask(self, condition: Condition) -> Mask:
@@ -86,6 +102,14 @@ class Columns:
             said = f"{condition.name} holds text in this catalogue, such as {column.a_word!r}, and no number"
             raise AskError(f"{said}: ask for one value of it, or for all but one")
         return column.ordered(condition.operator, float(condition.values[0]))
+
+    def called(self, name: str) -> Mask:
+        """The documents of which any value is this name."""
+        found: Mask = np.zeros(self._rows, bool)
+        for column in self._columns.values():
+            if values := column.called(name):
+                found |= column.among(values)
+        return found
 
     def check_case(self, condition: Condition) -> None:
         """For a filter that leaves nothing. Raises AskError where a word of it is there in other capitals."""

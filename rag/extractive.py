@@ -1,44 +1,92 @@
-"""An answer with no model: the sentences of the best passages that have the question's words, each with its [n]."""
+"""An answer with no model: what the best passages say of what was asked, word for word, each with its [n].
+
+A question about a price, a colour or the like is answered by the field that holds it. Else a sentence is the better the
+more of the question's words it has, rare ones counting for more, and the nearer its meaning is.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rag.lexical import tokens
-from rag.passages import Passage
+from rag.passages import Passage, held
+from rag.qualities import Quality, asked_names, asked_qualities
 from rag.sanitise import data
 from rag.sentences import sentences, telling_words
+
+Near = Callable[[str, Sequence[str]], Sequence[float]]
+"""A question, texts -> the cosine similarity of each to it."""
 
 _PASSAGES, _SENTENCES = 3, 2
 """Passages quoted at most, and sentences of each."""
 _MOST_CHARS, _MOST_TITLE = 300, 90
+_MOST_LINES = 60
+"""Lines of all passages that are compared by meaning."""
+_FEW = 3
+"""Words of a pattern that asks for a quality and names no product."""
 _LEAST = 0.5
 """Share of the best score that another passage, or another line of the same, must have to be quoted too."""
 _NAMED = 0.2
+_MEANING = 0.6
+"""Weight of the cosine in a line's score; the rest is that of the words."""
 _RANKED = 0.3
 """What the first passage has for its rank, beside its share of the question's words; the n-th has an n-th of it. The
 search compared meanings and not words alone: a passage that names the thing otherwise is not passed over for one that
 shares a word.
 """
+_BULLET = re.compile(r"\A(?:[-*+•·▪●◦‣–—]\s+)+")
+_ENDS = (".", "!", "?", "…", "。", "！", "？", ":", ";")
 
 
 class _Line(NamedTuple):
+    """score: how much it says of what was asked. words: the part of it that shared words make."""
+
     place: int
     text: str
     score: float
+    words: float
 
 
-def extract(question: str, passages: Sequence[Passage]) -> str:
-    """The answer, a line for each passage that is quoted; empty where there are none."""
-    asked = _words(question)
+class _Question:
+    """What a question asks for. weights: its words. asked: qualities, such as a price."""
+
+    def __init__(self, question: str, texts: Sequence[str]) -> None:
+        self.text = question
+        self.asked = asked_qualities(question)
+        self.weights = _weights(_words(question), texts)
+
+    def facts(self, passage: Passage) -> list[str]:
+        """The fields of a passage that hold what is asked for, as `price: 24.50`."""
+        said = held(passage)
+        return [f"{name}: {data(said[name])}" for name in asked_names(self.text, self.asked, said)]
+
+    def without_asking(self, weights: dict[str, float]) -> dict[str, float]:
+        """Without the words by which a quality is asked for: a field has said it."""
+        said = [found[0] for one in self.asked for found in one.asked.finditer(self.text)]
+        asking = {word for few in said if len(few.split()) <= _FEW for word in _words(few)}
+        names = frozenset[str]().union(*(one.names for one in self.asked))
+        return {word: 0.0 if word in asking or word in names else weight for word, weight in weights.items()}
+
+
+def extract(question: str, passages: Sequence[Passage], near: Near | None = None) -> str:
+    """The answer, a line for each passage that is quoted; empty where there are none. near: where it can be asked, what
+    a sentence means counts beside its words.
+    """
     lines = [_lines(passage) for passage in passages]
-    weights = _weights(asked, [" ".join([one.title, *said]) for one, said in zip(passages, lines, strict=True)])
-    chosen = [_chosen(one, _beside(weights, passage)) for one, passage in zip(lines, passages, strict=True)]
+    asked = _Question(question, [" ".join([one.title, *said]) for one, said in zip(passages, lines, strict=True)])
+    meanings = _meanings(question, lines, near)
+    facts = [asked.facts(passage) for passage in passages]
+    chosen = [
+        _answer(asked, passage, fact, said, meaning)
+        for passage, fact, said, meaning in zip(passages, facts, lines, meanings, strict=True)
+    ]
+    weights = asked.without_asking(asked.weights) if any(facts) else asked.weights
     shares = [
-        _score(weights, " ".join([passage.title, *(line.text for line in best)])) / (sum(weights.values()) or 1.0)
+        _score(weights, " ".join([passage.title, *best])) / (sum(weights.values()) or 1.0)
         for passage, best in zip(passages, chosen, strict=True)
     ]
     return "\n".join(_quoted(passages[place], chosen[place]) for place in _best(shares))
@@ -59,8 +107,18 @@ def _words(text: str) -> list[str]:
 
 def _lines(passage: Passage) -> list[str]:
     """What may be quoted: sentences of the text, and figures as `price: 20`."""
-    facts = [f"{name}: {data(str(value))}" for name, value in passage.metadata.items()]
-    return [_cut(data(one), _MOST_CHARS) for one in sentences(passage.text)] + facts
+    said = (_BULLET.sub("", data(one)) for one in sentences(passage.text))
+    return [_cut(one, _MOST_CHARS) for one in said if one] + [
+        f"{name}: {data(text)}" for name, text in passage.facts.items()
+    ]
+
+
+def _meanings(question: str, lines: Sequence[Sequence[str]], near: Near | None) -> list[list[float] | None]:
+    """How near each line of each passage is to the question; None where nobody can say, or there are too many."""
+    if near is None or not 0 < sum(map(len, lines)) <= _MOST_LINES:
+        return [None] * len(lines)
+    found = iter(near(question, [line for said in lines for line in said]))
+    return [[max(0.0, next(found)) for _ in said] for said in lines]
 
 
 def _weights(asked: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
@@ -69,27 +127,54 @@ def _weights(asked: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
     return {word: math.log(1 + (len(texts) + 1) / (having[word] + 0.5)) for word in asked}
 
 
-def _beside(weights: dict[str, float], passage: Passage) -> dict[str, float]:
+def _beside(weights: dict[str, float], passage: Passage, share: float) -> dict[str, float]:
     """The same for the lines of one passage: its title names the product already, they are to say more."""
     named = set(_words(passage.title))
-    return {word: weight * (_NAMED if word in named else 1.0) for word, weight in weights.items()}
+    return {word: weight * (share if word in named else 1.0) for word, weight in weights.items()}
 
 
 def _score(weights: dict[str, float], text: str) -> float:
     return sum(weights.get(word, 0.0) for word in _words(text))
 
 
-def _chosen(lines: Sequence[str], weights: dict[str, float]) -> list[_Line]:
-    """The best lines of a passage in their order; its first where none has a word of the question."""
-    scored = [_Line(place, line, _score(weights, line)) for place, line in enumerate(lines) if line]
+def _answer(
+    asked: _Question, passage: Passage, facts: Sequence[str], lines: Sequence[str], meanings: Sequence[float] | None
+) -> list[str]:
+    """What a passage is quoted with: the fields asked for and what else answers the question, else its best lines."""
+    if not facts:
+        return _chosen(lines, _beside(asked.weights, passage, _NAMED), asked.asked, meanings)
+    weights = _beside(asked.without_asking(asked.weights), passage, 0.0)
+    enough = _LEAST * sum(weights.values())
+    more = [line for line in lines if line not in facts and enough and _score(weights, line) >= enough]
+    return [*facts, *more[:1]]
+
+
+def _chosen(
+    lines: Sequence[str], weights: dict[str, float], asked: Sequence[Quality], meanings: Sequence[float] | None
+) -> list[str]:
+    """The best lines of a passage in their order; its first where nothing tells one from another."""
+    most = max(weights.values(), default=0.0) or 1.0
+    total = (sum(weights.values()) + most * len(asked)) or 1.0
+    scored = []
+    for place, line in enumerate(lines):
+        words = (_score(weights, line) + most * sum(one.said.search(line) is not None for one in asked)) / total
+        meaning = words if meanings is None else meanings[place]
+        scored.append(_Line(place, line, _MEANING * meaning + (1 - _MEANING) * words, words))
     best = sorted(scored, key=lambda line: -line.score)[:_SENTENCES]
-    kept = [line for line in best if line.score > 0 and line.score >= _LEAST * best[0].score]
-    return sorted(kept or scored[:1])
+    kept = [line for line in best if line.score > 0 and _stays(line, best[0])]
+    return [line.text for line in sorted(kept or scored[:1])]
 
 
-def _quoted(passage: Passage, lines: Sequence[_Line]) -> str:
+def _stays(line: _Line, best: _Line) -> bool:
+    """Whether a line is quoted beside the best one: it must share words with the question, too."""
+    return line == best or (line.words > 0 and line.score >= _LEAST * best.score and line.words >= _LEAST * best.words)
+
+
+def _quoted(passage: Passage, lines: Sequence[str]) -> str:
     title = _cut(data(passage.title), _MOST_TITLE)
-    said = " ".join(line.text for line in lines if line.text != data(passage.title))
+    kept = [line for line in lines if line != data(passage.title)]
+    parts = [line if line.endswith(_ENDS) or line is kept[-1] else f"{line};" for line in kept]
+    said = " ".join(parts)
     return " ".join(filter(None, [f"{title}:" if said and title else title, said, f"[{passage.number}]"]))
 
 

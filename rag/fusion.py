@@ -56,6 +56,14 @@ def others(dense: Sequence[Hit], lexical: Sequence[Hit], most: float, taken: Ite
     return [Fused(known[name].document, name, score) for name, score in _scored(near, worded, most) if name not in best]
 
 
+def put_first(named: Iterable[Hit], ranked: Sequence[Fused]) -> list[Fused]:
+    """The documents that were found, those that the question names outright before all others."""
+    first: dict[str, Fused] = {}
+    for hit in named:
+        first.setdefault(hit.document, Fused(hit.document, hit.chunk, max(1.0, ranked[0].score if ranked else 0.0)))
+    return [*first.values(), *(one for one in ranked if one.document not in first)]
+
+
 def _scored(near: Mapping[str, Hit], worded: Mapping[str, Hit], most: float) -> list[tuple[str, float]]:
     """Names of both with their joint scores, best first."""
     least = min((hit.score for hit in near.values()), default=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ import orjson
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from rag.cells import padded, whole
 from rag.chunks import Chunk
 from rag.documents import Document, Value
 
@@ -122,5 +124,8 @@ def named(names: Sequence[str]) -> str:
 
 
 def _document(row: tuple[str, str, str, str, str | None]) -> Document:
-    name, title, fields, metadata, link = row
-    return Document(name, title, orjson.loads(fields), orjson.loads(metadata), link)
+    identity, title, fields, facts, link = row
+    metadata, texts = orjson.loads(facts), json.loads(facts, parse_float=str)
+    written = {name: text for name, text in texts.items() if isinstance(metadata[name], float) and padded(text)}
+    metadata |= {name: whole(metadata[name]) for name in written}
+    return Document(identity, title, orjson.loads(fields), metadata, link, written)

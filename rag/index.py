@@ -23,6 +23,7 @@ from rag.holdings import Holdings, Vectors
 from rag.index_folder import IndexFolder, IndexInUse
 from rag.ledger import Ledger, open_ledger
 from rag.lexical import Lexical, Mask, open_lexical, tokens
+from rag.names import MOST_NAMED, codes, whole_names
 from rag.vector_writer import VectorWriter, agrees
 from rag.vectors import VectorStore, open_vectors
 from rag.where import Condition
@@ -112,6 +113,32 @@ class Index:
         """A fact about the whole index, or None."""
         return self._holdings.fact(name)
 
+    def named(self, query: str, vector: Vectors, limit: int, where: Condition | None = None) -> list[Hit]:
+        """The pieces of documents that a question names outright, the nearest first."""
+        documents = self._called(query)
+        if documents is None:
+            return []
+        mask: Mask = documents[self._owner]
+        if where is not None:
+            mask &= self._mask(where)
+        return self._hits(self._exact(vector[0], limit, mask))
+
+    def _called(self, query: str) -> Mask | None:
+        """The documents that a question names, None where it names none."""
+        for name in whole_names(query):
+            documents = self._with_name(name)
+            if documents.any():
+                return documents
+        found = [documents for name in codes(query) if 0 < (documents := self._with_name(name)).sum() <= MOST_NAMED]
+        return np.logical_or.reduce(found) if found else None
+
+    def _with_name(self, name: str) -> Mask:
+        """The documents with this id, or with a value of metadata that is this."""
+        found: Mask = self._columns.called(name)
+        for place in self._ids.get(name.casefold(), ()):
+            found[place] = True
+        return found
+
     def _nearest(self, vectors: Vectors, limit: int) -> list[list[tuple[int, float]]]:
         """Places and similarities; what the ledger does not know (any more) is passed over."""
         found = self._store.nearest(vectors, min(limit, len(self)))
@@ -137,6 +164,14 @@ class Index:
         found: Mask = self._columns.mask(where)[self._owner]
         if not found.any():
             self._columns.check_case(where)
+        return found
+
+    @cached_property
+    def _ids(self) -> dict[str, list[int]]:
+        """Places of the documents by their ids without capitals."""
+        found: dict[str, list[int]] = {}
+        for place, name in enumerate(self._documents):
+            found.setdefault(name.casefold(), []).append(place)
         return found
 
     @cached_property

@@ -16,6 +16,7 @@ class IndexReport:
     """documents, chunks: in the index now. The rest is what this pass found and did.
 
     changed: documents written anew, of which `retexted` needed new vectors. embedded: chunks. rejected: reason -> rows.
+    dropped_links: documents whose link nobody is shown.
     """
 
     documents: int = 0
@@ -27,6 +28,7 @@ class IndexReport:
     unchanged: int = 0
     embedded: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    dropped_links: int = 0
     seconds: float = 0.0
 
     @property
@@ -43,6 +45,7 @@ class IndexReport:
         what = [f"{getattr(self, name):,} {name}" for name in ("added", "changed", "removed", "unchanged")]
         rows = counted(sum(self.rejected.values()), "row")
         left = f"; {rows} left out ({_reasons(self.rejected)})" if self.rejected else ""
+        left += f"; {counted(self.dropped_links, 'link')} not shown, being no web address" if self.dropped_links else ""
         return (
             f"{counted(self.documents, 'document')} in {counted(self.chunks, 'piece')}: {', '.join(what)}; "
             f"{counted(self.embedded, 'piece')} embedded in {self.seconds:.1f} s{left}"

@@ -73,7 +73,7 @@ def _set_threshold(
     recipe: Recipe, ledger: Ledger, index: Index, report: IndexReport, embedder: Callable[[], Embedder]
 ) -> None:
     """Set anew how sure a search must be, where enough has changed since it was set."""
-    from rag.calibrate import FACT, calibrate, is_due, threshold_fact
+    from rag.calibrate import FACT, calibrate, is_due, threshold_fact, told
 
     assert recipe.retrieval is not None
     if not is_due(ledger.fact(FACT), recipe.retrieval, ledger.fact("since threshold") or 0, report.documents):
@@ -81,12 +81,8 @@ def _set_threshold(
     threshold = calibrate(index, embedder(), recipe.retrieval)
     ledger.set_fact(FACT, threshold_fact(threshold, recipe.retrieval))
     ledger.set_fact("since threshold", 0)
-    if threshold is not None:
-        say(
-            f"index: threshold set: it refuses {threshold.refused:.0%} of questions that the catalogue answers "
-            f"(retrieval.refuse: {recipe.retrieval.refuse:g}) and {1 - threshold.accepted:.0%} of those whose document "
-            "was taken out, which are the hardest to tell, or that are about other things"
-        )
+    for line in told(threshold, recipe.retrieval.refuse, report.documents):
+        say(f"index: {line}")
 
 
 def _begin(recipe: Recipe, folder: IndexFolder, ledger: Ledger) -> None:

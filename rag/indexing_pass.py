@@ -51,7 +51,7 @@ class Pass:
             while batch := list(islice(documents, BATCH)):
                 self._take(batch)
             self._flush()
-        self._report.rejected = dict(self._reading.rejected)
+        self._report.rejected, self._report.dropped_links = dict(self._reading.rejected), self._reading.dropped_links
         if not self._report.read:
             raise SourceError(f"{self._reading.where}: no row is a document: the index is left as it was")
         gone = self._ledger.unseen()

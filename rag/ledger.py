@@ -89,7 +89,7 @@ class Ledger(Holdings):
         with self._base:
             for entry in entries:
                 document = entry.document
-                fields, metadata = orjson.dumps(document.fields).decode(), orjson.dumps(document.metadata).decode()
+                fields, metadata = orjson.dumps(document.fields).decode(), _facts(document)
                 digests = (entry.digest, entry.text_digest)
                 row = (document.id, *digests, document.title, fields, metadata, document.link)
                 number = self._base.execute(_WRITE, row).fetchone()[0]
@@ -185,6 +185,12 @@ class Ledger(Holdings):
         """The vector store turned out to lack these."""
         with self._base:
             self._base.execute(_OWE, (named(ids),))
+
+
+def _facts(document: Document) -> str:
+    """The metadata as JSON, whose numbers stand there as the catalogue writes them."""
+    written = {name: orjson.Fragment(text) for name, text in document.written.items()}
+    return orjson.dumps(document.metadata | written).decode()
 
 
 def open_ledger(path: Path) -> Ledger:

@@ -2,8 +2,8 @@
 
 No image passes, wherever its address is from, and no markup. A link that stands in a passage, to the letter, is shown
 as its address; `[words](address)` becomes `words (address)`, so that nobody clicks on words that say something else.
-Any other address becomes `(link removed)`. What is written here is for the reader; that nothing can load or be clicked
-whatever comes of it is `Seal`'s part.
+Of any other link the words stay and the address goes; how many went is counted. What is written here is for the reader;
+that nothing can load or be clicked whatever comes of it is `Seal`'s part.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable
 from rag.lexer import CITED, LINK, LINKED, Lexer
 from rag.sanitise import folded
 
-REMOVED = "(link removed)"
 _MOST_WORD, _MOST_TAG, _MOST_ADDRESS, _MOST_LABEL, _MOST_WORDS = 2000, 1000, 2000, 100, 300
+_MOST_SPACE = 64
 _DEEPEST = 16
 
 _STOPS = '<>"`\\[\\]{}|^!\ue000-\ue005“”„«»‘’…。，、；：！？（）「」『』《》'
@@ -48,6 +48,7 @@ _MIDDLE, _BEFORE, _AFTER = ":/.@", "(*\"'“‘«", ",;!)*\"'”’»"
 _PARENTHESIS = re.compile(r"[()]|\n\s*\n")
 _DESTINATION = re.compile(r"\( ?(?:<([^<>]*)>|([^ <]*))(?: (?:\"[^\"]*\"|'[^']*'|\([^()]*\)))? ?\)")
 _LOOKS_LIKE_ADDRESS = re.compile(r"[/\\:#?&=%@]|\.\w")
+_PAIRS = frozenset(("()", "**", "''", "__", "~~"))
 _TAG = re.compile(rf"<[^<>]{{1,{_MOST_TAG}}}")
 _BREAKING = re.compile(r"</?(?:br|p|div|li|ul|ol|tr|table|h[1-6])\b", re.IGNORECASE)
 _BARE_TAG = re.compile(r"</.*|<[a-z][a-z0-9]*\s*/?>", re.IGNORECASE | re.DOTALL)
@@ -76,7 +77,7 @@ class Links(Lexer):
         super().__init__()
         self.stripped = 0
         self._allowed = frozenset(allowed)
-        self._hosts = frozenset(address.lower() for address in allowed if not set("/:?@#") & set(address))
+        self._hosts = frozenset(address.lower() for address in allowed if not set("/:?#") & set(address))
         self._last = self._said = ""
 
     def _next(self, text: str, at: int) -> tuple[str, int]:
@@ -100,13 +101,34 @@ class Links(Lexer):
                 self._more()
             return self._word(word[0]), word.end()
         space = _SPACE.match(text, at)
-        return (space[0], space.end()) if space else (one, at + 1)
+        return self._space(space[0], text, space.end()) if space else (one, at + 1)
+
+    def _space(self, space: str, text: str, end: int) -> tuple[str, int]:
+        """White space, left out where nothing would be shown of the word after it but its punctuation."""
+        if len(space) > _MOST_SPACE:
+            return space, end
+        if end == len(text):
+            self._more()
+        word = _WORD.match(text, end)
+        if word is None:
+            return space, end
+        if word.end() == len(text) and len(word[0]) < _MOST_WORD:
+            self._more()
+        found = _address(word[0])
+        goes = found is not None and not self._stays(found[1]) and not _around(*found)[0]
+        return ("" if goes and "\n" not in space else space), end
 
     def _word(self, word: str) -> str:
         """A run without spaces; a very long one gets a space: what goes on after it is looked at anew."""
         cut = " " if len(word) == _MOST_WORD else ""
         found = _address(word)
-        return (word if found is None else found[0] + self._shown(found[1], REMOVED) + found[2]) + cut
+        if found is None:
+            return word + cut
+        before, address, after = found
+        shown = self._shown(address, "")
+        if not shown:
+            before, after = _around(before, address, after)
+        return before + shown + after + cut
 
     def _link(self, text: str, at: int) -> tuple[str, int] | None:
         """`[words](address)`, `[words][label]`, and the same with `!` before it."""
@@ -180,14 +202,15 @@ class Links(Lexer):
             self._more()
         inside = tag[0][1:].strip()
         if _ADDRESS.match(folded(inside)) and not re.search(r"\s", inside):
-            return self._apart(self._shown(inside, REMOVED), text, end), end
+            shown = self._apart(self._shown(inside, ""), text, end)
+            return shown, end + (not shown and self._said.isspace() and text[end : end + 1] == " ")
         self.stripped += not _BARE_TAG.fullmatch(tag[0] + ">")
         if _BREAKING.match(tag[0]):
             return "\n" if self._said != "\n" else "", end
         return self._apart("", text, end), end + (self._said.isspace() and text[end : end + 1] == " ")
 
     def _stays(self, address: str) -> bool:
-        plain = re.sub(r"^https?://", "", address)
+        plain = re.sub(r"^(?:https?://|mailto:)", "", address)
         return address in self._allowed or plain in self._allowed or address.lower() in self._hosts
 
     def _shown(self, address: str, instead: str, form: str = "{}") -> str:
@@ -219,3 +242,11 @@ def _address(word: str) -> tuple[str, str, str] | None:
     if address.lower() in _NO_ADDRESS or not address:
         return None
     return before, address, word[len(before) + len(address) :]
+
+
+def _around(before: str, address: str, after: str) -> tuple[str, str]:
+    """What stands around an address that goes, without the marks that held nothing else."""
+    after = after.replace(")", "", max(0, address.count("(") - address.count(")")))
+    while before and after and before[-1] + after[0] in _PAIRS:
+        before, after = before[:-1], after[1:]
+    return before, after

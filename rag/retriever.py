@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.chunks import searched
-from rag.fusion import Fused, Hit, fuse, others
+from rag.fusion import Fused, Hit, fuse, others, put_first
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
 from rag.sentences import telling_words
@@ -77,6 +78,12 @@ class Retriever:
         with self._searching:
             return self._index.some_titles()
 
+    def nearness(self, question: str, texts: Sequence[str]) -> list[float]:
+        """The cosine similarity of each text to a question."""
+        with self._searching:
+            vector = self._embedder.queries([_clean(question)])[0]
+            return [float(near) for near in self._embedder.documents(texts) @ vector]
+
     def look(
         self, query: str, vector: Vectors, condition: Condition | None = None, without: Collection[str] = ()
     ) -> Search:
@@ -88,9 +95,11 @@ class Retriever:
         lexical = _except(self._index.lexical(query, limit, condition), without)
         most = self._most(query)
         ranked = fuse(dense, lexical, most)
-        more = others(dense, lexical, most, ranked)
+        named = _except(self._index.named(query, vector, limit, condition), without)
         signals = self._signals(query, ranked, dense)
-        return Search(self._reranked(query, ranked[: self.settings.candidates]), signals, more)
+        found = put_first(named, self._reranked(query, ranked[: self.settings.candidates]))
+        more = others(dense, lexical, most, [*ranked, *found])
+        return Search(found, replace(signals, named=True) if named else signals, more)
 
     def _reranked(self, query: str, ranked: list[Fused]) -> list[Fused]:
         if self._reranker is None or not ranked:
@@ -136,6 +145,7 @@ class Retriever:
                 metadata=documents[one.document].metadata,
                 link=documents[one.document].link,
                 score=one.score,
+                written=documents[one.document].written,
             )
             for number, one in enumerate(there, 1)
         )

@@ -23,6 +23,8 @@ MOST = 5_000
 """Rows in one call; Chroma takes 5,461."""
 SECONDS = 60.0
 """That an answer of a server is waited for."""
+CONNECTING = 10.0
+"""The same of the first one."""
 _MOST_NAMES = 500
 _CONFIGURATION: Any = {"hnsw": {"space": "cosine"}}
 
@@ -153,6 +155,10 @@ def open_vectors(folder: Path, server: str | None, name: str, key_env: str | Non
     secure = address.scheme == "https"
     said = f"the Chroma server {server}"
     try:
+        # Chroma's client asks the server while it is made, before it can be told to wait no longer than so
+        httpx.get(
+            f"{address.scheme}://{address.netloc}/api/v2/heartbeat", headers=_headers(key_env), timeout=CONNECTING
+        )
         client = chromadb.HttpClient(
             host=address.hostname or "",
             port=address.port or (443 if secure else 80),

@@ -2,6 +2,7 @@
 
 clean_text    a text without markup, such as a tweet
 clean_markup  a text of the web, such as a product's description: tags go, their words stay
+clean_blocks  the same in lines, as a page shows it
 clean_layout  a text whose lines mean something, such as a chat answer with code
 """
 
@@ -34,6 +35,10 @@ _ATTRIBUTES = (
     r"(?:\s+(?:[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>=]+)|nowrap|noshade|compact|hidden))*\s*(?:/\s*)?>"
 )
 _TAG = re.compile(rf"</?(?:(?P<block>{_BLOCKS})|(?:{_INLINE})){_ATTRIBUTES}", re.IGNORECASE)
+_WITHIN = re.compile(r"(?:td|th|img|input|embed|param|source|map|option)\Z", re.IGNORECASE)
+"""Of these tags those within a line."""
+_BULLET = re.compile(r"(?:[-*•·▪●◦‣–—]|\d{1,2}[.)])\s")
+_BULLETS = re.compile(r"\s(?=[•▪●◦‣]\s)")
 _UNSEEN = [
     (re.compile("<!--"), re.compile("-->")),
     (re.compile("<(?=!doctype)", re.IGNORECASE), re.compile(">")),
@@ -56,12 +61,33 @@ def clean_markup(text: str) -> str:
 
     What is no tag of HTML stays: `a < b`, `<3`, `<stdio.h>`. Comments, scripts and style sheets go with their content.
     """
+    return " ".join(_mended(_untagged(text, " ")).split())
+
+
+def clean_blocks(text: str) -> str:
+    """The same with what a page shows as blocks on lines of their own: paragraphs, items of lists, rows of tables.
+    Other line ends are spaces, but before a bullet and after an empty line.
+    """
+    lines: list[list[str]] = []
+    goes_on = False
+    for line in _BULLETS.sub("\n", _mended(_untagged(text, "\n\n"))).splitlines():
+        words = line.split()
+        if words and goes_on and not _BULLET.match(line.lstrip()):
+            lines[-1] += words
+        elif words:
+            lines.append(words)
+        goes_on = bool(words)
+    return "\n".join(map(" ".join, lines))
+
+
+def _untagged(text: str, between: str) -> str:
+    """Entities decoded, and no tags. between: what stands where a block begins or ends."""
     text = _decoded(text)
     if "<" in text:
         for opening, closing in _UNSEEN:
             text = _without(text, opening, closing)
-        text = _TAG.sub(lambda tag: " " if tag["block"] else "", text)
-    return " ".join(_mended(text).split())
+        text = _TAG.sub(lambda tag: "" if not tag["block"] else " " if _WITHIN.match(tag["block"]) else between, text)
+    return text
 
 
 def clean_layout(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from synth.quantities import ALIKE, Quantity, quantities, spelt
+from synth.quantities import ALIKE, Quantity, quantities, spelt, unit_called
 
 _SMALL = 10
 """Numbers up to this need a unit to be checked: they count reasons, steps, people."""
@@ -20,6 +20,12 @@ _MONEY = frozenset("$€£")
 _PRICE_IN_WORDS = re.compile(
     r"(?<![a-z])(?:[a-z]{1,12}[ -]){1,4}(?:euros?|dollars?|pounds?|eur|usd|gbp)(?![a-z])", re.IGNORECASE
 )
+_BESIDE, _MOST_JOINED = 30, 6
+"""Characters before a number in which its unit may stand; numbers in a row that may share one."""
+_JOINS = re.compile(r"\s*(?:[-–—/,x×]|to|and|or|by|,\s*and|,\s*or)\s*", re.IGNORECASE)
+_CLAUSE = re.compile(r"[.;!?\n]|\d")
+_UNIT_WORD = re.compile(r"[^\W\d_]+|[$€£%]")
+_PRICED = re.compile(r"\b(?:prices?|priced|costs?|for only)\b", re.IGNORECASE)
 _LISTED = re.compile(r"^[ \t]*(?:[-*#>][ \t]*)*\(?\d{1,3}[.)](?=\s)", re.MULTILINE)
 _IDIOMS = re.compile(r"\b24/7\b|\b50/50\b|\b\d-in-1\b|['’]\d0['’]?s\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
@@ -48,10 +54,15 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 """Capitalised words of which no product's name is made alone."""
 
 
-def ungrounded(answer: str, sources: Sequence[str]) -> list[str]:
-    """The checked pieces of `answer` that none of `sources` has, in their order, each once."""
-    source = "\n".join(sources)
-    known = _Known(source)
+def ungrounded(answer: str, sources: Sequence[str], values: Sequence[str] | None = None) -> list[str]:
+    """The checked pieces of `answer` that none of `sources` has, in their order, each once.
+
+    values: of fields, whose numbers may have any unit. Where they are given, a number of the sources that has no unit
+    beside it bears out no small one that has, and no price.
+    """
+    known = _Known("\n".join([*sources, *(values or ())]))
+    if values is not None:
+        known.tell_units("\n".join(sources), "\n".join(values))
     found = [*_numbers(answer, known), *_quotations(answer, known), *_codes(answer, known), *_names(answer, known)]
     return list(dict.fromkeys(piece for _, piece in sorted(found)))
 
@@ -70,9 +81,16 @@ class _Known:
         for price in _PRICE_IN_WORDS.findall(source):
             for value in spelt(price):
                 self.units.setdefault(value, set()).add(None)
+        self.strict: frozenset[float] | None = None
         self.words = {word for found in _WORD.findall(source) for word in _forms(found)}
         self.source = source
         self.run = _run(source)
+
+    def tell_units(self, text: str, values: str) -> None:
+        """Let bare numbers of a text have the units beside them alone; those of fields may have any."""
+        self.strict = frozenset(value for one in quantities(values) for reading in one.readings for value in reading)
+        for value, unit in _units_beside(text):
+            self.units.setdefault(value, set()).add(unit)
 
     def has_code(self, code: str) -> bool:
         """Whether the sources have a model code, hyphens and spaces aside: `500mAh` is no part of `1500mAh`."""
@@ -93,8 +111,34 @@ class _Known:
         if units is None or unit is None:
             return units is not None
         # every text has `a` or `one`, which is no price
-        plain = {None} if unit in _MONEY else {None, "in words"}
+        plain: set[str | None] = {None} if unit in _MONEY else {None, "in words"}
+        if self.strict is not None and value not in self.strict and value.is_integer():
+            plain -= {None} if unit in _MONEY or value <= _SMALL else set()
         return bool({*plain, unit, *ALIKE.get(unit, ())} & units)
+
+
+def _units_beside(text: str) -> Iterator[tuple[float, str]]:
+    """Bare numbers with units that may be theirs: of the number after it (`3 to 6 years`) or in words just before it
+    (`weight in kg: 3`, `EUR 1`, `Price: 1`).
+    """
+    end, row, units = 0, list[Quantity](), set[str]()
+    for quantity in quantities(text):
+        begin = text.find(quantity.text, end)
+        if begin < 0:
+            continue  # written otherwise there: an ordinal
+        if not (row and _JOINS.fullmatch(text, end, begin)):
+            row, units = [], set()
+        row, end = [*row, quantity][-_MOST_JOINED:], begin + len(quantity.text)
+        units = {quantity.unit} if quantity.unit else units | _units_before(text[max(0, begin - _BESIDE) : begin])
+        for one in row:
+            yield from ((value, unit) for reading in one.readings for value in reading for unit in units)
+
+
+def _units_before(text: str) -> set[str]:
+    """The units that words before a number name; a price may be in any money."""
+    said = _CLAUSE.split(text)[-1]
+    found = {unit for word in _UNIT_WORD.findall(said) if word != "in" and (unit := unit_called(word)) is not None}
+    return found | (_MONEY if _PRICED.search(said) else set())
 
 
 def _numbers(answer: str, known: _Known) -> Iterator[tuple[int, str]]:

@@ -89,7 +89,7 @@ class Quantity:
 def quantities(text: str) -> Iterator[Quantity]:
     """The numbers in digits, in their order. `5 x 7` and `10-15` are two each."""
     for found in _NUMBER.finditer(_TIMES.sub(" x ", _ORDINAL.sub(" ", text))):
-        yield Quantity(found[0].strip(), tuple(_readings(found)), _unit(found["unit"] or found["money"] or ""))
+        yield Quantity(found[0].strip(), tuple(_readings(found)), unit_called(found["unit"] or found["money"] or ""))
 
 
 def spelt(text: str) -> set[float]:
@@ -114,7 +114,8 @@ def spelt(text: str) -> set[float]:
     return values
 
 
-def _unit(written: str) -> str | None:
+def unit_called(written: str) -> str | None:
+    """The unit that is written so, None where it is none."""
     name = written.strip().lower()
     if re.fullmatch(_HEAT, name):
         return "°f" if name.endswith(("f", "fahrenheit")) else "°c"

@@ -48,6 +48,9 @@ class Shelf:
         self.begun, self.pause = threading.Event(), threading.Event()
         self.pause.set()
 
+    def nearness(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [float(any(word in text for word in question.split())) for text in texts]
+
     def search(self, query: str, where: Any = None, top_k: int | None = None) -> Found:
         self.asked.append((query, where, top_k))
         self.begun.set()

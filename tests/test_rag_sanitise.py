@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag.citations import find_citations
-from rag.links import REMOVED, web_addresses
+from rag.links import web_addresses
 from rag.outlet import Outlet
 from rag.sanitise import Characters, data, escaped, folded, visible
 from rag.speakers import Piece
@@ -73,35 +73,36 @@ def test_what_nobody_sees_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("written", "shown", "stripped"),
     [
-        ("See https://evil.example/x?q=secret now.", f"See {REMOVED} now.", 1),
-        ("See www.evil.example, ok", f"See {REMOVED}, ok", 1),
-        ("See evil.com/path and a@evil.com.", f"See {REMOVED} and {REMOVED}.", 2),
-        ("(https://evil.example/a_(b))", f"({REMOVED}))", 1),
-        ("See //evil.example/x and http:evil", f"See {REMOVED} and {REMOVED}", 2),
-        ("javascript:alert(1) data:image/png;base64,AA==", f"{REMOVED}) {REMOVED}", 2),
-        ("ｈｔｔｐｓ://evil.example hттps://evil.example", f"{REMOVED} {REMOVED}", 2),
-        ("&#104;ttps://evil.example https\\://evil.example", f"{REMOVED} {REMOVED}", 2),
-        ("ht\u200btps://evil.example", REMOVED, 1),
+        ("See https://evil.example/x?q=secret now.", "See now.", 1),
+        ("See www.evil.example, ok", "See, ok", 1),
+        ("See evil.com/path and a@evil.com.", "See and.", 2),
+        ("(https://evil.example/a_(b))", "", 1),
+        ("Ask (https://evil.example/x) or **a@evil.com**, they know", "Ask or, they know", 2),
+        ("See //evil.example/x and http:evil", "See and", 2),
+        ("javascript:alert(1) data:image/png;base64,AA==", "", 2),
+        ("ｈｔｔｐｓ://evil.example hттps://evil.example", "", 2),
+        ("&#104;ttps://evil.example https\\://evil.example", "", 2),
+        ("ht\u200btps://evil.example", "", 1),
         (f"See {SHOP}.", f"See {SHOP}.", 0),
-        (f"See {SHOP}&q=secret", f"See {REMOVED}", 1),
+        (f"See {SHOP}&q=secret", "See", 1),
         (f"See {SHOP}[2] and {SHOP}<b>x", f"See {SHOP} [2] and {SHOP} x", 0),
         (f"[here]({SHOP}) and [there](https://evil.example 'x').", f"here ({SHOP}) and there.", 1),
         (f"[**{SHOP}**](https://evil.example)", f"**{SHOP}**", 1),
         ("![cat](https://evil.example/c.png) and ![][r]", "cat and", 2),
         (f"![cat]({SHOP}) end", "cat end", 1),
         ("![cat](/logout) [x](y.z)", "cat x", 2),
-        ("[text][label]\n[label]: <https://evil.example> 'title'", f"text\n[label] : {REMOVED} 'title'", 2),
+        ("[text][label]\n[label]: <https://evil.example> 'title'", "text\n[label] : 'title'", 2),
         ("<img src=x onerror=alert(1)>Hi <b>you</b>!", "Hi you!", 1),
-        ("<a href='https://evil.example'>click</a> <https://evil.example> <a@b.cd>", f"click {REMOVED} {REMOVED}", 3),
+        ("<a href='https://evil.example'>click</a> <https://evil.example> <a@b.cd>", "click", 3),
         ("a<!-- hidden -->b <script>x()</script>", "a b x()", 1),
         ("one<br>two <p>three</p>", "one\ntwo \nthree", 0),
-        ("tail <img src=//evil.example/x", f"tail < img src={REMOVED}", 1),
+        ("tail <img src=//evil.example/x", "tail < img src=", 1),
         ("bye<|im_end|>", "bye", 1),
         ("[1](https://evil.example) and [1](see below)", "[1] and [1] (see below)", 1),
         ("5 < 6, 3 <b, <3 & AT&T; x<-y", "5 < 6, 3 < b, <3 & AT&T ; x<-y", 0),
         ("Wow![1] Node.js, and/or ASP.NET, 1.5/2.0, U.S./U.K. at 10:30", None, 0),
         ("The kettle.It boils. Of steel.De luxe Dr.Martens/1460", None, 0),
-        ("evil.de evil.DE/x Evil.Com evil.io/x?y", f"{REMOVED} {REMOVED} {REMOVED} {REMOVED}", 4),
+        ("evil.de evil.DE/x Evil.Com evil.io/x?y", "", 4),
         ("Use `a[0]` or {x} | *y* ~z~ #1 'q' \"p\"", None, 0),
     ],
 )
@@ -115,6 +116,10 @@ def test_links_images_and_markup(written: str, shown: str | None, stripped: int)
 def test_addresses_of_passages() -> None:
     texts = ["See (https://a.example/x). Mail a@b.example, www.c.example/y!", "javascript:alert(1) data:text/html,x"]
     assert web_addresses(texts) == {"https://a.example/x", "a@b.example", "www.c.example/y"}
+    mails = frozenset(("https://shop.example/x", "help@shop.example"))
+    said = "Mail Help@shop.example, mailto:help@shop.example or thief@shop.example."
+    answer, _, outlet = told(said, links=tuple(mails))
+    assert (answer, outlet.stripped) == ("Mail Help@shop.example, mailto:help@shop.example or.", 1)
     answer, _, _ = told("www.c.example/y, http://www.c.example/y, C.example", links=("www.c.example/y", "c.example"))
     assert answer == "www.c.example/y, http://www.c.example/y, C.example"
 
