@@ -28,6 +28,9 @@ BATCH_ROWS = 128
 """Questions answered together at most."""
 PREFILL_TOKENS = 16_384
 """Tokens of prompts that are read at once."""
+KEYS, UNREAD = 64, 32
+"""On a CPU the keys of a batch are a multiple of KEYS, and the tokens that are read at once, but for a prompt's last,
+of UNREAD: in bf16 oneDNN keeps a kernel for every shape that it sees, and a server would see new ones for days."""
 
 
 class Decoding:
@@ -49,11 +52,14 @@ class Decoding:
 
         self._model: Any = model
         self._tokens, self._joins = tokens, can_join(model)
-        self._ids, self._mask = pad_left(prompts, model.device)
+        kept = DynamicCache(config=model.config)
+        self._keys, self._chunk = (KEYS, UNREAD) if self._joins and model.device.type == "cpu" else (1, 1)
+        self._cache: Any = Cache([GrowingLayer(self._keys) for _ in kept.layers]) if self._joins else kept
+        longest = max(len(ids) for ids in prompts)
+        # Not a width of 1: transformers takes a single token, and no padding before it, for one that may see every key.
+        width = longest if self._chunk == 1 else 1 + rounded_up(max(longest - 1, 1), self._chunk)
+        self._ids, self._mask = pad_left(prompts, model.device, width)
         self._positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
-        self._cache: Any = (
-            Cache(layer_class_to_replicate=GrowingLayer) if self._joins else DynamicCache(config=model.config)
-        )
         self._rows = [Row(answering, draws(ids, answering, seed), 0) for ids in prompts]
         self._taken = 0
 
@@ -63,9 +69,9 @@ class Decoding:
         return int(self._ids.shape[1])
 
     def read(self, most: int) -> int:
-        """Read that many tokens of each prompt, but for its last one; return how many it were. A long prompt need not
-        hold up other batches until all of it is read."""
-        count = min(most, self.unread - 1)
+        """Read that many tokens of each prompt (rounded up), but for its last one; return how many it were. A long
+        prompt need not hold up other batches until all of it is read."""
+        count = min(rounded_up(most, self._chunk), self.unread - 1)
         if count > 0:
             self._forward(count)
             self._ids, self._positions = self._ids[:, count:], self._positions[:, count:]
@@ -134,11 +140,13 @@ class Decoding:
     def _forward(self, count: int) -> Tensor:
         """Read the first `count` of the ids that are not read; the logits (rows, tokens) after the last of them."""
         import torch
+        from torch.nn.functional import pad
 
         seen = self._mask.shape[1] - self.unread + count
+        mask = pad(self._mask[:, :seen], (0, rounded_up(seen, self._keys) - seen))
         with torch.inference_mode():  # here and not around the loop: a generator would leave it on between its steps
             logits: Tensor = self._model(
-                input_ids=self._ids[:, :count], attention_mask=self._mask[:, :seen],
+                input_ids=self._ids[:, :count], attention_mask=mask,
                 position_ids=self._positions[:, :count], past_key_values=self._cache, use_cache=True, logits_to_keep=1,
             ).logits[:, -1, : self._tokens]  # fmt: skip
             return logits.float()
@@ -172,11 +180,17 @@ def no_numbers(model: Any) -> TrainingError:
     )
 
 
-def pad_left(rows: Sequence[list[int]], device: Any) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask, both (n, longest) int64, padded at the start. What stands there is never seen."""
+def rounded_up(count: int, grain: int) -> int:
+    """The least multiple of `grain` that is not below `count`."""
+    return -(-count // grain) * grain
+
+
+def pad_left(rows: Sequence[list[int]], device: Any, least: int = 0) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, both (n, longest or `least`) int64, padded at the start. What stands there is never
+    seen."""
     import torch
 
-    width = max(len(ids) for ids in rows)
+    width = max(least, *(len(ids) for ids in rows))
     ids, mask = np.zeros((len(rows), width), dtype=np.int64), np.zeros((len(rows), width), dtype=np.int64)
     for place, row in enumerate(rows):
         ids[place, width - len(row) :] = row

@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from finetune.decoding import Decoding, can_join
+from finetune.decoding import KEYS, UNREAD, Decoding, can_join, rounded_up
 from finetune.growing import ROOM, GrowingLayer
 from finetune.step_attention import attend_in_steps, step_attention
 from recipes.students import Answering
@@ -96,6 +96,38 @@ def test_rows_join_and_leave_and_have_the_tokens_they_have_alone(name: str) -> N
         assert tokens == alone(model, number, settings[number], len(tokens)), number
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("length", [1, 2, UNREAD, UNREAD + 1, UNREAD + 2, KEYS - 3])
+def test_padding_changes_no_token(name: str, length: int) -> None:
+    draw = random.Random(length)
+    ids = [draw.randrange(TOKENS) for _ in range(length)]
+    batch = Decoding(MODELS[name], [ids], GREEDY, TOKENS, 0)
+    while batch.read(3):
+        pass
+    for _ in range(6):
+        with torch.inference_mode():
+            bare = MODELS[name](torch.tensor([ids]), use_cache=False).logits[0, -1, :TOKENS]
+        ids.append(batch.step()[0])
+        assert ids[-1] == int(bare.argmax())
+
+
+def test_a_model_sees_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = make_model(LlamaConfig(**SMALL)), set()
+
+    def watched(module: Any, query: Any, key: Any, *rest: Any, **options: Any) -> Any:
+        seen.add((query.shape[2], key.shape[2]))
+        return sdpa_attention_forward(module, query, key, *rest, **options)
+
+    attend_in_steps(model)
+    monkeypatch.setattr("finetune.step_attention.sdpa_attention_forward", watched)
+    for length in range(1, 90):
+        batch = Decoding(model, [[1] * length], GREEDY, TOKENS, 0)
+        while batch.read(50):
+            pass
+    assert {new % UNREAD for new, _ in seen} == {keys % KEYS for _, keys in seen} == {0}
+    assert len(seen) < 6
+
+
 def test_padding_goes_with_the_row_that_needed_it() -> None:
     model = MODELS["llama"]
     batch = Decoding(model, [[1] * 40], GREEDY, TOKENS, 0)
@@ -103,7 +135,7 @@ def test_padding_goes_with_the_row_that_needed_it() -> None:
     batch.step(), short.step()
     batch.join(short)
     batch.step()
-    assert batch._cache.get_seq_length() == 41
+    assert batch._cache.get_seq_length() == 2 * UNREAD + 2
     batch.keep([1])
     assert batch._cache.get_seq_length() == 3
 
@@ -143,8 +175,8 @@ def test_what_a_long_prompt_says_does_not_depend_on_how_it_is_read() -> None:
         counts = []
         while count := batch.read(chunk):
             counts.append(count)
-        assert sum(counts) == 51
-        assert max(counts) <= chunk
+        assert sum(counts) == rounded_up(51, UNREAD)
+        assert max(counts) <= rounded_up(chunk, UNREAD)
         whole = Decoding(MODELS["sliding window"], [long], GREEDY, TOKENS, 0)
         assert [batch.step() for _ in range(12)] == [whole.step() for _ in range(12)]
 
@@ -165,7 +197,7 @@ def test_heads_that_share_keys_are_asked_together(monkeypatch: pytest.MonkeyPatc
     attend_in_steps(model)
     monkeypatch.setattr("finetune.step_attention.sdpa_attention_forward", watched)
     assert answers() == expected
-    assert news == [max(map(len, prompts))] * 2  # the prompts, in two layers; no step
+    assert news == [UNREAD + 1] * 2  # the prompts, in two layers; no step
 
     per_head = torch.zeros(3, 4, 1, 9, dtype=torch.float64).normal_()  # a mask for each head is not for sharing
     query, key = torch.randn(3, 4, 1, 8, dtype=torch.float64), torch.randn(3, 2, 9, 8, dtype=torch.float64)
@@ -188,6 +220,18 @@ def test_a_cache_that_grows_holds_what_one_that_is_copied_does() -> None:
         for mine, theirs in zip(grown.update(*new, 0), copied.update(*new, 0), strict=True):
             assert torch.equal(mine, theirs)
         assert grown.get_seq_length() == copied.get_seq_length()
+
+
+def test_what_a_model_is_given_is_a_multiple_of_the_grain_and_nothing_after_its_tokens() -> None:
+    cache = Cache([GrowingLayer(KEYS)])
+    for new, given in ((70, 2 * KEYS), (1, 2 * KEYS), (KEYS, 3 * KEYS)):
+        before = cache.get_seq_length()
+        assert cache.get_mask_sizes(new, 0) == (given, 0)
+        keys, values = cache.update(*[torch.ones(2, 2, new, 4)] * 2, 0)
+        assert keys.shape[2] == values.shape[2] == given
+        assert keys[:, :, : before + new].eq(1).all()
+        assert keys[:, :, before + new :].eq(0).all()
+        assert cache.get_seq_length() == before + new
 
 
 def test_a_step_copies_no_keys_but_its_own() -> None:
