@@ -18,12 +18,9 @@ from recipes.prompts import Prompt, load_prompts, prompt_paths
 from recipes.run_plan import KEY, RunPlan
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import Recipe
-from recipes.spent import Spent, read_spent
-from recipes.stages import TEACHER_SPEED, rows_inputs, teacher_identity
+from recipes.spent import read_spent
+from recipes.stages import TEACHER_SPEED, teacher_identity
 from recipes.teachers import Teacher
-
-ASKED = "asked"
-"""Manifest whose facts say how many replies were had to which requests (`asked_as`), of every rows stage that ended."""
 
 
 def make_plan(recipe: Recipe, run: RunFolder) -> RunPlan:
@@ -57,20 +54,19 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with what the teacher will be asked."""
     recipe, rows = plan.recipe, plan.rows
     teacher, synthesis, prompts = recipe.chat_teacher(), recipe.synthesis, load_prompts(recipe)
-    spent = read_spent(run.journal, teacher.model)
-    useful = _useful(recipe, run, spent)
+    spent = read_spent(run.journal, teacher.model, asked_as(recipe))
     calls = None if rows is None else sum(rows.values()) * recipe.calls()
-    answered = useful.answered if calls is None else min(useful.answered, calls)
+    answered = spent.answered if calls is None else min(spent.answered, calls)
     left = 0 if rows_done or teacher.provider == "recorded" else None if calls is None else calls - answered
     head = list(first_rows(recipe))
-    size = mean_size([call_size(prompt, head, useful, teacher.max_tokens) for prompt in prompts])
+    size = mean_size([call_size(prompt, head, spent, teacher.max_tokens) for prompt in prompts])
     terms = Terms(teacher.price, teacher.max_tokens, synthesis.reask, synthesis.budget_usd)
     cost = cost_of(terms, size, spent, left)
     plan = replace(plan, calls=calls, answered=answered, left=left, size=size, cost=cost)
     plan.notes.extend(_notes(plan, prompts[0]))
-    if useful is not spent and spent.answered and left:
+    if spent.otherwise and left:
         plan.notes.append(
-            f"{spent.answered:,} replies on disk are to another prompt, address or setting and do not count"
+            f"{spent.otherwise:,} replies on disk are to another prompt, address or setting and do not count"
         )
     plan.notes.extend(asked_before(spent, teacher.model, synthesis.budget_usd, KEY))
     return plan
@@ -79,8 +75,7 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
 def _with_labelling(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with the texts that a local teacher will label."""
     recipe, rows = plan.recipe, plan.rows
-    spent = read_spent(run.journal, recipe.teacher.model)
-    answered = _useful(recipe, run, spent).answered
+    answered = read_spent(run.journal, recipe.teacher.model, asked_as(recipe)).answered
     texts = None if rows is None else sum(rows.values())
     answered = answered if texts is None else min(answered, texts)
     left = 0 if rows_done else None if texts is None else texts - answered
@@ -97,26 +92,15 @@ def _answer_notes(recipe: Recipe) -> list[str]:
 
 
 def asked_as(recipe: Recipe) -> str:
-    """A digest of what the rows' requests have in common; that they are of the same rows is not in it."""
+    """What the requests about all rows have in common, in 16 digits: what a line of the journal says it was asked."""
     if isinstance(recipe.teacher, LocalTeacher):
         local = recipe.teacher
         said = {label: local.words(label) for label in recipe.labels}
-        return digest([local.provider, teacher_identity(recipe), said, local.max_length])
+        return digest([local.provider, teacher_identity(recipe), said, local.max_length])[:16]
     teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     dumped = teacher.model_dump(mode="json", exclude=TEACHER_SPEED) | {"base_url": teacher.address()}
     prompts = [file_digest(path) for path in prompt_paths(recipe)]
-    return digest([dumped, *prompts, synthesis.output, synthesis.soft_labels])
-
-
-def _useful(recipe: Recipe, run: RunFolder, spent: Spent) -> Spent:
-    """The replies on disk that answer what would be asked now, as far as the finished rows stages show."""
-    manifest, inputs = run.manifest("rows"), rows_inputs(recipe)
-    names = ("prompt file", "rewrite prompt file", "teacher", "teacher model")
-    if manifest is None or all(manifest.inputs.get(name) == inputs[name] for name in names if name in inputs):
-        return spent
-    earlier = run.manifest(ASKED)
-    answered = earlier.facts.get(asked_as(recipe), 0) if earlier is not None else 0
-    return replace(spent, answered=min(answered, spent.answered)) if answered else Spent()
+    return digest([dumped, *prompts, synthesis.output, synthesis.soft_labels])[:16]
 
 
 def _notes(plan: RunPlan, prompt: Prompt) -> list[str]:

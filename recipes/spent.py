@@ -19,7 +19,7 @@ _UNCERTAIN = re.compile(rb'"uncertain":\[(\d+),(\d+),(\d+)\]')
 _LEASE = re.compile(rb'\{"crc32":"[0-9a-f]{8}","lease":\[(\d+),(\d+),(\d+)\]')
 _WITHDRAWN = b'"kind":"withdrawn"'
 _TEXT = rb'("(?:[^"\\]|\\.)*")'
-_ABOUT = re.compile(rb'"example":' + _TEXT + rb',"sample":(\d+),"model":' + _TEXT)
+_ABOUT = re.compile(rb'"example":' + _TEXT + rb',"sample":(\d+),"model":' + _TEXT + rb'(?:,"asked":"([0-9a-f]+)")?')
 _DETAIL = b',"reply":'
 """Ends the head of a line."""
 
@@ -28,10 +28,11 @@ _DETAIL = b',"reply":'
 class Spent:
     """What one model was asked and paid, and what the others of the same run folder were.
 
-    answered: examples with a reply, a reply to each vote apart; one that was asked again counts once, and one that is
-    to be asked anew (--ask-again) not at all. replies: all of them, and usage: their tokens. billed: tokens paid or
-    possibly paid for, with broken-off tries and calls that a kill left on their way. others: the same of each other
-    model, whose price nobody has written down.
+    answered: examples with a reply to the question, a reply to each vote apart; one that was asked again counts once,
+    and one that is to be asked anew (--ask-again) not at all. replies: all of them, and usage: their tokens. otherwise:
+    what `answered` is, of other questions to the same model. billed: tokens paid or possibly paid for, whatever was
+    asked, with broken-off tries and calls that a kill left on their way. others: the same of each other model, whose
+    price nobody has written down.
     """
 
     answered: int = 0
@@ -39,6 +40,7 @@ class Spent:
     usage: Usage = field(default_factory=Usage)
     billed: Usage = field(default_factory=Usage)
     others: dict[str, Usage] = field(default_factory=dict)
+    otherwise: int = 0
 
     @property
     def counted(self) -> Usage:
@@ -47,12 +49,17 @@ class Spent:
         return Usage(*(sum(getattr(one, kind) for one in every) for kind in ("prompt", "cached", "completion")))
 
 
-def read_spent(path: Path, model: str) -> Spent:
-    """The replies of `model` in the journal at `path`, and what all of it cost; nothing where there is no file."""
+def read_spent(path: Path, model: str, asked: str | None = None) -> Spent:
+    """The replies of `model` in the journal at `path`, and what all of it cost; nothing where there is no file.
+
+    asked: the question that is meant (`asked_as` in recipes/plan.py); None: any. A line that does not say what it was
+    asked is taken for an answer to it.
+    """
     if not path.exists():
         return Spent()
-    ours = asked = orjson.dumps(model)
-    answered: set[int] = set()
+    ours = last = orjson.dumps(model)
+    meant = None if asked is None else asked.encode()
+    answered: dict[bool, set[int]] = {True: set(), False: set()}
     replies, usage = 0, [0, 0, 0]
     billed: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0, 0])
     lease: tuple[bytes, re.Match[bytes]] | None = None
@@ -60,23 +67,27 @@ def read_spent(path: Path, model: str) -> Spent:
         for line in lines:
             head = line.partition(_DETAIL)[0]
             reply, about = _REPLY.search(head), _ABOUT.search(head)
-            asked = about[3] if about is not None else asked
+            last = about[3] if about is not None else last
             held = _LEASE.match(line)
-            lease = lease if held is None else (asked, held)
+            lease = lease if held is None else (last, held)
             for found in (reply, _UNCERTAIN.search(head)):
-                _add(billed[asked], found)
-            if reply is not None and about is not None and asked == ours:
-                replies += 1
-                _add(usage, reply)
-                answered.add(hash((about[1], about[2])))
-            elif about is not None and asked == ours and _WITHDRAWN in head:
-                answered.discard(hash((about[1], about[2])))
+                _add(billed[last], found)
+            if about is None or last != ours:
+                continue
+            row = hash((about[1], about[2]))
+            if reply is not None:
+                is_meant = meant is None or about[4] in (None, meant)
+                answered[is_meant].add(row)
+                replies += is_meant
+                _add(usage, reply if is_meant else None)
+            elif _WITHDRAWN in head:
+                answered[True].discard(row)
     if lease is not None:  # what was on its way belongs to whoever was asked then
         _add(billed[lease[0]], lease[1])
     others = {
         str(orjson.loads(name)): Usage(*totals) for name, totals in billed.items() if name != ours and any(totals)
     }
-    return Spent(len(answered), replies, Usage(*usage), Usage(*billed[ours]), others)
+    return Spent(len(answered[True]), replies, Usage(*usage), Usage(*billed[ours]), others, len(answered[False]))
 
 
 def _add(totals: list[int], found: re.Match[bytes] | None) -> None:

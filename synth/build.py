@@ -15,7 +15,7 @@ from typing import Any
 from recipes.console import say
 from recipes.counts import counted
 from recipes.local_teacher import LocalTeacher
-from recipes.plan import ASKED, asked_as, confirm_spend
+from recipes.plan import asked_as, confirm_spend
 from recipes.prompts import Prompt, load_prompt, load_prompts
 from recipes.rows import SPLITS, Example, Reject, row_writer
 from recipes.runs import Manifest, RunFolder, write_atomic
@@ -158,7 +158,7 @@ def _label_and_write(
 def _journal(recipe: Recipe, run: RunFolder) -> Journal:
     """The journal to read replies from: the run's own, or the recorded one, which is not written to."""
     if recipe.teacher.journal is None:
-        return Journal.open(run.journal)
+        return Journal.open(run.journal, asked=asked_as(recipe))
     return Journal.open(recipe.resolve(recipe.teacher.journal), readonly=True)
 
 
@@ -230,8 +230,4 @@ def _finish(
         )
     written = run.finish(STAGE, inputs, [*_row_files(run), card], facts, complete=not funnel.passing)
     run.manifest_path(AGAIN).unlink(missing_ok=True)
-    if prompt is not None or isinstance(recipe.teacher, LocalTeacher):
-        before = run.manifest(ASKED)
-        answered = {asked_as(recipe): funnel.drawn * recipe.calls() - funnel.passing}
-        run.finish(ASKED, {}, [], {**(before.facts if before is not None else {}), **answered})
     return written

@@ -1,13 +1,14 @@
 """The lines of a reply journal.
 
-    {"crc32":"9e83486d","key":"<sha256>","kind":"reply","usage":[812,640,57],"example":"a1","sample":0,"model":"m","at":1795248000,"reply":{"text":...}}
+    {"crc32":"9e83486d","key":"<sha256>","kind":"reply","usage":[812,640,57],"example":"a1","sample":0,"model":"m","asked":"5d0c","at":1795248000,"reply":{"text":...}}
     {"crc32":"...","key":"<sha256>","kind":"timeout","usage":[0,0,0],...,"reply":{"message":"no answer within 120 s"}}
     {"crc32":"...","key":"<sha256>","kind":"withdrawn","usage":[0,0,0],...,"reply":{"message":"to be asked again"}}
     {"crc32":"...","lease":[4096,0,65536]}
 
 The checksum covers every byte after its own field, so that a flipped bit anywhere in a line is found. `usage` is
 prompt, cached and completion tokens; `uncertain` (only where there are any) are tokens that may have been billed for
-tries that broke off. A lease says up to how many tokens may be on their way without a line of their own yet.
+tries that broke off. `asked` (only where it is known) tells questions apart: a changed prompt is another one. A lease
+says up to how many tokens may be on their way without a line of their own yet.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Entry:
 
     example: id of the example it was asked for. sample: number of the vote. at: Unix time in seconds.
     uncertain: tokens of broken-off tries of this request that may have been billed.
+    asked: what the request has in common with those about the other rows, as recipes/plan.py names it.
     """
 
     key: str
@@ -63,6 +65,7 @@ class Entry:
     model: str = ""
     at: int = 0
     uncertain: Usage = NO_TOKENS
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def encode(entry: Entry) -> bytes:
     head["example"] = storable(entry.example)
     head["sample"] = entry.sample
     head["model"] = storable(entry.model)
+    if entry.asked:
+        head["asked"] = entry.asked
     head["at"] = entry.at
     head["reply"] = detail
     return _line(head)
@@ -139,9 +144,8 @@ def decode(body: bytes) -> Entry:
     else:
         found = Failure(str(fields["kind"]), str(fields["reply"]["message"]))
     uncertain = _usage(fields["uncertain"]) if "uncertain" in fields else NO_TOKENS
-    return Entry(
-        fields["key"], fields["example"], found, fields["sample"], fields["model"], fields["at"], uncertain
-    )  # fmt: skip
+    named = fields["example"], found, fields["sample"], fields["model"], fields["at"]
+    return Entry(fields["key"], *named, uncertain, fields.get("asked", ""))
 
 
 def _line(body: dict[str, Any]) -> bytes:

@@ -25,20 +25,20 @@ class Journal:
     """An open reply journal. Use as a context manager; for one thread, but for `sync`.
 
     replies, failures, damaged: lines of each kind that were found or added. usage: tokens paid or possibly paid for,
-    by this run and all runs before it. lease: what `hold` said last.
+    by this run and all runs before it. lease: what `hold` said last. asked: what new lines say of their question.
     """
 
-    def __init__(self, file: JournalFile) -> None:
-        self.path = file.path
+    def __init__(self, file: JournalFile, asked: str = "") -> None:
+        self.path, self.asked = file.path, asked
         self.replies = self.failures = self.damaged = 0
         self.usage = self.lease = NO_TOKENS
         self._file = file
         self._places = Places()
 
     @classmethod
-    def open(cls, path: Path, readonly: bool = False) -> Journal:
+    def open(cls, path: Path, readonly: bool = False, asked: str = "") -> Journal:
         """Open a journal, or begin one. Raises RunError where it cannot be read, is in use, or is no journal."""
-        journal = cls(JournalFile(path, readonly))
+        journal = cls(JournalFile(path, readonly), asked)
         try:
             journal._read_in()
         except BaseException:
@@ -79,7 +79,7 @@ class Journal:
 
         Raises RunError where the disk is full; nothing written before is lost.
         """
-        line = encode(Entry(key, example, found, sample, model, int(time.time()), uncertain))
+        line = encode(Entry(key, example, found, sample, model, int(time.time()), uncertain, self.asked))
         self._places.set(key, self._file.append(line), len(line))
         if isinstance(found, Reply):
             self.replies += 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import builtins
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 from recipe_files import write_recipe
@@ -15,7 +16,7 @@ from recipes.chat import ChatRequest, Reply, Sampling, Usage
 from recipes.errors import TeacherError
 from recipes.estimate import CallSize, count_asked
 from recipes.load import load_recipe
-from recipes.plan import confirm_spend, make_plan
+from recipes.plan import asked_as, confirm_spend, make_plan
 from recipes.prompts import load_prompt
 from recipes.run_plan import RunPlan
 from recipes.runs import RunFolder
@@ -25,12 +26,13 @@ from recipes.stages import report_inputs, rows_inputs, student_inputs
 LINE = '{{"crc32":"00000000","key":"k{n}","kind":"{kind}","usage":[100,40,10]{more},"example":"e{n}","sample":0,"model":"{model}","at":1,"reply":{{"text":"\\"kind\\":\\"reply\\",\\"usage\\":[9,9,9]","finish":"stop"}}}}\n'
 
 
-def journal(run: RunFolder, replies: int, failures: int = 0, model: str = "m", left: int = 0) -> None:
+def journal(run: RunFolder, replies: int, failures: int = 0, model: str = "m", left: int = 0, asked: str = "") -> None:
     run.path.mkdir(parents=True, exist_ok=True)
     lines = [LINE.format(n=n, kind="reply", more="", model=model) for n in range(replies)]
     lines += [LINE.format(n=n, kind="timeout", more=',"uncertain":[1000,0,1]', model=model) for n in range(failures)]
     leases = [f'{{"crc32":"00000000","lease":[{tokens},0,0]}}\n' for tokens in (4096, left)]
-    run.journal.write_text(leases[0] + "".join(lines) + leases[1], encoding="utf-8")
+    text = leases[0] + "".join(lines) + leases[1]
+    run.journal.write_text(text.replace('"at":1', f'"asked":"{asked}","at":1') if asked else text, encoding="utf-8")
 
 
 def finish_rows(recipe, run: RunFolder, train: int = 20) -> None:
@@ -176,15 +178,26 @@ def test_the_journal_is_read_as_synth_writes_it(tmp_path):
     assert (spent.answered, spent.replies, spent.usage, spent.billed) == (1, 1, Usage(7, 3, 2), Usage(8, 3, 3))
     assert spent.others == {"": Usage(14, 9, 14)}  # the lease is of whoever was asked last
     assert spent.counted == Usage(22, 12, 17)
+    marked = replace(reply, asked="ab12")
+    (tmp_path / "j.jsonl").write_bytes(encode(marked))
+    ours, other = (read_spent(tmp_path / "j.jsonl", 'm "1"', asked) for asked in ("ab12", "cd34"))
+    assert (ours.answered, ours.otherwise, ours.replies, ours.usage) == (1, 0, 1, Usage(7, 3, 2))
+    assert (other.answered, other.otherwise, other.replies, other.usage) == (0, 1, 0, Usage())
+    assert ours.billed == other.billed == Usage(8, 3, 3)
 
 
 def test_replies_to_another_prompt_do_not_count(tmp_path):
+    """Nor where the run that asked them was stopped, so that no manifest says what it asked."""
     recipe, run = load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run")
-    journal(run, replies=30)
-    finish_rows(recipe, run)
-    made = make_plan(load_recipe(write_recipe(tmp_path), ["synthesis.prompt=sentiment-rationale"]), run)
-    assert (made.left, made.size.measured) == (30, False)
-    assert made.notes[-1] == "30 replies on disk are to another prompt, address or setting and do not count"
+    journal(run, replies=20, asked=asked_as(recipe))
+    assert (make_plan(recipe, run).answered, make_plan(recipe, run).size.measured) == (20, True)
+    other = load_recipe(write_recipe(tmp_path), ["synthesis.prompt=sentiment-rationale"])
+    for _ in range(2):
+        made = make_plan(other, run)
+        assert (made.answered, made.left, made.size.measured) == (0, 30, False)
+        assert made.notes[-1] == "20 replies on disk are to another prompt, address or setting and do not count"
+        assert made.cost.spent == pytest.approx(20 * (100e-6 + 10 * 2e-6)), "it was paid all the same"
+        finish_rows(recipe, run)
     assert made.stages[0].reasons == ["synthesis changed", "prompt file changed"]
 
 

@@ -81,7 +81,7 @@ def test_text_that_utf8_cannot_hold_is_mended(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.text(), st.integers(0, 10**9))
 def test_a_line_is_one_line_and_reads_back(text: str, example: str, tokens: int) -> None:
-    entry = Entry(key(1), example, Reply(text, "stop", Usage(tokens, 0, 1)), 3, "model", 7)
+    entry = Entry(key(1), example, Reply(text, "stop", Usage(tokens, 0, 1)), 3, "model", 7, asked="5d0c")
     line = encode(entry)
     assert line.count(b"\n") == 1
     body = checked(line)
