@@ -34,4 +34,5 @@ def share_of(rows: int, title: str) -> int:
 def check_alone(title: str) -> None:
     """Raise TrainingError where there are several processes, and what is to be done is for one."""
     if count() > 1:
-        raise TrainingError(f"{title}: this kind of student is trained by one process: start python -m finetune alone")
+        how = "start python -m finetune alone; a local teacher can label before it by all of them, with -m synth"
+        raise TrainingError(f"{title}: this kind of student is trained by one process: {how}")

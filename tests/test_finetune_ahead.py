@@ -117,7 +117,8 @@ def test_several_processes(bert: Path, tmp_path: Path, monkeypatch: pytest.Monke
     told = refused(tiny_causal.make_recipe(a={}), tmp_path)
     assert told == "students.a: batch_size 8 cannot be shared by 3 processes: set it to a multiple of their number"
     assert refused(tiny.make_recipe(bert, a={}), tmp_path) == (
-        "students.a: this kind of student is trained by one process: start python -m finetune alone"
+        "students.a: this kind of student is trained by one process: start python -m finetune alone; a local teacher "
+        "can label before it by all of them, with -m synth"
     )
 
 
