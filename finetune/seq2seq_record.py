@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from finetune.record import Record, Trained, read_student_file
@@ -76,13 +77,15 @@ class Seq2seqRecord(Record):
 
 
 def best_seq2seq_seed(seeds: dict[int, Seq2seqSeed]) -> int:
-    """The seed with the best validation score, or the lowest loss where there are no scores; the first named where they
-    are equal or there is none."""
-    scores = {seed: one.score for seed, one in seeds.items() if one.score is not None}
-    if scores:
-        return max(scores, key=lambda seed: scores[seed])
-    losses = {seed: one.validation_loss for seed, one in seeds.items() if one.validation_loss is not None}
-    return min(losses, key=lambda seed: losses[seed]) if losses else next(iter(seeds))
+    """The seed with the best validation score; of equal ones, and where there are none, that with the lowest loss; the
+    first named where these are equal too, or there was no validation."""
+
+    def rank(seed: int) -> tuple[float, float]:
+        one = seeds[seed]
+        loss = math.inf if one.validation_loss is None else one.validation_loss
+        return -1.0 if one.score is None else one.score, -loss
+
+    return max(seeds, key=rank)
 
 
 def read_seq2seq_record(run: RunFolder, name: str) -> Seq2seqRecord:

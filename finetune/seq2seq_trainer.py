@@ -35,10 +35,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TUPLE_F1 = Score("eval_micro_f1", "micro F1")
+BEST = "eval_best"
+"""Micro F1 less so little of the loss that it decides between equal scores alone: while no tuple is right yet, epochs are
+not alike."""
+TIE = 1e-9
 
 
 def score_of(course: Seq2seqCourse) -> Score:
-    """What chooses the best epoch."""
+    """What an epoch is judged by; of equal ones the one with the lower loss is kept."""
     return LOSS if course.tuple_task is None else TUPLE_F1
 
 
@@ -106,7 +110,8 @@ class Seq2seqTrainer(Trainer):
         model.eval()
         metrics = {} if not len(self.course.validation) else {"eval_loss": self._validation_loss(model)}
         if self.course.tuple_task is not None:
-            metrics["eval_micro_f1"] = self._micro_f1(model, self.course.tuple_task)
+            found = self._micro_f1(model, self.course.tuple_task)
+            metrics |= {TUPLE_F1.key: found, BEST: found - TIE * metrics.get(LOSS.key, 0.0)}
         model.train()
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -172,7 +177,7 @@ def _arguments(course: Seq2seqCourse, work: Path) -> TrainingArguments:
         seed=course.seed,
         eval_strategy="epoch" if validated else "no",
         save_strategy="epoch",
-        metric_for_best_model=score.key if validated else None,
+        metric_for_best_model=(score.key if score.falls else BEST) if validated else None,
         greater_is_better=not score.falls if validated else None,
         logging_steps=1,  # each step's loss is on record, and so survives a kill
         logging_nan_inf_filter=False,

@@ -68,8 +68,8 @@ def test_the_records_say_what_was_learnt(trained: tuple[Recipe, RunFolder]) -> N
     assert terms.score == pytest.approx(mean(one.score or 0.0 for one in terms.seeds.values()))
     assert terms.best_seed == best_seq2seq_seed(terms.seeds)
     for seed in terms.seeds.values():
-        scores = [one.score or 0.0 for one in seed.epochs]
-        assert seed.best_epoch == scores.index(max(scores)) + 1
+        best = max(seed.epochs, key=lambda one: (one.score or 0.0, -(one.validation_loss or 0.0)))
+        assert seed.best_epoch == best.epoch
         assert (seed.steps, seed.steps_per_epoch) == (len(seed.losses), 8)
         assert seed.epochs[0].loss == pytest.approx(mean(seed.losses[:8]))
         assert seed.epochs[-1].loss < seed.epochs[0].loss / 2
@@ -203,6 +203,17 @@ def test_patience_ends_it(tmp_path: Path) -> None:
     recipe = tiny_t5.make_recipe(a={"epochs": 9, "patience": 2, "learning_rate": 1e-9, "schedule": "constant"})
     train_student(recipe, "a", run)
     assert len(read_seq2seq_record(run, "a").seeds[42].epochs) == 3  # no tuple is ever right: the first is the best
+
+
+def test_of_equal_scores_the_lower_loss_is_kept(tmp_path: Path) -> None:
+    """While no tuple is right the score is 0; the first of such epochs would be the least trained of them."""
+    run = tiny_t5.make_run(tmp_path, train=8, validation=4)
+    train_student(tiny_t5.make_recipe(a={"epochs": 2, "learning_rate": 1e-3, "schedule": "constant"}), "a", run)
+    seed = read_seq2seq_record(run, "a").seeds[42]
+    first, second = seed.epochs
+    assert first.score == second.score == 0.0
+    assert (second.validation_loss or 0.0) < (first.validation_loss or 0.0)
+    assert seed.best_epoch == 2
 
 
 def test_mistakes_are_sentences(tmp_path: Path, trained: tuple[Recipe, RunFolder]) -> None:
