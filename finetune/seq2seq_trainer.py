@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 TUPLE_F1 = Score("eval_micro_f1", "micro F1")
 BEST = "eval_best"
-"""Micro F1 less so little of the loss that it decides between equal scores alone: while no tuple is right yet, epochs are
-not alike."""
+"""Micro F1 less so little of the loss that it decides between equal scores alone: while no tuple is right yet, epochs
+are not alike."""
 TIE = 1e-9
 
 
