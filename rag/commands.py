@@ -144,7 +144,7 @@ def _lines(found: Found) -> list[str]:
     lines = []
     for passage in found.passages:
         text = passage.text if len(passage.text) <= 300 else passage.text[:300] + " ..."
-        facts = [passage.document, *(f"{name} {value}" for name, value in passage.metadata.items())]
+        facts = [passage.document, *(f"{name} {text}" for name, text in passage.facts.items())]
         lines += [f"[{passage.number}] {passage.title}", f"    {' · '.join(facts)}"]
         lines += [f"    {line}" for line in text.splitlines()] if passage.text != passage.title else []
         lines += [f"    {passage.link}"] if passage.link else []

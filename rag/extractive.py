@@ -25,14 +25,18 @@ _PASSAGES, _SENTENCES = 3, 2
 """Passages quoted at most, and sentences of each."""
 _MOST_CHARS, _MOST_TITLE = 300, 90
 _MOST_LINES = 60
-"""Lines of all passages that are compared by meaning."""
+"""Lines that are compared by meaning: some hundredths of a second."""
 _FEW = 3
-"""Words of a pattern that asks for a quality and names no product."""
+"""Words of a value that is no sentence, and of what asks for a quality and names no product."""
 _LEAST = 0.5
 """Share of the best score that another passage, or another line of the same, must have to be quoted too."""
 _NAMED = 0.2
+_NAMELY = 0.9
+"""Share of the best passage's words that another one needs for a field of it to be quoted."""
 _MEANING = 0.6
 """Weight of the cosine in a line's score; the rest is that of the words."""
+_LONG = 6
+"""Telling words of a line that is no scrap."""
 _RANKED = 0.3
 """What the first passage has for its rank, beside its share of the question's words; the n-th has an n-th of it. The
 search compared meanings and not words alone: a passage that names the thing otherwise is not passed over for one that
@@ -89,7 +93,10 @@ def extract(question: str, passages: Sequence[Passage], near: Near | None = None
         _score(weights, " ".join([passage.title, *best])) / (sum(weights.values()) or 1.0)
         for passage, best in zip(passages, chosen, strict=True)
     ]
-    return "\n".join(_quoted(passages[place], chosen[place]) for place in _best(shares))
+    good = _best(shares)
+    if asked.asked or any(facts):  # a price, say: that of the product that was named and of no other
+        good = [place for place in good if shares[place] >= _NAMELY * max(shares[one] for one in good)]
+    return "\n".join(_quoted(passages[place], chosen[place]) for place in good)
 
 
 def _best(shares: Sequence[float]) -> list[int]:
@@ -106,19 +113,41 @@ def _words(text: str) -> list[str]:
 
 
 def _lines(passage: Passage) -> list[str]:
-    """What may be quoted: sentences of the text, and figures as `price: 20`."""
+    """What may be quoted: sentences of the text, and then figures."""
+    figures, values = _figures(passage), {data(text) for text in held(passage).values() if _is_value(text)}
     said = (_BULLET.sub("", data(one)) for one in sentences(passage.text))
-    return [_cut(one, _MOST_CHARS) for one in said if one] + [
-        f"{name}: {data(text)}" for name, text in passage.facts.items()
+    return [*(_cut(one, _MOST_CHARS) for one in said if one and one not in values), *figures]
+
+
+def _figures(passage: Passage) -> list[str]:
+    """What the document says in few words under a name, as `price: 20`."""
+    return [
+        f"{name}: {data(text)}"
+        for name, text in held(passage).items()
+        if name in passage.metadata or (_is_value(text) and text in passage.text)
     ]
 
 
+def _is_value(text: str) -> bool:
+    return len(text.split()) <= _FEW and not text.endswith(_ENDS)
+
+
 def _meanings(question: str, lines: Sequence[Sequence[str]], near: Near | None) -> list[list[float] | None]:
-    """How near each line of each passage is to the question; None where nobody can say, or there are too many."""
-    if near is None or not 0 < sum(map(len, lines)) <= _MOST_LINES:
+    """How near each line of the best passages is to the question; None of the rest, and where nobody can say."""
+    read = next((place for place in range(len(lines)) if sum(map(len, lines[: place + 1])) > _MOST_LINES), len(lines))
+    texts = [line for said in lines[:read] for line in said]
+    if near is None or not texts:
         return [None] * len(lines)
-    found = iter(near(question, [line for said in lines for line in said]))
-    return [[max(0.0, next(found)) for _ in said] for said in lines]
+    found = iter(near(question, texts))
+    return [
+        [max(0.0, next(found)) * _weight(line) for line in said] if place < read else None
+        for place, said in enumerate(lines)
+    ]
+
+
+def _weight(line: str) -> float:
+    """Of a line's meaning: the vector of two or three words is near to much that it says nothing of."""
+    return 0.7 + 0.3 * min(1.0, len(telling_words(line)) / _LONG)
 
 
 def _weights(asked: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
@@ -142,7 +171,8 @@ def _answer(
 ) -> list[str]:
     """What a passage is quoted with: the fields asked for and what else answers the question, else its best lines."""
     if not facts:
-        return _chosen(lines, _beside(asked.weights, passage, _NAMED), asked.asked, meanings)
+        texts = len(lines) - len(_figures(passage))
+        return _chosen(lines, texts, _beside(asked.weights, passage, _NAMED), asked.asked, meanings)
     weights = _beside(asked.without_asking(asked.weights), passage, 0.0)
     enough = _LEAST * sum(weights.values())
     more = [line for line in lines if line not in facts and enough and _score(weights, line) >= enough]
@@ -150,18 +180,26 @@ def _answer(
 
 
 def _chosen(
-    lines: Sequence[str], weights: dict[str, float], asked: Sequence[Quality], meanings: Sequence[float] | None
+    lines: Sequence[str],
+    texts: int,
+    weights: dict[str, float],
+    asked: Sequence[Quality],
+    meanings: Sequence[float] | None,
 ) -> list[str]:
-    """The best lines of a passage in their order; its first where nothing tells one from another."""
+    """The best lines of a passage in their order; its first where nothing tells one from another. texts: how many are
+    sentences; the rest are figures, which mean nothing but what they are called.
+    """
     most = max(weights.values(), default=0.0) or 1.0
     total = (sum(weights.values()) + most * len(asked)) or 1.0
     scored = []
     for place, line in enumerate(lines):
         words = (_score(weights, line) + most * sum(one.said.search(line) is not None for one in asked)) / total
-        meaning = words if meanings is None else meanings[place]
+        meaning = words if meanings is None or place >= texts else meanings[place]
         scored.append(_Line(place, line, _MEANING * meaning + (1 - _MEANING) * words, words))
-    best = sorted(scored, key=lambda line: -line.score)[:_SENTENCES]
-    kept = [line for line in best if line.score > 0 and _stays(line, best[0])]
+    best = sorted(scored, key=lambda line: -line.score)
+    kept = [line for line in best[:_SENTENCES] if line.score > 0 and _stays(line, best[0])]
+    if kept and kept[0].place >= texts > 0:  # a brand alone: say what it is, too
+        kept = [next(line for line in best if line.place < texts), kept[0]]
     return [line.text for line in sorted(kept or scored[:1])]
 
 

@@ -15,7 +15,7 @@ _MOST_CHARS = 80
 _RUN = re.compile(r"[^\W_][\w./+#-]*")
 _CODE = re.compile(r"(?=.*\d)(?:(?=.*[^\W\d_]).{3,}|\d{5,})")
 """Letters and digits, or five digits at least: `2` and `2019` are numbers of other things."""
-_CALLED = r"(?:sku|asin|ean|gtin|upc|isbn|mpn|id|item|article|product|part|brand|number|no|nr|by|from|by brand)"
+_CALLED = r"(?:sku|asin|ean|gtin|upc|isbn|mpn|id|items?|articles?|products?|things?|part|brand|number|no|nr|by|from)"
 _AROUND = re.compile(
     rf"\A(?:(?:all|any|your|the|show me|do you have|do you sell)\s+)*(?:{_CALLED}\b[\s.:#]*)*|"
     r"\s+(?:brand|products?|items?)\Z",

@@ -76,6 +76,7 @@ def sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:
             "link": web_link(passage.link),
             "text": passage.text,
             "metadata": dict(passage.metadata),
+            "written": dict(passage.written),
             "score": passage.score,
         }
         for passage in passages

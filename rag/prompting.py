@@ -158,7 +158,7 @@ def _messages(talk: Talk, history: Sequence[Turn], passages: Sequence[Passage]) 
 def shown_passage(passage: Passage) -> str:
     """A passage as it stands in a prompt: number and title, text, and its figures."""
     title, text = data(passage.title), data(passage.text)
-    facts = "; ".join(f"{name}: {data(str(value))}" for name, value in passage.metadata.items())
+    facts = "; ".join(f"{name}: {data(text)}" for name, text in passage.facts.items())
     lines = [f"[{passage.number}] {title}", "" if text == title else text, f"({facts})" if facts else ""]
     return "\n".join(filter(None, lines))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rag_runs import product, shop, write_catalogue
 
 from rag.catalogue import Reading, read_catalogue
+from rag.index_report import IndexReport
 from recipes.errors import SourceError
 
 
@@ -155,3 +157,31 @@ def test_a_whole_number_is_shown_without_a_point(tmp_path: Path) -> None:
     assert [str(document.metadata["price"]) for _, document in found] == ["54", "24.5"]
     (typed,) = read_catalogue(shop(tmp_path, [product(1, price=54.0)]))
     assert str(typed.metadata["price"]) == "54"
+
+
+def test_a_number_is_shown_as_the_catalogue_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text(
+        "id,title,description,price,brand,stock,link\n1,A,,24.50,,,\n2,B,,54.00,,,\n3,C,,7.0,,,\n4,D,,+1.10,,,\n",
+        encoding="utf-8",
+    )
+    found = [document for _, document in in_file(tmp_path, "products.csv").documents()]
+    assert [one.metadata["price"] for one in found] == [24.5, 54, 7, 1.1]
+    assert [one.written for one in found] == [{"price": "24.50"}, {"price": "54.00"}, {}, {"price": "1.10"}]
+    assert len({replace(found[0], written=written).digest("") for written in ({}, {"price": "24.500"})}) == 2
+
+
+def test_items_of_a_list_are_lines(tmp_path: Path) -> None:
+    text = "<p>A kettle.</p><ul><li>Holds <b>2</b> l</li><li>Red</li></ul>"
+    (document,) = read_catalogue(shop(tmp_path, [product(1, title="Red<br>kettle", description=text)]))
+    assert document.fields == {"title": "Red kettle", "description": "A kettle.\nHolds 2 l\nRed"}
+    (document,) = read_catalogue(shop(tmp_path, [product(1, description=["Holds 2 l", "Red"])]))
+    assert document.body == "Holds 2 l\nRed"
+
+
+def test_links_that_nobody_is_shown_are_told_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    links = ("https://shop.example/1", "shop.example/2", "javascript:alert(1)", None)
+    reading = Reading(shop(tmp_path, [product(number, link=link) for number, link in enumerate(links)]))
+    assert len(list(reading.documents())) == 4 and reading.dropped_links == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "products.jsonl:2: the link 'shop.example/2' is not shown" in said
+    assert IndexReport(dropped_links=2).sentence().endswith("; 2 links not shown, being no web address")

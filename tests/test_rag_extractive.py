@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,3 +135,78 @@ def test_a_question_is_no_courtesy(said: str) -> None:
 )
 def test_a_model_says_that_it_found_nothing(response: str, cited: bool, nothing: bool) -> None:
     assert finds_nothing(response, cited) is nothing
+
+
+FIELDS = replace(
+    passage(
+        1,
+        "Night kettle",
+        "A kettle for the night.\nHolds 1.7 litres\nBoils quickly\nIn the kitchen at low cost",
+        price=54,
+    ),
+    fields={"title": "Night kettle", "text": "A kettle for the night.", "colour": "jet black"},
+    metadata={"price": 54, "brand": "Acme", "weight": "1.4 kg", "release year": 2019},
+    written={"price": "54.00"},
+)
+DAWN = replace(
+    FIELDS,
+    number=2,
+    title="Dawn kettle",
+    text="A kettle for the morning.\nHolds 0.5 litres",
+    metadata={"price": 24.5, "brand": "Borg"},
+    written={"price": "24.50"},
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How much does the night kettle cost?", "Night kettle: price: 54.00 [1]"),
+        ("How much is the dawn kettle?", "Dawn kettle: price: 24.50 [2]"),
+        ("What do your kettles cost?", "Night kettle: price: 54.00 [1]\nDawn kettle: price: 24.50 [2]"),
+        ("How heavy is the night kettle?", "Night kettle: weight: 1.4 kg [1]"),
+        ("Who makes the Dawn kettle?", "Dawn kettle: brand: Borg [2]"),
+        ("What color is the night kettle", "Night kettle: colour: jet black [1]"),
+        ("What is the release year of the night kettle?", "Night kettle: release year: 2019 [1]"),
+        ("What does the night kettle cost and is it for the kitchen?",
+         "Night kettle: price: 54.00; In the kitchen at low cost [1]"),
+        ("How much does the night kettle hold?", "Night kettle: Holds 1.7 litres [1]"),
+    ],
+)  # fmt: skip
+def test_a_question_about_a_field_is_answered_by_it(question: str, answer: str) -> None:
+    assert extract(question, [FIELDS, DAWN]) == answer
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What does the lamp cost?", "Lamp: It is yours for 29 EUR. [1]"),
+        ("How heavy is the lamp?", "Lamp: All of 2.5 kg. [1]"),
+        ("What colour has the lamp?", "Lamp: Red and round. [1]"),
+    ],
+)
+def test_without_the_field_the_sentence_that_has_it_answers(question: str, answer: str) -> None:
+    lamp = passage(1, "Lamp", "A lamp to read by. Red and round. All of 2.5 kg. It is yours for 29 EUR.")
+    assert extract(question, [lamp]) == answer
+
+
+def test_what_a_sentence_means_counts_beside_its_words() -> None:
+    mug = passage(1, "Tin mug", "Looks good at a desk. It keeps a drink hot for an hour when camping.", brand="Acme")
+
+    def near(question: str, texts: Sequence[str]) -> list[float]:
+        assert texts[-1] == "brand: Acme"
+        return [0.9 if "hot" in text or "Acme" in text else 0.2 for text in texts]
+
+    asked = "Does coffee stay warm on my desk?"
+    assert extract(asked, [mug]) == "Tin mug: Looks good at a desk. [1]"
+    assert (
+        extract("Does coffee stay warm?", [mug], near) == "Tin mug: It keeps a drink hot for an hour when camping. [1]"
+    )
+    many = [passage(number, "Tin mug", "A mug. " * 40) for number in range(1, 5)]
+    assert extract("Does coffee stay warm?", many, lambda question, texts: [0.5] * len(texts)).endswith("[1]")
+
+
+def test_items_of_a_list_stay_apart_and_a_name_alone_says_what_it_is() -> None:
+    kettle = passage(1, "Kettle", "- Holds two litres\n- Boils two litres quickly", brand="Acme")
+    assert extract("two litres", [kettle]) == "Kettle: Holds two litres; Boils two litres quickly [1]"
+    assert extract("Acme", [kettle]) == "Kettle: Holds two litres; brand: Acme [1]"

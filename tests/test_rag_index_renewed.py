@@ -17,6 +17,7 @@ from rag.index_report import IndexProgress, IndexReport
 from rag.indexing import build_index
 from rag.ledger import open_ledger
 from rag.lexical import open_lexical
+from rag.where import read_where
 from recipes.errors import RunError
 from recipes.runs import RunFolder
 
@@ -207,3 +208,27 @@ def test_before_the_first_documents_are_in_none_are_counted() -> None:
     assert IndexProgress(IndexReport(), 160).line() == "index: embedding the first documents of 160"
     assert IndexProgress(IndexReport(), 0).line() == "index: embedding the first documents"
     assert IndexProgress(IndexReport(added=3), 160).line().startswith("index: 3 of 160 documents")
+
+
+def test_numbers_come_back_as_the_catalogue_writes_them(tmp_path: Path, run: RunFolder) -> None:
+    text = "id,title,description,price,brand,stock,link\n1,A,,24.50,,,\n2,B,,54.00,,,\n3,C,,7.5,,,\n"
+    (tmp_path / "products.csv").write_text(text, encoding="utf-8")
+    recipe = shop(tmp_path, [product(1)], "retrieval.catalogue.path=products.csv")
+    build_index(recipe, run)
+    with open_index(recipe, run) as index:
+        found = index.documents(["1", "2", "3"])
+        dear = index.dense(WordEmbedder(recipe).queries(["a"]), 3, read_where({"price": {"$gt": 24.4}}, index.names))
+    assert [one.metadata["price"] for one in found.values()] == [24.5, 54, 7.5]
+    assert [one.written for one in found.values()] == [{"price": "24.50"}, {"price": "54.00"}, {}]
+    assert {hit.document for hit in dear[0]} == {"1", "2"}
+
+
+def test_a_catalogue_that_is_read_otherwise_is_read_again(
+    tmp_path: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shop(tmp_path, [product(n) for n in range(3)])
+    build_index(recipe, run)
+    assert build_index(recipe, run).unchanged == 0, "up to date: the report of the first"
+    monkeypatch.setattr("recipes.stages.READING_VERSION", 0)
+    report = build_index(recipe, run)
+    assert (report.unchanged, report.embedded) == (3, 0)

@@ -174,3 +174,13 @@ def test_a_proxy_that_refuses_is_a_sentence(tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"\(retrieval.server\) cannot be used: 401 Authorization Required$"):
             build_index(recipe, RunFolder(tmp_path / "run"))
         proxy.shutdown()
+
+
+def test_a_server_that_takes_a_call_and_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.vectors.CONNECTING", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        recipe = shop(tmp_path, [product(1)], f"retrieval.server=http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(RunError, match=r"\(retrieval.server\) cannot be used: timed out"):
+            build_index(recipe, RunFolder(tmp_path / "run"))

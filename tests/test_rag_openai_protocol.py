@@ -201,7 +201,7 @@ def test_sources_are_plain_json() -> None:
     first = json.loads(json.dumps(sources(PASSAGES)))[0]
     assert first == {
         "number": 1, "title": "Kettle", "document": "doc-1", "link": "https://shop.example/kettle",
-        "text": "A kettle of steel, 20 pounds.", "metadata": {"price": 20}, "score": 1.0,
+        "text": "A kettle of steel, 20 pounds.", "metadata": {"price": 20}, "written": {}, "score": 1.0,
     }  # fmt: skip
 
 

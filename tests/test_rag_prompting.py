@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.passages import Passage
-from rag.prompting import Prompt, Talk, _messages, _trimmed, check_length, fit, read_talk, shares
+from rag.prompting import Prompt, Talk, _messages, _trimmed, check_length, fit, read_talk, shares, shown_passage
 from recipes.errors import AskError
 from recipes.rows import Turn
 
@@ -163,3 +165,8 @@ def test_of_a_long_talk_only_the_latest_turns_are_read(monkeypatch: pytest.Monke
     monkeypatch.setattr("rag.prompting.without_citations", lambda text: read.append(text) or text)
     talk = read_talk(said(*["user: a", "assistant: b"] * 99, "user: c"), "Help.", 6)
     assert len(talk.history) == 6 and len(read) <= 4
+
+
+def test_a_price_is_shown_as_the_catalogue_writes_it() -> None:
+    one = replace(passage(1, "Boils.", price=24), metadata={"price": 24.5, "year": 2019}, written={"price": "24.50"})
+    assert shown_passage(one).endswith("(price: 24.50; year: 2019)")

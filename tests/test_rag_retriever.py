@@ -46,6 +46,25 @@ def retriever(made: tuple[Recipe, RunFolder], index: Index) -> Retriever:
     return Retriever(index, WordEmbedder(recipe), recipe.retrieval)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
+    """Twelve lamps of three brands and a kettle; nothing is sure enough but what is named."""
+    folder = tmp_path_factory.mktemp("named")
+    rows = [product(number) for number in range(12)]
+    rows[3] |= {"brand": "KT-99X"}
+    rows[4] |= {"stock": 4006381333931}
+    rows[5] |= {"stock": "1080p"}
+    for number in (7, 8, 10, 11):
+        rows[number] |= {"stock": "1080p"}
+    recipe, run = shop(folder, [*rows, product(99, **KETTLE)]), RunFolder(folder / "run")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        without_model(monkeypatch)
+        build_index(recipe, run)
+    assert recipe.retrieval is not None
+    with open_index(recipe, run) as opened:
+        yield Retriever(opened, WordEmbedder(recipe), recipe.retrieval, threshold(0.9))  # type: ignore[arg-type]
+
+
 def threshold(least: float) -> Threshold:
     """Confidence is 1/2 whatever is found."""
     return Threshold(weight=0.0, bias=0.0, least=least, refused=0.0, accepted=0.0)
@@ -192,3 +211,42 @@ def test_of_a_few_long_documents_more_than_one_passage_is_shown(
         assert [passage.document for passage in passages[2:]] == ["p1", "p1"]
         assert len({passage.chunk for passage in passages}) == 4
         assert len(retriever.search("Chapter 9", top_k=2).passages) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "documents"),
+    [
+        ("k", ["k"]),
+        ("P7", ["p7"]),
+        ("SKU p7?", ["p7"]),
+        ("What does KT-99x cost?", ["p3"]),
+        ("kt-99X", ["p3"]),
+        ("4006381333931", ["p4"]),
+        ("Is 4006381333931 in stock?", ["p4"]),
+        ("dawn", ["k"]),
+        ("products by Dawn", ["k"]),
+    ],
+)
+def test_what_a_question_names_comes_first_and_is_answered(named: Retriever, query: str, documents: list[str]) -> None:
+    found = named.search(query)
+    assert found.answerable
+    assert [passage.document for passage in found.passages][: len(documents)] == documents
+
+
+def test_a_brand_alone_finds_its_products_and_keeps_to_a_filter(named: Retriever) -> None:
+    brands = [passage.metadata["brand"] for passage in named.search("ACME", top_k=7).passages]
+    assert brands[:3] == ["Acme"] * 3 and len(brands) == 7 and brands != ["Acme"] * 7
+    few = named.search("Acme", {"price": {"$lt": 4}}, top_k=3).passages
+    assert [passage.document for passage in few if passage.metadata["brand"] == "Acme"] == ["p0"]
+    chunks = [passage.chunk for passage in named.search("p7", top_k=20).passages]
+    assert len(chunks) == len(set(chunks))
+
+
+@pytest.mark.parametrize("query", ["a lamp of 12 watts for the desk", "lamp 1080p", "zebra"])
+def test_a_number_of_something_else_names_no_product(named: Retriever, query: str) -> None:
+    assert not named.search(query).answerable
+
+
+def test_how_near_texts_are(retriever: Retriever) -> None:
+    same, other = retriever.nearness("copper kettle", ["copper kettle", "zebra"])
+    assert same == pytest.approx(1.0, abs=1e-5) and other < 0.9

@@ -17,7 +17,7 @@ from rag.index import open_index
 from rag.indexing import build_index
 from rag.own_questions import KINDS, own_questions, sentence
 from rag.signals import Signals, rarity, read_signals
-from rag.threshold import Threshold, fit_threshold, threshold_from
+from rag.threshold import Threshold, fit_threshold, level, threshold_from
 from recipes.runs import RunFolder
 
 
@@ -153,3 +153,31 @@ def test_questions_are_made_of_a_document_and_the_same_each_time() -> None:
 
 def test_a_document_of_which_no_question_can_be_made() -> None:
     assert own_questions([Document("1", "", {"title": ""}, {})], len, 2) == []
+
+
+def test_of_few_questions_the_level_errs_on_the_side_of_answering() -> None:
+    """A new value is below the k-th smallest of n with probability k / (n + 1)."""
+    assert level([float(value) for value in range(1, 20)], 0.05) == 1.0
+    assert level([float(value) for value in range(1, 100)], 0.05) == 5.0
+    assert level([float(value) for value in range(1, 11)], 0.05) < 1.0
+    dice = random.Random(5)
+    refused = 0
+    for _ in range(2_000):
+        few = [dice.gauss(0.6, 0.1) for _ in range(16)]
+        refused += dice.gauss(0.6, 0.1) < level(few, 0.05)
+    assert refused <= 0.055 * 2_000
+
+
+@pytest.mark.parametrize("number", [12, 70])
+def test_what_is_said_of_a_threshold_on_few_questions(
+    tmp_path: Path, run: RunFolder, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    build_index(shop(tmp_path, [product(number) for number in range(80)]), run)
+    assert "warning" not in capsys.readouterr().err
+    recipe = shop(tmp_path, [product(number) for number in range(80 - number)])  # the shop gets small
+    build_index(recipe, run)
+    said = capsys.readouterr().err
+    assert f"threshold set on {2 * (80 - number)} questions" in said
+    assert ("warning: that is a small sample: at 0.05 only 1.0 of them would be refused" in said) is (number == 70)
+    build_index(shop(tmp_path, [product(1)]), run)
+    assert "no threshold is set, since too few of 1 document" in capsys.readouterr().err

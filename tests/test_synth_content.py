@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipes.rows import Turn
-from synth.cleaning import clean_layout, clean_markup
+from synth.cleaning import clean_blocks, clean_layout, clean_markup
 from synth.content import Content, Unfit, decode
 from synth.conversations import read_conversation
 
@@ -151,3 +151,21 @@ def test_any_value_is_a_conversation_or_unfit(value):
 def test_products_are_told_apart_by_all_their_fields():
     assert Content({"title": "a", "description": "b"}).text == "a\nb"
     assert Content({"question": "a", "response": "b", "topic": "c"}).text == "a"
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("<ul><li>Holds 2 l</li><li>Red</li></ul>", "Holds 2 l\nRed"),
+        ("One<br/>two <b>bold</b><p>three</p>", "One\ntwo bold\nthree"),
+        ("<table><tr><td>Width</td><td>9 cm</td></tr><tr><td>Colour</td><td>red</td></tr></table>",
+         "Width 9 cm\nColour red"),
+        ("A line\nthat wraps\n\nNext\n- one\n- two", "A line that wraps\nNext\n- one\n- two"),
+        ("Has: • a lid • a lamp, -5 °C", "Has:\n• a lid\n• a lamp, -5 °C"),
+        ("<!-- <li>x</li> -->a &lt;br&gt; b &amp; c", "a\nb & c"),
+        (" \n ", ""),
+    ],
+)  # fmt: skip
+def test_blocks_are_lines(raw, clean):
+    assert clean_blocks(raw) == clean
+    assert " ".join(clean_blocks(raw).split()) == clean_markup(raw)

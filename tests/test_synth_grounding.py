@@ -216,3 +216,16 @@ def test_a_measure_is_what_it_was(text: str) -> None:
 def test_a_word_of_ten_thousand_letters_is_read() -> None:
     for slug in ("1" + "a" * 10_000 + "B", "1-" + "very-long-" * 1_000 + "slugB"):
         assert ungrounded(f"See {slug}.", ["x"]) == [slug]
+
+
+def test_a_bare_number_bears_out_no_price_and_no_small_measure_unless_a_field_has_it():
+    source = [
+        "Fits 1 bottle, serves 12. For 3 to 6 years. Weight in kg: 4. Price: 24.50. Boxes of 2 x 3 m or EUR 5.",
+        "What does it cost?",
+    ]
+    right = "It costs 24.5 EUR, or 5 EUR. For 3 years or 6 years; 4 kg; 2 m by 3 m; 12 hours."
+    assert ungrounded(right, source, []) == []
+    wrong = "It costs 1 EUR, or $12. Holds 1 litre. 4 years."
+    assert ungrounded(wrong, source) == [] or "1 EUR" not in ungrounded(wrong, source)
+    assert ungrounded(wrong, source, ["Acme"]) == ["1 EUR", "$12", "1 litre", "4 years"]
+    assert ungrounded(wrong, source, ["1", "12", "4"]) == []

@@ -206,7 +206,7 @@ function card(source) {
   item.classList.toggle("long", source.text.length > LONG_PASSAGE);
   for (const [name, value] of Object.entries(source.metadata ?? {})) {
     const pair = item.querySelector("dl").appendChild(element("div"));
-    const shown = typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+    const shown = source.written?.[name] ?? (typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
     pair.append(element("dt", name.replaceAll("_", " ")), element("dd", shown));
   }
   return item;
