@@ -8,6 +8,7 @@ import eval_runs
 import pytest
 
 import eval.response_verdicts
+import eval.tuple_verdicts
 import eval.verdicts
 from eval.claims import listed
 from eval.compare import compare
@@ -115,8 +116,9 @@ def test_cost_ratios_are_plain_numbers_of_the_speed_that_the_table_shows(run: Ru
 
 
 def test_what_is_said_of_pairs_stands_in_one_place() -> None:
-    for name in ("is_clear", "at_odds", "once_corrected", "listed", "with_all_seeds"):
+    for name in ("is_clear", "at_odds", "once_corrected", "with_all_seeds"):
         assert getattr(eval.verdicts, name) is getattr(eval.response_verdicts, name)
+    assert eval.verdicts.standing is eval.tuple_verdicts.standing
     assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 
