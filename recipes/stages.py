@@ -17,7 +17,7 @@ from recipes.prompts import prompt_paths
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import GENERATIVE, Recipe
 
-ROWS_VERSION = 3
+ROWS_VERSION = 4
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
 TRAINING_VERSION = 2
 REPORT_VERSION = 5
