@@ -89,6 +89,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def holm_within(families: Sequence[str], p_values: Sequence[float]) -> list[tuple[float, int]]:
+    """Holm's correction within each family of tests: each corrected p, and how many tests its family has."""
+    found = [(1.0, 0)] * len(p_values)
+    for family in set(families):
+        places = [place for place, one in enumerate(families) if one == family]
+        for place, p in zip(places, holm([p_values[place] for place in places]), strict=True):
+            found[place] = p, len(places)
+    return found
+
+
 def draws(counts: Codes, resamples: int, seed: int, width: int) -> Iterator[Codes]:
     """Counts of each pattern in each resample, (some resamples, patterns) at a time; `width`: numbers held for one."""
     rng = np.random.default_rng(seed)

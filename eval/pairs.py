@@ -7,15 +7,13 @@ looked at in passing and must not make the others harder.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
-from typing import get_args
 
 import numpy as np
 
 from eval.comparison import Family, Figure, Pair
-from eval.intervals import bootstrap_mean, holm, mcnemar
+from eval.intervals import bootstrap_mean, holm_within, mcnemar
 from eval.metrics import Floats
 from eval.power import detectable_share
 from eval.scored import ScoredRows
@@ -76,14 +74,10 @@ def _family(first: Compared, second: Compared) -> Family:
 
 def corrected(pairs: Sequence[Pair], how: Evaluation) -> tuple[Pair, ...]:
     """The pairs with what Holm's correction makes of their p-values, family by family."""
-    p_values: dict[int, float] = {}
-    for family in get_args(Family):
-        places = [place for place, pair in enumerate(pairs) if pair.family == family]
-        p_values |= zip(places, holm([pairs[place].p for place in places]), strict=True)
-    size = Counter(pair.family for pair in pairs)
+    held = holm_within([pair.family for pair in pairs], [pair.p for pair in pairs])
     return tuple(
-        pair.model_copy(update={"p_holm": p_values[place], "detectable": _detectable(pair, size[pair.family], how)})
-        for place, pair in enumerate(pairs)
+        pair.model_copy(update={"p_holm": p, "detectable": _detectable(pair, size, how)})
+        for pair, (p, size) in zip(pairs, held, strict=True)
     )
 
 

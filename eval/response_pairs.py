@@ -7,18 +7,17 @@ against one another. Bases are not compared among themselves.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from eval.answer_scores import ScoredModel
 from eval.comparison import Figure
-from eval.intervals import holm, mcnemar
+from eval.intervals import holm_within, mcnemar
 from eval.measures import MEASURES, PAIRED, PAIRED_WITH_TEACHER
 from eval.metrics import Floats
 from eval.power import detectable_mean, detectable_share
@@ -127,20 +126,10 @@ def _over_seeds(duel: Duel, name: str, how: Evaluation) -> Figure | None:
 
 
 def _correct(found: Sequence[tuple[ResponsePair, Least]], how: Evaluation) -> tuple[ResponsePair, ...]:
-    corrected: dict[int, float] = {}
-    pairs = [pair for pair, _ in found]
-    for family in get_args(Family):
-        places = [place for place, pair in enumerate(pairs) if pair.family == family]
-        corrected |= zip(places, holm([pairs[place].p for place in places]), strict=True)
-    size = Counter(pair.family for pair in pairs)
+    held = holm_within([pair.family for pair, _ in found], [pair.p for pair, _ in found])
     return tuple(
-        pair.model_copy(
-            update={
-                "p_holm": corrected[place],
-                "detectable": _possible(pair.measure, least((1 - how.confidence) / size[pair.family])),
-            }
-        )
-        for place, (pair, least) in enumerate(found)
+        pair.model_copy(update={"p_holm": p, "detectable": _possible(pair.measure, least((1 - how.confidence) / size))})
+        for (pair, least), (p, size) in zip(found, held, strict=True)
     )
 
 

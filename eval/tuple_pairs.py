@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
 from statistics import NormalDist
-from typing import get_args
 
-from eval.intervals import holm
+from eval.intervals import holm_within
 from eval.power import POWER
 from eval.tuple_comparison import TupleFamily, TuplePair
 from eval.tuple_metrics import Difference, paired_difference
@@ -117,19 +116,10 @@ def _pair(duel: Duel, measure: str, seeds: Sequence[int], difference: Difference
 
 
 def _correct(found: Sequence[tuple[TuplePair, float]], how: Evaluation) -> tuple[TuplePair, ...]:
-    corrected: dict[int, float] = {}
-    for family in get_args(TupleFamily):
-        places = [place for place, (pair, _) in enumerate(found) if pair.family == family]
-        corrected |= zip(places, holm([found[place][0].p for place in places]), strict=True)
-    size = Counter(pair.family for pair, _ in found)
+    held = holm_within([pair.family for pair, _ in found], [pair.p for pair, _ in found])
     return tuple(
-        pair.model_copy(
-            update={
-                "p_holm": corrected[place],
-                "detectable": _detectable(spread, (1 - how.confidence) / size[pair.family]),
-            }
-        )
-        for place, (pair, spread) in enumerate(found)
+        pair.model_copy(update={"p_holm": p, "detectable": _detectable(spread, (1 - how.confidence) / size)})
+        for (pair, spread), (p, size) in zip(found, held, strict=True)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import mean, stdev
 from typing import Any, Literal
 
 import orjson
@@ -78,14 +77,6 @@ def best_causal_seed(seeds: dict[int, CausalSeed]) -> int:
     """The seed with the lowest validation loss; the first named where they are equal or there are none."""
     known = {seed: one.validation_loss for seed, one in seeds.items() if one.validation_loss is not None}
     return min(known, key=lambda seed: known[seed]) if known else next(iter(seeds))
-
-
-def mean_loss(seeds: dict[int, CausalSeed]) -> tuple[float | None, float | None]:
-    """Validation loss over the seeds, and its deviation."""
-    losses = [one.validation_loss for one in seeds.values() if one.validation_loss is not None]
-    if not losses:
-        return None, None
-    return mean(losses), (stdev(losses) if len(losses) > 1 else None)
 
 
 def read_causal_record(run: RunFolder, name: str) -> CausalRecord:

@@ -9,13 +9,14 @@ from finetune import processes
 from finetune.bases import Base, find_base
 from finetune.causal_card import causal_card
 from finetune.causal_lessons import CausalLesson, encode_rows, training_rows, validation_rows
-from finetune.causal_record import CausalRecord, CausalSeed, best_causal_seed, mean_loss
+from finetune.causal_record import CausalRecord, CausalSeed, best_causal_seed
 from finetune.causal_watch import perplexity
 from finetune.course import CausalCourse, Saving
 from finetune.curve import curve_svg
 from finetune.formats import Renderer
 from finetune.hardware import Machine, find_machine
 from finetune.merged_base import whole_base
+from finetune.record import mean_and_deviation
 from finetune.rejected import REJECTED
 from finetune.seeds import one_seed, taught_files
 from recipes.console import say
@@ -107,7 +108,7 @@ def _causal_record(
     seeds: dict[int, CausalSeed],
 ) -> CausalRecord:  # fmt: skip
     student = recipe.causal(name)
-    mean, deviation = mean_loss(seeds)
+    mean, deviation = mean_and_deviation([one.validation_loss for one in seeds.values()])
     unused = set() if student.base == "scratch" else {"scratch"}
     shown = unused | {"kind", "base", "revision", "format", "instruction", "quantization", "lora", "answering", "seeds",
              "push_to_hub", "report_to"}  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.intervals import bootstrap_macro_f1, bootstrap_mean, holm, mcnemar, wilson
+from eval.intervals import bootstrap_macro_f1, bootstrap_mean, holm, holm_within, mcnemar, wilson
 from eval.metrics import MISSING, confusion, macro_f1
 
 
@@ -43,6 +43,14 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_families_are_corrected_apart() -> None:
+    """0.01 and 0.04 of one family: 0.02 and 0.04; the 0.03 of another stands alone."""
+    held = holm_within(["a", "b", "a"], [0.01, 0.03, 0.04])
+    assert [p for p, _ in held] == pytest.approx([0.02, 0.03, 0.04])
+    assert [size for _, size in held] == [2, 1, 2]
+    assert holm_within([], []) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
