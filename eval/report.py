@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from eval import charts, numbers, response_charts, tuple_charts, tuple_measures
+from eval import charts, curve_charts, numbers, response_charts, tuple_charts, tuple_measures
 from eval.claims import is_clear
 from eval.comparison import Comparison
 from eval.costs import ratio_sentence
@@ -109,7 +109,7 @@ def html(comparison: Comparison) -> str:
         headline=charts.headline(comparison),
         cost=charts.cost_chart(comparison),
         ratio=ratio_sentence(comparison.models),
-        curves=charts.loss_charts(comparison.curves),
+        curves=curve_charts.loss_charts(comparison.curves),
     )
 
 
@@ -127,7 +127,7 @@ def response_html(comparison: ResponseComparison) -> str:
         dot_charts=response_charts.dot_charts(comparison),
         judged=response_charts.judged_bars(judged),
         pairs=response_charts.grouped_pairs(comparison.pairs),
-        curves=charts.loss_charts(comparison.curves),
+        curves=curve_charts.loss_charts(comparison.curves),
     )
 
 
@@ -144,7 +144,7 @@ def tuple_html(comparison: TupleComparison) -> str:
         tasks=tuple_measures.TASKS,
         few_in_slice=FEW_IN_SLICE,
         own=OWN,
-        curves=charts.loss_charts(comparison.curves),
+        curves=curve_charts.loss_charts(comparison.curves),
         shown=[
             (
                 part,

@@ -63,7 +63,7 @@ class Seq2seqStudent(Section):
     scratch: T5Scratch = T5Scratch()
     """Shape of the model, for base: scratch."""
     epochs: int = Field(default=20, ge=1)
-    """At most; the best by validation is kept: by micro F1 of tuples, of equal ones the lower loss; else by the loss."""
+    """At most; the best by validation is kept: by micro F1 of tuples, of equal ones the lower loss; else by loss."""
     batch_size: int = Field(default=16, ge=1)
     """Rows a step."""
     learning_rate: float = Field(default=3e-4, gt=0)

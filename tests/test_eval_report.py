@@ -14,7 +14,7 @@ import eval_runs
 import pytest
 import yaml
 
-from eval import charts, numbers
+from eval import charts, curve_charts, numbers
 from eval.card import END, START, update_cards
 from eval.compare import compare
 from eval.comparison import Comparison, Figure, Funnel, LossCurve
@@ -166,16 +166,16 @@ def test_the_funnel_and_the_curves() -> None:
         student="s", seed=1, steps=(1, 2, 3), loss=(3.0, 2.0, 1.0), validation_steps=(2, 3), validation=(2.0, 1.5),
         score="macro F1", scores=(None, 0.5), epoch_steps=1, best_step=3,
     )  # fmt: skip
-    chart = charts.loss_chart(curve)
+    chart = curve_charts.loss_chart(curve)
     assert chart is not None
     assert (chart.training, chart.validation) == ("0.0,0.0 50.0,50.0 100.0,100.0", "50.0,50.0 100.0,75.0")
     assert (chart.scores, chart.best) == ("100.0,0.0", 100.0)
-    nothing = charts.loss_chart(curve.model_copy(update={"scores": (0.0, 0.0)}))
+    nothing = curve_charts.loss_chart(curve.model_copy(update={"scores": (0.0, 0.0)}))
     assert nothing is not None
     assert nothing.scores == "50.0,100.0 100.0,100.0", "a score of 0 all along lies at the foot"
-    assert charts.loss_chart(curve.model_copy(update={"steps": (1,), "loss": (1.0,)})) is None
+    assert curve_charts.loss_chart(curve.model_copy(update={"steps": (1,), "loss": (1.0,)})) is None
     other = curve.model_copy(update={"seed": 2, "chosen": False})
-    assert [[one.curve.seed for one in some] for some in charts.loss_charts([other, curve])] == [[1], [2]]
+    assert [[one.curve.seed for one in some] for some in curve_charts.loss_charts([other, curve])] == [[1], [2]]
 
 
 def test_the_plain_table_is_aligned(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
