@@ -30,6 +30,8 @@ _FEW = 3
 """Words of a value that is no sentence, and of what asks for a quality and names no product."""
 _LEAST = 0.5
 """Share of the best score that another passage, or another line of the same, must have to be quoted too."""
+_FOUND = 0.7
+"""Share of the first passage's score in the search that another one must have."""
 _NAMED = 0.2
 _NAMELY = 0.9
 """Share of the best passage's words that another one needs for a field of it to be quoted."""
@@ -93,17 +95,25 @@ def extract(question: str, passages: Sequence[Passage], near: Near | None = None
         _score(weights, " ".join([passage.title, *best])) / (sum(weights.values()) or 1.0)
         for passage, best in zip(passages, chosen, strict=True)
     ]
-    good = _best(shares)
+    good = _best(shares, [passage.score for passage in passages])
     if asked.asked or any(facts):  # a price, say: that of the product that was named and of no other
         good = [place for place in good if shares[place] >= _NAMELY * max(shares[one] for one in good)]
     return "\n".join(_quoted(passages[place], chosen[place]) for place in good)
 
 
-def _best(shares: Sequence[float]) -> list[int]:
-    """Which passages are quoted, by the share of the question's words that each has, in order of rank."""
+def _best(shares: Sequence[float], found: Sequence[float]) -> list[int]:
+    """Which passages are quoted, by the share of the question's words that each has, in order of rank. found: the
+    scores of the search: one that lies far below the first has a word of the question and little else.
+    """
     scores = [share + _RANKED / rank for rank, share in enumerate(shares, 1)]
     least = _LEAST * max(scores, default=0.0)
-    good = [place for place, score in enumerate(scores) if score >= least and (shares[place] > 0 or place == 0)]
+    shared = all(0 <= one <= 1 for one in found)  # those of a re-ranking model may be of any kind
+    least_found = _FOUND * max(found, default=0.0) if shared else -math.inf
+    good = [
+        place
+        for place, score in enumerate(scores)
+        if score >= least and (place == 0 or (shares[place] > 0 and found[place] >= least_found))
+    ]
     return good[:_PASSAGES]
 
 

@@ -210,3 +210,11 @@ def test_items_of_a_list_stay_apart_and_a_name_alone_says_what_it_is() -> None:
     kettle = passage(1, "Kettle", "- Holds two litres\n- Boils two litres quickly", brand="Acme")
     assert extract("two litres", [kettle]) == "Kettle: Holds two litres; Boils two litres quickly [1]"
     assert extract("Acme", [kettle]) == "Kettle: Holds two litres; brand: Acme [1]"
+
+
+def test_a_passage_far_below_the_first_is_not_quoted_for_one_word() -> None:
+    lamp = replace(passage(1, "Desk lamp", "Lights a whole sheet."), score=0.36)
+    meter = passage(2, "Moisture meter", "Red lamps say wet.")
+    for score, places in ((0.34, ["[1]", "[2]"]), (0.2, ["[1]"])):
+        said = extract("a lamp to read by", [lamp, replace(meter, score=score)])
+        assert [line[-3:] for line in said.splitlines()] == places
