@@ -38,6 +38,8 @@ MOST_OPINIONS = 40
 _LINE = re.compile(r"[\W_]*(opinion target|target|aspect|sentiment|reasoning)\s*\d*\s*\**\s*:\s*(.*)", re.IGNORECASE)
 _OTHER = re.compile(r"[\W_]*[A-Z][\w ]{2,30}:\s*(?:\d+ ?%.*|[\[{].*)?")
 """What else a teacher writes on lines of its own: "Confidence: 90%", "Response:" and the same once more."""
+_FIELD = re.compile(r"[\W_]*[A-Z][\w ]{1,30}:.*")
+"""A line with a name of its own: after an empty line it is no more of the reasoning ("ID: none was given")."""
 _STRONG = re.compile(r"(?:very|extremely|highly|strongly) (positive|negative)")
 _MILD = re.compile(r"(?:mild(?:ly)?|slightly|somewhat|moderately|fairly) (positive|negative)")
 _MIDDLE = {"mild", "mild sentiment", "mixed", "moderate", "average", "neutral sentiment"}
@@ -241,13 +243,16 @@ def _from_lines(text: str) -> tuple[tuple[Opinion, ...], int]:
 def _grouped(text: str) -> Iterator[dict[str, str]]:
     """The fields of each opinion; a target may stand once for several aspects."""
     fields: dict[str, str] = {}
-    last = ""
-    for line in text.split("\n"):
-        named = _LINE.fullmatch(line.strip())
+    last, before = "", ""
+    for line in map(str.strip, text.split("\n")):
+        after_gap, before = not before, line
+        named = _LINE.fullmatch(line)
         if named is None:
-            if _OTHER.fullmatch(line.strip()):
+            if _OTHER.fullmatch(line):
                 break
-            if last and line.strip():
+            if after_gap and _FIELD.fullmatch(line):
+                last = ""
+            if last and line:
                 fields[last] += " " + line
             continue
         name = named[1].lower().removeprefix("opinion ")

@@ -190,6 +190,15 @@ def test_the_published_form_is_read() -> None:
     assert reading.opinions and reading.opinions[0].reasoning == 'The word "delicious" shows it outright.'
 
 
+def test_what_is_said_after_the_last_opinion_is_no_reasoning() -> None:
+    """As the published corpus has it: lines of other names after an empty one."""
+    told = PUBLISHED.split("\n\n")[0]
+    reading = read_written("analysis", f"{told}\n\nConsent: the user agreed.\n\nID: none was given.", REVIEW)
+    assert reading == read_written("analysis", told, REVIEW)
+    more = read_written("analysis", f"{told}\n\nNote: one more.\n\n{told.replace('mushroom soup', 'bill')}", REVIEW)
+    assert [told.target for told in more.opinions or ()] == ["mushroom soup", "bill"]
+
+
 def test_a_published_rewrite_may_name_nobody_and_ends_before_other_lines() -> None:
     text = "The mushroom soup was much loved, but it took an hour for the bill.\n\nConfidence: 90%"
     reading = read_written("rewrite", text, REVIEW)
