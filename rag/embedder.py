@@ -1,7 +1,9 @@
 """Texts -> vectors, by a sentence-transformers model: normalised, so that a dot product is the cosine similarity.
 
 On a GPU, and on CPUs that have bfloat16, matrices are multiplied in 16 bits (autocast), the rest in 32: twice as quick,
-and no cosine moves by more than 1e-3. A model whose weights are bfloat16 itself drifts a hundred times further.
+and no cosine moves by more than 2e-3. A model whose weights are bfloat16 itself drifts a hundred times further. A few
+texts on a CPU, a question among them, are embedded in 32 bits: in 16, oneDNN keeps a kernel for every shape that it
+sees, and a server would see new ones for days.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ BATCH_TOKENS = 1_500
 """Tokens, padding included, that go through the model together on a CPU: 1,000, 2,048 and 3,000 are slower."""
 GPU_BATCH_TOKENS = 16_000
 """The same on a GPU."""
+_FEW = 64
+"""Texts that are embedded in 32 bits on a CPU, at most."""
 _LEAST = 8
 """Tokens of a document that a model must read to be of use."""
 
@@ -78,7 +82,7 @@ class Embedder:
             return np.empty((0, self.width), np.float32)
         vectors = np.empty((len(texts), self.width), np.float32)
         advice = "lower retrieval.embedding.max_tokens or take a smaller model"
-        with quiet(), room_for("embedding", self._machine, advice), self._precision():
+        with quiet(), room_for("embedding", self._machine, advice), self._precision(len(texts)):
             for batch in self._batches(texts):
                 vectors[batch] = self._model.encode(
                     [texts[at] for at in batch],
@@ -100,10 +104,11 @@ class Embedder:
         return batches([min(len(one), self.max_tokens) + 2 for one in ids], most)
 
     @contextmanager
-    def _precision(self) -> Iterator[None]:
+    def _precision(self, texts: int) -> Iterator[None]:
         import torch
 
-        low = self._machine.precision != "fp32" and self._settings.backend == "torch"
+        few = texts <= _FEW and self._machine.device == "cpu"
+        low = self._machine.precision != "fp32" and self._settings.backend == "torch" and not few
         with torch.autocast(self._machine.device, self._machine.dtype) if low else nullcontext():
             yield
 
