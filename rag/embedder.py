@@ -1,9 +1,9 @@
 """Texts -> vectors, by a sentence-transformers model: normalised, so that a dot product is the cosine similarity.
 
 On a GPU, and on CPUs that have bfloat16, matrices are multiplied in 16 bits (autocast), the rest in 32: twice as quick,
-and no cosine moves by more than 2e-3. A model whose weights are bfloat16 itself drifts a hundred times further. A few
-texts on a CPU, a question among them, are embedded in 32 bits: in 16, oneDNN keeps a kernel for every shape that it
-sees, and a server would see new ones for days.
+and a cosine moves by 1e-3, by 3e-3 at most. A model whose weights are bfloat16 itself drifts a hundred times further.
+A few texts on a CPU, a question among them, are embedded in 32 bits: in 16, oneDNN keeps a kernel for every shape that
+it sees, and a server would see new ones for days.
 """
 
 from __future__ import annotations
