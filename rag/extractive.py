@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rag.lexical import tokens
 from rag.passages import Passage, held
 from rag.qualities import asked_names, asked_qualities
-from rag.quotable import ENDS, Quotable, quotable
+from rag.quotable import ENDS, Quotable, figure, quotable
 from rag.sanitise import data
 from rag.sentences import telling_words
 
@@ -68,7 +68,7 @@ class _Question:
     def facts(self, passage: Passage) -> list[str]:
         """The fields of a passage that hold what is asked for, as `price: 24.50`."""
         said = held(passage)
-        return [f"{name}: {data(said[name])}" for name in asked_names(self.text, self.asked, said)]
+        return [figure(name, said[name]) for name in asked_names(self.text, self.asked, said)]
 
     def has(self, line: str) -> int:
         """How many of the qualities that are asked for a line tells."""

@@ -11,7 +11,7 @@ import re
 
 MOST_NAMED = 3
 """Documents that may share an article's number for it to count within a longer question."""
-_MOST_CHARS = 80
+_MOST_CHARS, _MOST_CODES = 80, 20
 _RUN = re.compile(r"[^\W_][\w./+#-]*")
 _CODE = re.compile(r"(?=.*\d)(?:(?=.*[^\W\d_]).{3,}|\d{5,})")
 """Letters and digits, or five digits at least: `2` and `2019` are numbers of other things."""
@@ -33,7 +33,7 @@ def whole_names(question: str) -> list[str]:
 def codes(question: str) -> list[str]:
     """What within a question looks like a number of an article."""
     runs = (run.rstrip("./+#-") for run in _RUN.findall(question))
-    return [run for run in dict.fromkeys(runs) if len(run) <= _MOST_CHARS and _CODE.fullmatch(run)]
+    return [run for run in dict.fromkeys(runs) if len(run) <= _MOST_CHARS and _CODE.fullmatch(run)][:_MOST_CODES]
 
 
 def is_number(name: str) -> bool:

@@ -37,11 +37,16 @@ def quotable(passage: Passage) -> Quotable:
     said = (_BULLET.sub("", data(one)) for one in sentences(passage.text))
     texts = [_cut(one, _MOST_CHARS) for one in said if one and one not in values]
     figures = [
-        f"{name}: {data(text)}"
+        figure(name, text)
         for name, text in named.items()
         if name in passage.metadata or (_is_value(text) and text in passage.text)
     ]
     return Quotable(passage, _cut(data(passage.title), _MOST_TITLE), texts, figures)
+
+
+def figure(name: str, text: str) -> str:
+    """What a document says under a name."""
+    return _cut(f"{name}: {data(text)}", _MOST_CHARS)
 
 
 def _is_value(text: str) -> bool:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rag_runs import WordEmbedder, product, shop, without_model
 
+from rag.answers import unsupported
 from rag.assistant import Assistant, Done, Options, Sources, open_assistant
 from rag.citations import find_citations
 from rag.passages import Found, Passage
@@ -162,6 +163,12 @@ def test_what_a_model_makes_up_does_not_come_out() -> None:
     assert (done.citations, done.invented, done.stripped) == ((1,), 1, 2)
     assert done.ungrounded == ("It holds 9.9 litres.",)
     assert "".join(one.text for one in pieces if one.thought) == "Let me see x"
+
+
+def test_a_bare_number_of_a_text_is_no_price_and_a_field_may_be_one() -> None:
+    one = replace(PASSAGES[0], text="Fits 1 cup.", fields={"title": "", "size": "30"}, metadata={"price": 24.5})
+    assert unsupported("It costs 24.50 EUR, or €24.5. It is 30 cm.", [one], "How much?") == ()
+    assert unsupported("It costs 1 EUR. It is cheap.", [one], "How much?") == ("It costs 1 EUR.",)
 
 
 def test_a_thought_that_a_speaker_tells_apart_stays_apart() -> None:

@@ -219,3 +219,8 @@ def test_a_passage_far_below_the_first_is_not_quoted_for_one_word() -> None:
     for score, places in ((0.34, ["[1]", "[2]"]), (0.2, ["[1]"])):
         said = extract("a lamp to read by", [lamp, replace(meter, score=score)])
         assert [line[-3:] for line in said.splitlines()] == places
+
+
+def test_a_field_of_any_length_is_quoted_in_part_and_costs_little() -> None:
+    long = passage(1, "Lamp", "A lamp.", price="1" * 100_000)
+    assert len(extract("What does the lamp cost? How heavy is it, and how long?", [long])) < 400
