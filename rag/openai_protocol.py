@@ -1,7 +1,8 @@
 """What POST /v1/chat/completions answers, whole or in pieces, in OpenAI's words.
 
 Sources go three ways. `annotations` is OpenAI's own list of url_citation, which its clients keep: where each `[n]`
-stands in the text, with title and address. `sources` lists every passage that the answer was given, cited or not.
+stands in the text, with title and address. `sources` lists every passage that the answer was given, cited or not;
+`written` there are numbers of its `metadata` as the catalogue writes them, where that is otherwise: 24.50.
 `query` is what was searched for, `abstained` says that the catalogue has no answer, `quoted` that a model was asked and
 gave none, so that sentences of the passages stand for it, and `ungrounded` lists sentences with a figure, name or
 quotation that no passage has. Reasoning is `reasoning_content`, as DeepSeek and vLLM have it. In a stream each of these
