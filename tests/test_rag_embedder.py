@@ -42,9 +42,7 @@ def test_nothing_makes_no_vectors(embedder: Embedder) -> None:
     assert embedder.documents([]).shape == (0, 384)
 
 
-def test_sixteen_bits_hardly_move_a_cosine(
-    embedder: Embedder, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sixteen_bits_hardly_move_a_cosine(embedder: Embedder, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [f"{text} {place}" for place, text in enumerate(TEXTS * 13)]
     monkeypatch.setattr(embedder, "_machine", Machine("cpu", "fp32", "a CPU"))
     plain = embedder.documents(many)
