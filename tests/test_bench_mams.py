@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,24 @@ def test_its_recipe_holds(bench: Any, tmp_path: Path) -> None:
         assert plain.model_copy(update={"base": read.base, "scratch": read.scratch}) == read
         assert plain.scratch == recipe.seq2seq("reader").scratch
     assert bench.lines_of(data, "atsa") == 6
+
+
+def test_no_sentence_is_read_that_either_dataset_is_tested_on(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "reader", lambda: lambda text: [{"target": text}] if text != "silent" else [])
+    texts = {
+        "mams_atsa/train": ("one", "tested", "checked", "one"),
+        "mams_atsa/validation": ("x",),
+        "mams_atsa/test": ("y",),
+        "mams_acsa/train": ("two", "one", "y", "silent"),
+        "mams_acsa/validation": ("checked",),
+        "mams_acsa/test": ("tested",),
+    }
+    for name, said in texts.items():
+        path = tmp_path / f"{name}.jsonl.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress("".join(json.dumps({"text": text}) + "\n" for text in said).encode()))
+    assert bench.write_reviews(tmp_path, tmp_path / "reviews.jsonl") == 3
+    lines = (tmp_path / "reviews.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["one", "two"]
