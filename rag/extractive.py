@@ -7,13 +7,15 @@ more of the question's words it has, rare ones counting for more, and the nearer
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from rag.lexical import tokens
 from rag.passages import Passage, held
-from rag.qualities import asked_names, asked_qualities
+from rag.qualities import asked_names, asked_qualities, ordinary
 from rag.quotable import ENDS, Quotable, figure, quotable
 from rag.sanitise import data
 from rag.sentences import telling_words
@@ -29,11 +31,13 @@ _FOUND, _NAMELY = 0.7, 0.9
 """Shares of the first passage's score in the search, and, for a price or the like, of the most words of the question,
 that another passage must have.
 """
+_COMPARES = re.compile(r"\b(?:or|and|both|than|versus|vs|compared?|difference)\b", re.IGNORECASE)
+"""In a question about more than one product."""
 _NAMED = 0.2
 _MEANING = 0.6
 """Weight of the cosine in a line's score; the rest is that of the words."""
 _MOST_TEXTS = 12
-"""Sentences of a passage that are compared by their meaning: tenths of a second."""
+"""Sentences that are compared by their meaning, of all passages together: tenths of a second."""
 _FEW, _LONG = 3, 6
 """Words of what asks for a quality and names no product; telling words of a line that is no scrap."""
 _RANKED = 0.3
@@ -54,11 +58,11 @@ class _Line(NamedTuple):
 
 class _Question:
     """What a question asks for. asked: qualities, such as a price. weights: its words. plain: without those by which a
-    quality is asked for.
+    quality is asked for. other: those that do not mean the field that is called so.
     """
 
     def __init__(self, text: str, sources: Sequence[Quotable]) -> None:
-        self.text, self.asked = text, asked_qualities(text)
+        self.text, self.asked, self.other = text, asked_qualities(text), ordinary(text)
         self.weights = _weights(_words(text), [" ".join([one.title, *one.lines]) for one in sources])
         said = [found[0] for one in self.asked for found in one.asked.finditer(text)]
         asking = {word for few in said if len(few.split()) <= _FEW for word in _words(few)}
@@ -84,7 +88,7 @@ def extract(question: str, passages: Sequence[Passage], near: Near | None = None
     facts = [asked.facts(passage) for passage in passages]
     chosen = [_answer(asked, one, fields) for one, fields in zip(sources, facts, strict=True)]
     good = _best(asked, sources, chosen, any(facts))
-    read = [place for place in good if not facts[place] and _is_open(asked, sources[place])]
+    read = _few([place for place in good if not facts[place] and _is_open(asked, sources[place])], sources)
     for place, meanings in zip(read, _meanings(question, [sources[place] for place in read], near), strict=False):
         chosen[place] = _chosen(asked, sources[place], meanings)
     return "\n".join(_quoted(sources[place], chosen[place]) for place in good)
@@ -108,8 +112,8 @@ def _best(asked: _Question, sources: Sequence[Quotable], chosen: Sequence[Sequen
         place
         for place, score in enumerate(scores)
         if score >= least and (place == 0 or (shares[place] > 0 and found[place] >= least_found))
-    ][:_PASSAGES]
-    if asked.asked or facts:  # a price, say: that of the product that was named and of no other
+    ][:_PASSAGES] or [0][: len(scores)]
+    if (asked.asked or facts) and not _COMPARES.search(asked.text):  # of the product that was named and of no other
         good = [place for place in good if shares[place] >= _NAMELY * max(shares[one] for one in good)]
     return good
 
@@ -180,12 +184,20 @@ def _shared(asked: _Question, source: Quotable) -> list[float]:
     weights = _beside(asked.weights, source.passage, _NAMED)
     most = max(weights.values(), default=0.0) or 1.0
     total = (sum(weights.values()) + most * len(asked.asked)) or 1.0
-    return [(_score(weights, line) + most * asked.has(line)) / total for line in source.lines]
+    called = {word: 0.0 if word in asked.other else weight for word, weight in weights.items()}
+    lines = [*((weights, line) for line in source.texts), *((called, line) for line in source.figures)]
+    return [(_score(known, line) + most * asked.has(line)) / total for known, line in lines]
 
 
 def _is_open(asked: _Question, source: Quotable) -> bool:
     """Whether no line has half of what is asked for, and there are not too many to be compared by their meaning."""
     return 0 < len(source.texts) <= _MOST_TEXTS and max(_shared(asked, source)) < _LEAST
+
+
+def _few(places: Sequence[int], sources: Sequence[Quotable]) -> list[int]:
+    """The first of these passages that have no more sentences together than can be compared."""
+    totals = accumulate(len(sources[place].texts) for place in places)
+    return [place for place, total in zip(places, totals, strict=True) if total <= _MOST_TEXTS]
 
 
 def _stays(line: _Line, best: _Line) -> bool:

@@ -13,8 +13,8 @@ MOST_NAMED = 3
 """Documents that may share an article's number for it to count within a longer question."""
 _MOST_CHARS, _MOST_CODES = 80, 20
 _RUN = re.compile(r"[^\W_][\w./+#-]*")
-_CODE = re.compile(r"(?=.*\d)(?:(?=.*[^\W\d_]).{3,}|\d{5,})")
-"""Letters and digits, or five digits at least: `2` and `2019` are numbers of other things."""
+_CODE = re.compile(r"(?=.*\d)(?:(?=.*[^\W\d_]).{3,}|\d{8,})")
+"""Letters and digits, or eight digits at least, as an EAN has: `2019` and `10000 yen` are numbers of other things."""
 _CALLED = r"(?:sku|asin|ean|gtin|upc|isbn|mpn|id|items?|articles?|products?|things?|part|brand|number|no|nr|by|from)"
 _AROUND = re.compile(
     rf"\A(?:(?:all|any|your|the|show me|do you have|do you sell)\s+)*(?:{_CALLED}\b[\s.:#]*)*|"
@@ -37,5 +37,5 @@ def codes(question: str) -> list[str]:
 
 
 def is_number(name: str) -> bool:
-    """Whether a name is a number long enough to be no price."""
+    """Whether a name is a number long enough to be an article's."""
     return name.isascii() and name.isdecimal() and 5 <= len(name) <= 18

@@ -23,6 +23,12 @@ class Quality(NamedTuple):
 _AMOUNT = r"\d[\d.,]*[\s-]?"
 _LENGTH = rf"{_AMOUNT}(?:cm|mm|m|km|met(?:er|re)s?|in|inch(?:es)?|ft|feet|foot|[\"″])(?!\w)|\d\s?[x×]\s?\d"
 _LASTING = r"(?:warranty|guarantee|battery|life|shipping|delivery)"
+_OTHER = r"(?:delivery|shipping|postage|discount|deposit|returns?|returning|sending|weight(?= of\b|\W*$))"
+"""What costs something, or has an amount, beside the product."""
+_NO_PRICE = rf"(?! (?:(?:of|for) )?(?:the |a |an |your )?(?:\w+ )?{_OTHER}\b)"
+_EXTRA = r"(?<!delivery )(?<!shipping )(?<!postage )(?<!return )(?<!extra )(?<!additional )"
+_LOAD = r"(?:hold|support|carry|bear|take)"
+_WEIGHT = rf"{_AMOUNT}(?:kg|g|mg|kilos?|kilograms?|grams?|lbs?|pounds?|oz|ounces?)(?!\w)"
 _SIZED = "size dimension dimensions measurements"
 
 
@@ -34,8 +40,8 @@ def _quality(asked: str, names: str, said: str) -> Quality:
 
 QUALITIES = (
     _quality(
-        r"how much (?:is|are|was|were|for|money)|costs?|costing|prices?|priced|pricey|expensive|"
-        r"cheap(?:er|est)?|pay for",
+        rf"how much (?:is|are|was|were|for|money){_NO_PRICE}|{_EXTRA}(?:costs?|prices?){_NO_PRICE}|costing|priced|"
+        r"pricey|expensive|cheap(?:er|est)?|pay for",
         "price cost msrp rrp", rf"[$€£]\s?\d|{_AMOUNT}(?:[$€£]|eur|usd|gbp|euros?|dollars?|pounds?)(?!\w)|\bprices?\b",
     ),
     _quality(
@@ -45,8 +51,14 @@ QUALITIES = (
     ),
     _quality(r"authors?|who wrote|written by", "author authors writer", r"\bwritten by\b|\bauthor\b"),
     _quality(
-        r"weigh|weighs|weight|heavy(?! duty)|heavier|lightweight|how light", "weight mass",
-        rf"{_AMOUNT}(?:kg|g|mg|kilos?|kilograms?|grams?|lbs?|pounds?|oz|ounces?)(?!\w)|\bweigh",
+        r"weigh|weighs|(?<!max )(?<!maximum )(?<!user )(?<!rider )(?<!body )(?<!much )"
+        rf"weight(?! (?:capacity|limit|rating|range)|.{{0,20}} {_LOAD}\b)|heavy(?![ -]duty)|heavier|lightweight|"
+        "how light", "weight mass", rf"{_WEIGHT}|\bweigh",
+    ),
+    _quality(
+        rf"weight (?:capacity|limit|rating)|(?:max|maximum|user|rider) (?:weight|load)|"
+        rf"(?:weight|much) .{{0,20}} {_LOAD}",
+        "load payload", rf"\b(?:carr|support|hold|bear|load|up to|max).{{0,30}}{_WEIGHT}",
     ),
     _quality(rf"how long (?:is|are)(?! .{{0,30}}{_LASTING})|length", f"length {_SIZED}", rf"{_LENGTH}|\blong\b"),
     _quality(r"how wide|width", f"width {_SIZED}", rf"{_LENGTH}|\bwide\b"),
@@ -71,8 +83,23 @@ QUALITIES = (
     ),
     _quality(r"in stock|available(?! in\b)|availability", "stock availability available", r"\b(?:in stock|available)"),
     _quality(r"warranty|guarantees?|guaranteed", "warranty guarantee", r"\b(?:warranty|guarantee)"),
-    _quality(r"rating|how many stars|how good", "rating ratings stars", r"\b(?:rated|stars?)\b"),
+    _quality(
+        r"ip (?:rating|code|class)|(?:waterproof|water resistance) rating", "ip ingress", r"\bIP[X\d]\d",
+    ),
+    _quality(
+        r"(?<!ip )(?<!ip\d\d )(?<!ipx\d )(?<!energy )(?<!efficiency )(?<!power )(?<!resistance )(?<!waterproof )"
+        r"(?<!weight )rating|how many stars|how good",
+        "rating ratings stars", r"\b(?:rated|stars?)\b",
+    ),
 )  # fmt: skip
+
+
+_MEANT = "model product type item category name title"
+_ORDINARY = frozenset(tokens(_MEANT))
+"""What shoppers call a product itself."""
+_ASKED_FOR = re.compile(
+    rf"\bwhat(?:['’]s| is| are) (?:the |its |their )?({_MEANT.replace(' ', '|')})(?= of\b|\W*$)", re.IGNORECASE
+)
 
 
 def asked_qualities(question: str) -> list[Quality]:
@@ -83,10 +110,19 @@ def asked_qualities(question: str) -> list[Quality]:
 def asked_names(question: str, asked: Sequence[Quality], names: Iterable[str]) -> list[str]:
     """Which fields, by their names, hold what a question asks for, or are called in it."""
     words = set(tokens(question))
+    plain = words - ordinary(question)
     wanted = frozenset[str]().union(*(one.names for one in asked))
     found = []
     for name in names:
         own = set(tokens(name.replace("_", " ")))
-        if own and (own & wanted or own <= words):
+        if own and (own & wanted or own <= (words if len(own) > 1 else plain)):
             found.append(name)
     return found
+
+
+def ordinary(question: str) -> set[str]:
+    """Words of a question that call no field: a `model` that is meant for the product, a `weight` that it carries."""
+    asked_for = {word for found in _ASKED_FOR.finditer(question) for word in tokens(found[1])}
+    others = [one for one in QUALITIES if not one.asked.search(question)]
+    passed = (word for word in question.split() for one in others if one.asked.search(word))
+    return (_ORDINARY - asked_for) | {name for word in passed for name in tokens(word)}

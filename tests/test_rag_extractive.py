@@ -224,3 +224,63 @@ def test_a_passage_far_below_the_first_is_not_quoted_for_one_word() -> None:
 def test_a_field_of_any_length_is_quoted_in_part_and_costs_little() -> None:
     long = passage(1, "Lamp", "A lamp.", price="1" * 100_000)
     assert len(extract("What does the lamp cost? How heavy is it, and how long?", [long])) < 400
+
+
+def test_a_passage_that_was_named_is_quoted_though_another_has_more_of_the_words() -> None:
+    kettle = passage(1, "Kettle XK200", "Boils quickly.")
+    pot = replace(passage(2, "Moka pot", "Suitable for a gas hob and a camp stove."), score=0.66)
+    assert extract("Is XK200 suitable for a gas hob and a camp stove?", [kettle, pot]) == (
+        "Kettle XK200: Boils quickly. [1]"
+    )
+
+
+STOOL = passage(
+    1,
+    "Trail stool",
+    "A stool for camps. It carries up to 120 kg. Protected to IP44. Keeps coffee warm. Delivery takes two days.",
+)
+STOOL = replace(
+    STOOL, metadata={"price": 89, "weight": "4 kg", "rating": 4.6, "model": "KT-1", "product": "B12", "wattage": "5 W"}
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("How much is the delivery?", "Delivery takes two days."),
+        ("How much is the discount on the stool?", "A stool for camps."),
+        ("Is it delivered at no extra costs?", "A stool for camps."),
+        ("How much is the weight of the stool?", "weight: 4 kg"),
+        ("What is the weight capacity?", "It carries up to 120 kg."),
+        ("What is the maximum user weight?", "It carries up to 120 kg."),
+        ("How much weight can it hold?", "It carries up to 120 kg."),
+        ("What is its IP rating?", "Protected to IP44."),
+        ("What is its rating?", "rating: 4.6"),
+        ("Is the stool heavy-duty?", "A stool for camps."),
+        ("Which model keeps coffee warm?", "Keeps coffee warm."),
+        ("Which product is dishwasher safe?", "A stool for camps."),
+        ("What is the model of the stool?", "model: KT-1"),
+        ("What wattage does it have?", "wattage: 5 W"),
+    ],
+)
+def test_a_word_that_is_meant_otherwise_quotes_no_field(question: str, said: str) -> None:
+    assert extract(question, [STOOL]) == f"Trail stool: {said} [1]"
+
+
+def test_a_comparison_quotes_both_sides() -> None:
+    kettles = [passage(1, "Aurora kettle", "Boils.", price=29), passage(2, "Aurora Pro kettle", "Boils.", price=49)]
+    said = extract("Which costs more, the Aurora kettle or the Aurora Pro kettle?", kettles)
+    assert said == "Aurora kettle: price: 29 [1]\nAurora Pro kettle: price: 49 [2]"
+    assert extract("What does the Aurora Pro kettle cost?", kettles) == "Aurora Pro kettle: price: 49 [2]"
+
+
+def test_meanings_are_compared_of_so_many_sentences_in_all() -> None:
+    compared: list[str] = []
+
+    def near(question: str, texts: Sequence[str]) -> list[float]:
+        compared.extend(texts)
+        return [0.5] * len(texts)
+
+    mugs = [passage(number, f"Mug {number}", "It is here. " * 8) for number in (1, 2, 3)]
+    extract("Does coffee stay warm?", mugs, near)
+    assert len(compared) == 8
