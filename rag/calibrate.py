@@ -41,7 +41,9 @@ _SEEN = 50
 
 
 def calibrate(index: Index, embedder: Embedder, settings: Retrieval) -> Threshold | None:
-    """Fit the threshold on questions about a seeded draw of the documents; None where the catalogue is too small."""
+    """Fit the threshold on questions about a seeded draw of the documents; None where the catalogue is too small,
+    or its own questions are no nearer to it than others are.
+    """
     documents = drawn(index)
     if len(documents) < LEAST_DOCUMENTS:
         return None
@@ -108,10 +110,11 @@ def _same(index: Index, embedder: Embedder, documents: list[Document]) -> dict[s
 def told(threshold: Threshold | None, refuse: float, documents: int) -> list[str]:
     """What is said of a threshold that was set anew: what it does, and where so few questions say little."""
     if threshold is None:
-        few = (
-            f"too few of {counted(documents, 'document')} have words to make questions of ({LEAST_DOCUMENTS} at least)"
+        why = (
+            f"too few of {counted(documents, 'document')} have words to make questions of ({LEAST_DOCUMENTS} at least),"
+            " or those made are no nearer to the catalogue than questions about other things"
         )
-        return [f"no threshold is set, since {few}: no question is refused for what it is about"]
+        return [f"no threshold is set, since {why}: no question is refused for what it is about"]
     lines = [
         f"threshold set on {counted(threshold.questions, 'question')} of the catalogue's own: of such it refuses "
         f"{threshold.refused:.0%} (retrieval.refuse: {refuse:g}), and {1 - threshold.accepted:.0%} of those whose "

@@ -173,7 +173,8 @@ def _value(value: Any, where: str, typed: bool) -> Value | None:
     if isinstance(value, int):
         return value if abs(value) < 2**63 else str(value)
     if isinstance(value, float | Decimal):
-        return whole(float(value)) if math.isfinite(value) else None
+        number = float(value)
+        return whole(number) if math.isfinite(number) else None
     if isinstance(value, date | time):  # a datetime is a date
         return value.isoformat()
     raise SourceError(f"{where} holds {type(value).__name__}; metadata must be a word, a number, a date, true or false")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
@@ -23,7 +24,9 @@ def plain(text: str) -> int | float | bool | None:
         return _TRUTH[text.lower()]
     if _NUMBER.fullmatch(text) is None:
         return None
-    return whole(float(text)) if "." in text or len(text) > 18 else int(text)
+    if "." not in text and len(text) <= 18:
+        return int(text)
+    return whole(float(text)) if math.isfinite(float(text)) else None  # hundreds of digits
 
 
 def whole(number: float) -> int | float:

@@ -26,6 +26,9 @@ _CHUNKS = (
     "JOIN document ON document.number = chunk.document "
 )
 _CHUNKS_NAMED = _CHUNKS + "WHERE chunk.id IN (SELECT value FROM json_each(?))"  # noqa: S608 (both are written here)
+_SOME_VECTORS = (
+    "SELECT value FROM vector JOIN chunk USING (number) WHERE id IN (SELECT value FROM json_each(?)) ORDER BY number"
+)
 _CHUNKS_ALL = _CHUNKS + "ORDER BY chunk.number"
 
 Vectors = NDArray[np.float32]
@@ -116,6 +119,11 @@ class Holdings:
                 found = np.empty((self.counts()[1], len(value) // 4), np.float32)
             found[at] = np.frombuffer(value, np.float32)
         return found
+
+    def some_vectors(self, ids: Sequence[str]) -> Vectors:
+        """The vectors of these chunks, of one at least, in the order of `places`."""
+        rows = self._base.execute(_SOME_VECTORS, (named(ids),))
+        return np.stack([np.frombuffer(value, np.float32) for (value,) in rows])
 
 
 def named(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag.columns import Columns
 from rag.documents import Document
@@ -34,6 +35,8 @@ from recipes.stages import embedding_fingerprint
 
 _FEW = 2_000
 """Pieces that are compared one and all rather than searched: about a millisecond."""
+_READ = 100
+"""Pieces, such as those of a document that a question names, for which not all vectors are read in."""
 _SHARE = 8
 """Likewise where a filter leaves less than one piece in so many."""
 
@@ -152,9 +155,14 @@ class Index:
     def _exact(self, vector: Vectors, limit: int, mask: Mask) -> list[tuple[int, float]]:
         """The nearest of the pieces under the mask, by comparing every one."""
         places = np.flatnonzero(mask)
-        near = self._vectors[places] @ np.asarray(vector, np.float32)
+        near = self._some_vectors(places) @ np.asarray(vector, np.float32)
         best = np.argsort(-near, kind="stable")[:limit]
         return list(zip(places[best].tolist(), near[best].tolist(), strict=True))
+
+    def _some_vectors(self, places: NDArray[np.intp]) -> Vectors:
+        if 0 < len(places) <= _READ and "_vectors" not in self.__dict__:
+            return self._holdings.some_vectors([self._chunks[place] for place in places])
+        return self._vectors[places]
 
     def _hits(self, found: Sequence[tuple[int, float]]) -> list[Hit]:
         return [Hit(self._chunks[place], self._documents[self._owner[place]], score) for place, score in found]
@@ -165,6 +173,10 @@ class Index:
         if not found.any():
             self._columns.check_case(where)
         return found
+
+    def prepare(self) -> None:
+        """Read what every question looks at, which else the first waits for."""
+        self._called("-")
 
     @cached_property
     def _ids(self) -> dict[str, list[int]]:

@@ -7,6 +7,7 @@ nothing is lost: what is still written down is done on the next open.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -189,7 +190,7 @@ class Ledger(Holdings):
 
 def _facts(document: Document) -> str:
     """The metadata as JSON, whose numbers stand there as the catalogue writes them."""
-    written = {name: orjson.Fragment(text) for name, text in document.written.items()}
+    written = {name: orjson.Fragment(text) for name, text in document.written.items() if math.isfinite(float(text))}
     return orjson.dumps(document.metadata | written).decode()
 
 

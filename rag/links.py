@@ -152,8 +152,7 @@ class Links(Lexer):
             end = label
         elif end == after or not (image or _LOOKS_LIKE_ADDRESS.search(address)):
             return None
-        if end == len(text):
-            self._more()
+        self._wait_beyond(text, end)
         inside = Links(self._allowed)
         said = inside.whole(words[0])
         self.stripped += inside.stripped
@@ -198,8 +197,7 @@ class Links(Lexer):
         if text[tag.end() : tag.end() + 1] != ">" or blank:
             return "<", at + 1
         end = tag.end() + 1
-        if end == len(text):
-            self._more()
+        self._wait_beyond(text, end)
         inside = tag[0][1:].strip()
         if _ADDRESS.match(folded(inside)) and not re.search(r"\s", inside):
             shown = self._apart(self._shown(inside, ""), text, end)
@@ -220,6 +218,11 @@ class Links(Lexer):
         self.stripped += 1
         return instead
 
+    def _wait_beyond(self, text: str, end: int) -> None:
+        """Wait for what `_apart` looks at."""
+        if end == len(text) or (end + 1 == len(text) and _joins(text[end])):
+            self._more()
+
     def _apart(self, shown: str, text: str, end: int) -> str:
         """What stands where something was left out, with spaces where the words around it would else join."""
         after = text[end : end + 1]
@@ -227,7 +230,9 @@ class Links(Lexer):
             joins = self._said not in _BEFORE and (after not in _AFTER or folded(self._said) in _MIDDLE)
             return " " if joins and self._said.strip() and after.strip() else ""
         begin = " " if self._said.strip() and self._said not in _BEFORE else ""
-        return begin + shown + (" " if after.isalnum() or (after.strip() and folded(shown[-1]) in _MIDDLE) else "")
+        goes_on = _joins(after) and text[end + 1 : end + 2].isalnum()
+        joins = goes_on or after.isalnum() or bool(after.strip() and folded(shown[-1]) in _MIDDLE)
+        return begin + shown + (" " if joins else "")
 
 
 def _address(word: str) -> tuple[str, str, str] | None:
@@ -242,6 +247,11 @@ def _address(word: str) -> tuple[str, str, str] | None:
     if address.lower() in _NO_ADDRESS or not address:
         return None
     return before, address, word[len(before) + len(address) :]
+
+
+def _joins(letter: str) -> bool:
+    """Whether a letter stands in the middle of addresses."""
+    return bool(letter) and folded(letter) in (*_MIDDLE, "-")
 
 
 def _around(before: str, address: str, after: str) -> tuple[str, str]:

@@ -125,4 +125,4 @@ def ordinary(question: str) -> set[str]:
     asked_for = {word for found in _ASKED_FOR.finditer(question) for word in tokens(found[1])}
     others = [one for one in QUALITIES if not one.asked.search(question)]
     passed = (word for word in question.split() for one in others if one.asked.search(word))
-    return (_ORDINARY - asked_for) | {name for word in passed for name in tokens(word)}
+    return set(_ORDINARY - asked_for) | {name for word in passed for name in tokens(word)}

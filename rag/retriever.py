@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rag.chunks import searched
 from rag.fusion import Fused, Hit, fuse, others, put_first
+from rag.kept import Kept
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
 from rag.sentences import telling_words
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_CHARACTERS = 4_000
 """What is read of a question: a longer one is no search."""
+_QUESTIONS, _TEXTS = 64, 4_096
+"""Vectors that are kept: of questions, which are quoted for next, and of sentences, which are quoted again (6 MB)."""
 _LOOKED_AT = 3
 """Passages whose words count as found."""
 
@@ -53,6 +56,7 @@ class Retriever:
         self.settings = settings
         self._index, self._embedder, self._reranker = index, embedder, reranker
         self._threshold = threshold
+        self._queries, self._texts = Kept(embedder.queries, _QUESTIONS), Kept(embedder.documents, _TEXTS)
         self._searching = Lock()
 
     def search(self, query: str, where: Where | None = None, top_k: int | None = None) -> Found:
@@ -68,6 +72,7 @@ class Retriever:
         cleaned = [_clean(query) for query in queries]
         with self._searching:
             vectors = self._embedder.queries(cleaned)
+            self._queries.keep(cleaned, vectors)
             return [
                 self._found(query, self.look(query, vectors[place : place + 1], condition), limit)
                 for place, query in enumerate(cleaned)
@@ -81,8 +86,8 @@ class Retriever:
     def nearness(self, question: str, texts: Sequence[str]) -> list[float]:
         """The cosine similarity of each text to a question."""
         with self._searching:
-            vector = self._embedder.queries([_clean(question)])[0]
-            return [float(near) for near in self._embedder.documents(texts) @ vector]
+            vector = self._queries.of([_clean(question)])[0]
+            return [float(near) for near in self._texts.of(texts) @ vector]
 
     def look(
         self, query: str, vector: Vectors, condition: Condition | None = None, without: Collection[str] = ()
@@ -161,6 +166,7 @@ def open_retriever(recipe: Recipe, run: RunFolder) -> Iterator[Retriever]:
     assert recipe.retrieval is not None, "the recipe has no section retrieval"
     embedder = open_embedder(recipe)
     with open_index(recipe, run) as index:
+        index.prepare()
         yield Retriever(index, embedder, recipe.retrieval, read_threshold(index), open_reranker(recipe))
 
 

@@ -46,13 +46,16 @@ def threshold_from(value: dict[str, Any]) -> Threshold:
     return Threshold(**value)
 
 
-def fit_threshold(answered: Sequence[float], unanswered: Sequence[float], refuse: float) -> Threshold:
+def fit_threshold(answered: Sequence[float], unanswered: Sequence[float], refuse: float) -> Threshold | None:
     """Fit on the cosines of questions that the catalogue answers, and of some that it does not; three of each at least.
+    None where the answered ones are no nearer: a level would refuse them and let the others through.
 
     refuse: share of the answered questions that may be refused; 0 sets the threshold to 0. What is reported is measured
     on each tenth of the questions, by a level set on the other nine.
     """
     free = _regression(answered, unanswered)
+    if free.weight <= 0:
+        return None
     least = free.confidence(Signals(level(answered, refuse))) if refuse else 0.0
     refused, accepted = _held_out(answered, unanswered, refuse) if refuse else (0.0, 1.0)
     return replace(free, least=least, refused=refused, accepted=accepted, questions=len(answered))

@@ -251,3 +251,18 @@ def test_a_catalogue_without_metadata_has_no_filters(
     build_index(recipe, run)
     with open_index(recipe, run) as index:
         assert index.names == ()
+
+
+def test_a_named_document_reads_few_vectors_and_the_same(
+    tmp_path: Path, run: RunFolder, opened: list[WordEmbedder]
+) -> None:
+    recipe = shop(tmp_path, [product(n) for n in range(9)])
+    build_index(recipe, run)
+    query = WordEmbedder(recipe).queries(["red lamp"])
+    with open_index(recipe, run) as index:
+        index.prepare()
+        assert {"_columns", "_ids"} <= index.__dict__.keys()
+        few = index.named("Acme", query, 5)
+        assert len(few) == 3 and "_vectors" not in index.__dict__
+        assert len(index._vectors) == 9
+        assert few == index.named("Acme", query, 5)

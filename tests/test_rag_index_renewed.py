@@ -223,6 +223,16 @@ def test_numbers_come_back_as_the_catalogue_writes_them(tmp_path: Path, run: Run
     assert {hit.document for hit in dear[0]} == {"1", "2"}
 
 
+def test_a_number_too_large_for_one_is_read_back_as_it_stands(tmp_path: Path, run: RunFolder) -> None:
+    huge = "1" * 400 + ".50"
+    text = f"id,title,description,price,brand,stock,link\n1,A,,{huge},,,\n2,B,,54.00,,,\n"
+    (tmp_path / "products.csv").write_text(text, encoding="utf-8")
+    recipe = shop(tmp_path, [product(1)], "retrieval.catalogue.path=products.csv")
+    build_index(recipe, run)
+    with open_index(recipe, run) as index:
+        assert [one.metadata["price"] for one in index.documents(["1", "2"]).values()] == [huge, "54.00"]
+
+
 def test_a_catalogue_that_is_read_otherwise_is_read_again(
     tmp_path: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rag_runs import WordEmbedder, product, shop, without_model
 
 from rag.documents import Document
 from rag.index import Index, open_index
 from rag.indexing import build_index
+from rag.kept import Kept
 from rag.phrases import proposed
 from rag.retriever import MOST_CHARACTERS, Retriever, open_retriever
 from rag.threshold import Threshold
@@ -56,6 +58,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     rows[5] |= {"stock": "1080p"}
     for number in (7, 8, 10, 11):
         rows[number] |= {"stock": "1080p"}
+    rows[6] |= {"stock": 10_000}
     recipe, run = shop(folder, [*rows, product(99, **KETTLE)]), RunFolder(folder / "run")
     with pytest.MonkeyPatch.context() as monkeypatch:
         without_model(monkeypatch)
@@ -222,6 +225,7 @@ def test_of_a_few_long_documents_more_than_one_passage_is_shown(
         ("What does KT-99x cost?", ["p3"]),
         ("kt-99X", ["p3"]),
         ("4006381333931", ["p4"]),
+        ("10000", ["p6"]),
         ("Is 4006381333931 in stock?", ["p4"]),
         ("dawn", ["k"]),
         ("products by Dawn", ["k"]),
@@ -242,7 +246,7 @@ def test_a_brand_alone_finds_its_products_and_keeps_to_a_filter(named: Retriever
     assert len(chunks) == len(set(chunks))
 
 
-@pytest.mark.parametrize("query", ["a lamp of 12 watts for the desk", "lamp 1080p", "zebra"])
+@pytest.mark.parametrize("query", ["a lamp of 12 watts for the desk", "lamp 1080p", "zebra", "a poem of 10000 words"])
 def test_a_number_of_something_else_names_no_product(named: Retriever, query: str) -> None:
     assert not named.search(query).answerable
 
@@ -250,3 +254,26 @@ def test_a_number_of_something_else_names_no_product(named: Retriever, query: st
 def test_how_near_texts_are(retriever: Retriever) -> None:
     same, other = retriever.nearness("copper kettle", ["copper kettle", "zebra"])
     assert same == pytest.approx(1.0, abs=1e-5) and other < 0.9
+
+
+def test_vectors_are_made_once(made: tuple[Recipe, RunFolder], index: Index) -> None:
+    recipe, _ = made
+    embedder = WordEmbedder(recipe)
+    assert recipe.retrieval is not None
+    kept = Retriever(index, embedder, recipe.retrieval)  # type: ignore[arg-type]
+    first = kept.nearness("copper kettle", ["a kettle", "zebra", "a kettle"])
+    assert kept.nearness("copper kettle", ["zebra", "a kettle"]) == [first[1], first[0]]
+    assert embedder.seen == ["a kettle", "zebra"]
+
+
+def test_only_the_last_vectors_are_kept() -> None:
+    made: list[str] = []
+
+    def make(texts: Sequence[str]) -> np.ndarray:
+        made.extend(texts)
+        return np.array([[float(text)] for text in texts], np.float32)
+
+    kept = Kept(make, 2)
+    for texts in (["1", "2"], ["1"], ["3"], ["1", "2"]):
+        assert kept.of(texts).tolist() == [[float(text)] for text in texts]
+    assert made == ["1", "2", "3", "2"]

@@ -102,6 +102,8 @@ def test_what_nobody_sees_is_left_out() -> None:
         ("5 < 6, 3 <b, <3 & AT&T; x<-y", "5 < 6, 3 < b, <3 & AT&T ; x<-y", 0),
         ("Wow![1] Node.js, and/or ASP.NET, 1.5/2.0, U.S./U.K. at 10:30", None, 0),
         ("The kettle.It boils. Of steel.De luxe Dr.Martens/1460", None, 0),
+        ("[evil](http://x.y).com/pay ![evil](http://x.y).com/pay", "evil .com/pay evil .com/pay", 2),
+        (f"[evil]({SHOP})-shop. See [it](x.y/z). Ok", f"evil ({SHOP}) -shop. See it. Ok", 1),
         ("evil.de evil.DE/x Evil.Com evil.io/x?y", "", 4),
         ("Use `a[0]` or {x} | *y* ~z~ #1 'q' \"p\"", None, 0),
     ],

@@ -10,20 +10,27 @@ import orjson
 import pytest
 from rag_runs import WordEmbedder, product, shop, without_model
 
-from rag.calibrate import FACT, calibrate, is_due, read_threshold, threshold_fact
+from rag.calibrate import FACT, calibrate, is_due, read_threshold, threshold_fact, told
 from rag.documents import Document
 from rag.fusion import Hit
 from rag.index import open_index
 from rag.indexing import build_index
 from rag.own_questions import KINDS, own_questions, sentence
 from rag.signals import Signals, rarity, read_signals
-from rag.threshold import Threshold, fit_threshold, level, threshold_from
+from rag.threshold import Threshold, level, threshold_from
+from rag.threshold import fit_threshold as maybe_threshold
 from recipes.runs import RunFolder
 
 
 def cosines(middle: float, count: int = 400, seed: int = 1) -> list[float]:
     dice = random.Random(f"{seed}:{middle}")
     return [dice.gauss(middle, 0.1) for _ in range(count)]
+
+
+def fit_threshold(answered: list[float], unanswered: list[float], refuse: float) -> Threshold:
+    threshold = maybe_threshold(answered, unanswered, refuse)
+    assert threshold is not None
+    return threshold
 
 
 def test_signals_by_hand() -> None:
@@ -70,6 +77,11 @@ def test_a_question_whose_words_are_all_there_is_not_refused() -> None:
 def test_refuse_0_refuses_nothing() -> None:
     threshold = fit_threshold(cosines(0.6, 20), cosines(0.3, 20), 0.0)
     assert (threshold.least, threshold.refused, threshold.accepted) == (0.0, 0.0, 1.0)
+
+
+def test_a_catalogue_whose_own_questions_are_the_farther_ones_has_no_threshold() -> None:
+    assert maybe_threshold(cosines(0.3, 20), cosines(0.6, 20), 0.05) is None
+    assert any("no nearer to the catalogue" in line for line in told(None, 0.05, 20))
 
 
 def test_a_threshold_is_kept_as_json() -> None:
