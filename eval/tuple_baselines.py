@@ -21,7 +21,7 @@ from eval.tuple_rows import ScoredSet
 from recipes.evaluation import TUPLE_BASELINES
 from recipes.rows import AspectRow, LabelRow, read_rows
 from recipes.schema import SENTIMENTS
-from recipes.tuple_counts import Pair, gold_pairs
+from recipes.tuple_counts import Pair, gold_pairs, plain
 
 OFTEN = 0.5
 """Share of the train texts with a word, from which on it is named as the term that it is in them."""
@@ -81,10 +81,12 @@ def lexicon(rows: Sequence[AspectRow]) -> Tagger:
 
 
 def _finder(terms: Iterable[str]) -> Callable[[str], list[str]]:
-    """text -> the terms that stand in it as whole words, in its own writing; where they overlap the longest."""
+    """text -> the terms that stand in it as whole words, in its own writing (plain, as gold is); where they overlap the
+    longest.
+    """
     longest = sorted(terms, key=lambda term: (-len(term), term))
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
-    return lambda text: [match.group() for match in pattern.finditer(text)]
+    return lambda text: [match.group() for match in pattern.finditer(plain(text))]
 
 
 def one_vs_rest(rows: Sequence[AspectRow]) -> Tagger:

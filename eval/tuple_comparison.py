@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from eval.comparison import Figure, Funnel, LossCurve, Part, Verdict
 
 TupleRole = Literal["teacher", "student", "baseline"]
@@ -21,7 +23,8 @@ ALL = "all"
 class SetPart(Part):
     """One set of test rows. train: train rows of the same dataset. slices: name -> rows; `all` is the first.
 
-    gold: gold tuples; of understanding those of the teacher's analyses.
+    gold: gold tuples; of understanding those of the teacher's analyses. cut: slice column -> its values, where only
+    those with the most rows are slices.
     """
 
     dataset: str
@@ -30,6 +33,7 @@ class SetPart(Part):
     train: int
     gold: int
     slices: dict[str, int]
+    cut: dict[str, int] = Field(default={})
 
 
 class TupleModel(Part):
@@ -77,9 +81,9 @@ class TuplePair(Part):
     """Two models on the same rows of one dataset, a mean over the seeds that both have (a baseline goes with each).
 
     p: of a paired bootstrap over texts; p_holm: corrected within `family`, over all its datasets (distillation: same
-    data and share, one started from a student of the recipe; students: others on the same data; baselines: a student
-    and a baseline). detectable: the smallest difference that such a test, corrected, finds 4 times in 5, by the spread
-    of its draws; None where they have none.
+    data, share and first base, one by way of a teacher's understanding; students: others on the same data; baselines:
+    a student and a baseline). detectable: the smallest difference that such a test, corrected, finds 4 times in 5, by
+    the spread of its draws; None where they have none.
     """
 
     dataset: str

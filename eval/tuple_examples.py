@@ -15,22 +15,22 @@ SHOWN = 5
 
 
 def examples(models: Sequence[Marked], seed: int) -> tuple[TupleExample, ...]:
-    """For each set with tuples, some texts on which its models are not all right in the same way."""
+    """For each set with tuples, some texts on which its models are not all right in the same way; none that has no
+    analysis to be compared with.
+    """
     found = []
     for scored in {one.scored.dataset: one.scored for one in models if one.said}.values():
         here = [one for one in models if one.said and one.scored.dataset == scored.dataset]
         if scored.task == "sentiment":
             continue
-        apart = [place for place in range(len(scored.ids)) if len({frozenset(one.said[place]) for one in here}) > 1]
-        if len(here) == 1:
-            apart = list(range(len(scored.ids)))
+        known = [(place, gold) for place, gold in enumerate(scored.gold) if gold is not None]
+        apart = [one for one in known if len(here) == 1 or len({frozenset(it.said[one[0]]) for it in here}) > 1]
         random.Random(seed).shuffle(apart)
-        found += [_example(scored, place, here) for place in apart[:SHOWN]]
+        found += [_example(scored, place, gold, here) for place, gold in apart[:SHOWN]]
     return tuple(found)
 
 
-def _example(scored: ScoredSet, place: int, models: Sequence[Marked]) -> TupleExample:
-    gold = scored.gold[place] or ()
+def _example(scored: ScoredSet, place: int, gold: Sequence[Pair], models: Sequence[Marked]) -> TupleExample:
     return TupleExample(
         dataset=scored.dataset,
         id=scored.ids[place],

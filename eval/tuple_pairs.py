@@ -22,6 +22,7 @@ from eval.tuple_metrics import Difference, paired_difference
 from eval.tuple_scores import Marked
 from recipes.evaluation import Evaluation
 from recipes.schema import Recipe
+from recipes.seq2seq_student import T5Scratch
 
 TESTED = ("f1", "accuracy", "rouge_l")
 """What models are tested in: the first of these that both have."""
@@ -62,8 +63,9 @@ def duels(recipe: Recipe, models: Sequence[Marked]) -> Iterator[Duel]:
         for one, other in combinations(students, 2):
             if _learnt(recipe, one.name) == _learnt(recipe, other.name):
                 helped, plain = sorted((one, other), key=lambda it: not is_distilled(recipe, it.name))
-                alike = is_distilled(recipe, one.name) == is_distilled(recipe, other.name)
-                yield Duel(one, other, "students") if alike else Duel(helped, plain, "distillation")
+                apart = is_distilled(recipe, one.name) != is_distilled(recipe, other.name)
+                paired = apart and _first_base(recipe, one.name) == _first_base(recipe, other.name)
+                yield Duel(helped, plain, "distillation") if paired else Duel(one, other, "students")
         yield from (Duel(one, two, "baselines") for one in students for two in here if two.role == "baseline")
 
 
@@ -86,6 +88,15 @@ def common_seeds(first: Marked, second: Marked) -> tuple[int, ...]:
 def _learnt(recipe: Recipe, name: str) -> tuple[float, int | None]:
     student = recipe.seq2seq(name)
     return student.share, student.limit
+
+
+def _first_base(recipe: Recipe, name: str) -> tuple[str, str | None, T5Scratch | None]:
+    """What the chain of `name` began with: of another base, more than distillation would be compared."""
+    other = recipe.base_student(name)
+    if other is not None:
+        return _first_base(recipe, other)
+    student = recipe.seq2seq(name)
+    return student.base, student.revision, student.scratch if student.base == "scratch" else None
 
 
 def _difference(duel: Duel, measure: str, seeds: Sequence[int], how: Evaluation) -> Difference | None:

@@ -21,7 +21,7 @@ from recipes.tuple_counts import Pair, gold_pairs, plain
 
 OWN = "own rows"
 """The rows of the recipe's own source; no dataset can have a name with a space."""
-_YES, _NO = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0", ""}
+_YES, _NO = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class ScoredSet:
 
     gold: tuples of each text; of understanding (target, sentiment) of the teacher's analysis, None where it has none.
     rewrites: the teacher's, of understanding alone. labels: of sentiment alone. slices: name -> (n,) which rows.
-    folder: where its rows lie. train: how many train rows it has.
+    cut: column -> how many values it has, where not all of them are slices. folder: where its rows lie. train: how many
+    train rows it has.
     """
 
     dataset: str
@@ -43,6 +44,7 @@ class ScoredSet:
     rewrites: tuple[str | None, ...] = ()
     labels: tuple[str, ...] = ()
     slices: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    cut: dict[str, int] = field(default_factory=dict)
 
     def digest(self) -> str:
         """Identity of what is asked: ids and texts."""
@@ -57,6 +59,7 @@ class ScoredSet:
             train=self.train,
             gold=sum(len(pairs or ()) for pairs in self.gold),
             slices={name: int(rows.sum()) for name, rows in self.slices.items()},
+            cut=self.cut,
         )
 
 
@@ -78,9 +81,10 @@ def _tuple_set(task: TupleTask) -> Callable[[str, RunFolder, int], ScoredSet]:
     def read(dataset: str, folder: RunFolder, train: int) -> ScoredSet:
         rows = list(read_rows(folder.rows / "test.jsonl", AspectRow))
         gold = tuple(gold_pairs(task, row.aspects) for row in rows)
+        slices, cut = slices_of([row.slices for row in rows])
         return ScoredSet(
             dataset, task, folder, tuple(row.id for row in rows), tuple(row.text for row in rows), train,
-            gold=gold, slices=_slices(rows),
+            gold=gold, slices=slices, cut=cut,
         )  # fmt: skip
 
     return read
@@ -88,10 +92,11 @@ def _tuple_set(task: TupleTask) -> Callable[[str, RunFolder, int], ScoredSet]:
 
 def _understanding_set(dataset: str, folder: RunFolder, train: int) -> ScoredSet:
     rows = list(read_rows(folder.rows / "test.jsonl", UnderstandingRow))
+    slices, cut = slices_of([row.slices for row in rows])
     return ScoredSet(
         dataset, "understanding", folder, tuple(row.id for row in rows), tuple(row.text for row in rows), train,
         gold=tuple(_analysis_pairs(row) for row in rows), rewrites=tuple(row.rewrite for row in rows),
-        slices=_slices(rows),
+        slices=slices, cut=cut,
     )  # fmt: skip
 
 
@@ -103,9 +108,10 @@ def _analysis_pairs(row: UnderstandingRow) -> tuple[Pair, ...] | None:
 
 def _sentiment_set(dataset: str, folder: RunFolder, train: int) -> ScoredSet:
     rows = [row for row in read_rows(folder.rows / "test.jsonl", LabelRow) if row.gold in SENTIMENTS]
+    slices, cut = slices_of([row.slices for row in rows])
     return ScoredSet(
         dataset, "sentiment", folder, tuple(row.id for row in rows), tuple(row.text for row in rows), train,
-        labels=tuple(str(row.gold) for row in rows), slices=_slices(rows),
+        labels=tuple(str(row.gold) for row in rows), slices=slices, cut=cut,
     )  # fmt: skip
 
 
@@ -117,20 +123,23 @@ _READERS: dict[str, Callable[[str, RunFolder, int], ScoredSet]] = {
 }
 
 
-def _slices(rows: Sequence[AspectRow | LabelRow | UnderstandingRow]) -> dict[str, NDArray[np.bool_]]:
-    """All rows, then a slice for each value of each column that rows are told apart by, the most frequent first."""
-    found = {ALL: np.ones(len(rows), dtype=np.bool_)}
-    for column in dict.fromkeys(column for row in rows for column in row.slices):
-        values = [row.slices.get(column) for row in rows]
-        for value, _ in Counter(value for value in values if value is not None).most_common(MOST_SLICES):
-            name = slice_name(column, value)
-            if name is not None:
-                found[name] = found.get(name, False) | np.array([one == value for one in values])
-    return found
+def slices_of(told: Sequence[dict[str, str]]) -> tuple[dict[str, NDArray[np.bool_]], dict[str, int]]:
+    """All rows, then a slice for each value of each column, the most frequent first; and column -> its values, where
+    there are too many. A column of nothing but yes and no (`implicit`) is one slice, its yes.
 
-
-def slice_name(column: str, value: str) -> str | None:
-    """`implicit` for its yes, None for its no, `language=de` for all else."""
-    if value.strip().lower() in _NO:
-        return None
-    return column if value.strip().lower() in _YES else f"{column}={value}"
+    told: column -> value of each row.
+    """
+    found, cut = {ALL: np.ones(len(told), dtype=np.bool_)}, {}
+    for column in dict.fromkeys(column for one in told for column in one):
+        values = [one.get(column) for one in told]
+        sizes = Counter(value for value in values if value is not None)
+        said = {value: value.strip().lower() for value in sizes}
+        if set(said.values()) <= _YES | _NO:
+            if not _YES.isdisjoint(said.values()):
+                found[column] = np.array([value is not None and said[value] in _YES for value in values])
+            continue
+        for value, _ in sizes.most_common(MOST_SLICES):
+            found[f"{column}={value}"] = np.array([one == value for one in values])
+        if len(sizes) > MOST_SLICES:
+            cut[column] = len(sizes)
+    return found, cut

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from eval.numbers import percent
-from eval.slices import FEW_IN_SLICE
+from eval.slices import FEW_IN_SLICE, MOST_SLICES
 from eval.tuple_comparison import ALL, Result, SetPart
+from eval.tuple_read import read_before
 from eval.tuple_scores import Marked
 from recipes.counts import counted
 from recipes.runs import RunFolder
@@ -42,6 +43,7 @@ def tuple_warnings(
     for one in results:
         if one.slice == ALL:
             yield from _of_result(one)
+    yield from read_before(recipe, run, models)
     yield from apart
     cut = [f"{one.cut:,} of {counted(len(one.scored.ids), 'text')} for {one.name}" for one in models if one.cut]
     if cut:
@@ -60,6 +62,10 @@ def _sets(recipe: Recipe, sets: Sequence[SetPart]) -> Iterator[str]:
     ]
     if small:
         yield f"Few rows in {'a slice' if len(small) == 1 else 'some slices'}: {', '.join(small)}."
+    for one in sets:
+        for column, values in one.cut.items():
+            shown = f"the {MOST_SLICES} with the most test rows are shown"
+            yield f"{column} of {one.dataset} has {values:,} values; {shown}."
     scored = {one.dataset for one in sets}
     idle = [name for name in recipe.datasets if name not in scored]
     if idle:

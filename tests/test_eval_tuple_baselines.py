@@ -45,6 +45,11 @@ def test_a_term_with_signs_is_no_pattern() -> None:
     assert tag(["A mac (and cheese) please"]) == [(("mac (and cheese)", "positive"),)]
 
 
+def test_a_term_is_found_whose_text_has_a_ligature() -> None:
+    tag = lexicon([row_of(1, "The \ufb01let", ("\ufb01let", "positive"))])
+    assert tag(["A \ufb01let"]) == [(("filet", "positive"),)], "as gold has it: NFKC"
+
+
 def category_rows() -> list[AspectRow]:
     said: list[tuple[str, str, Polarity]] = [
         ("delicious food", "FOOD#QUALITY", "positive"),

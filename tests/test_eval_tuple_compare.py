@@ -14,7 +14,7 @@ from eval.compare import compare
 from eval.tuple_comparison import ALL, TupleComparison
 from eval.tuple_pairs import is_distilled
 from eval.tuple_predict import Writing, read_answer
-from eval.tuple_rows import OWN, slice_name
+from eval.tuple_rows import OWN
 from eval.tuple_scores import sentiment_of
 from recipes.errors import RunError
 from recipes.rows import read_rows, write_rows
@@ -266,16 +266,6 @@ def test_the_report_is_json_that_comes_back(whole: tuple[RunFolder, TupleCompari
     assert read_report(run) == found
     held = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
     assert "NaN" not in json.dumps(held)
-
-
-def test_slices_are_told_by_their_columns() -> None:
-    assert [slice_name("implicit", value) for value in ("yes", "True", "no", "0")] == [
-        "implicit",
-        "implicit",
-        None,
-        None,
-    ]
-    assert slice_name("language", "de") == "language=de"
 
 
 def test_an_answer_that_says_nothing_is_invalid() -> None:
