@@ -13,7 +13,8 @@ from recipes.schema import Dataset, Recipe
 def origin_of(recipe: Recipe, file: Path) -> Origin:
     """A recipe file, and what says which rows it is about: a file that is edited goes on in its folder."""
     paths = [
-        None if path is None else str(recipe.resolve(path)) for path in (recipe.source.path, recipe.source.test_path)
+        None if path is None else str(recipe.resolve(path).resolve())
+        for path in (recipe.source.path, recipe.source.test_path)
     ]
     about = {
         "task and labels": digest([recipe.task, recipe.labels]),
@@ -24,14 +25,14 @@ def origin_of(recipe: Recipe, file: Path) -> Origin:
         about["datasets"] = digest(named)
     if is_alone(recipe) and recipe.retrieval is not None:
         catalogue = recipe.retrieval.catalogue
-        path = None if catalogue.path is None else str(recipe.resolve(catalogue.path))
+        path = None if catalogue.path is None else str(recipe.resolve(catalogue.path).resolve())
         about["catalogue"] = digest([catalogue.model_dump(exclude={"path"}), path])
     return Origin(str(file.resolve()), about)
 
 
 def _dataset(recipe: Recipe, dataset: Dataset) -> list[object]:
     paths = (dataset.source.path, dataset.source.test_path)
-    return [dataset.model_dump(), [None if path is None else str(recipe.resolve(path)) for path in paths]]
+    return [dataset.model_dump(), [None if path is None else str(recipe.resolve(path).resolve()) for path in paths]]
 
 
 def refuse_other(recipe: Recipe, run: RunFolder) -> None:

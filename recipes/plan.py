@@ -18,8 +18,8 @@ from recipes.prompts import Prompt, load_prompts, prompt_paths
 from recipes.run_plan import KEY, RunPlan
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import Recipe
-from recipes.spent import read_spent
-from recipes.stages import TEACHER_SPEED, teacher_identity
+from recipes.spent import Spent, read_spent
+from recipes.stages import TEACHER_SPEED, asking_inputs, teacher_identity
 from recipes.teachers import Teacher
 
 
@@ -54,7 +54,7 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with what the teacher will be asked."""
     recipe, rows = plan.recipe, plan.rows
     teacher, synthesis, prompts = recipe.chat_teacher(), recipe.synthesis, load_prompts(recipe)
-    spent = read_spent(run.journal, teacher.model, asked_as(recipe))
+    spent = _spent(recipe, run)
     calls = None if rows is None else sum(rows.values()) * recipe.calls()
     answered = spent.answered if calls is None else min(spent.answered, calls)
     left = 0 if rows_done or teacher.provider == "recorded" else None if calls is None else calls - answered
@@ -75,11 +75,18 @@ def _with_calls(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
 def _with_labelling(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
     """The plan with the texts that a local teacher will label."""
     recipe, rows = plan.recipe, plan.rows
-    answered = read_spent(run.journal, recipe.teacher.model, asked_as(recipe)).answered
+    answered = _spent(recipe, run).answered
     texts = None if rows is None else sum(rows.values())
     answered = answered if texts is None else min(answered, texts)
     left = 0 if rows_done else None if texts is None else texts - answered
     return replace(plan, calls=texts, answered=answered, left=left)
+
+
+def _spent(recipe: Recipe, run: RunFolder) -> Spent:
+    """What was asked so far. Journals of old do not say what: as much as the rows that were made of them, if any."""
+    made = run.manifest("rows")
+    same = made is None or all(made.inputs.get(name) == sha for name, sha in asking_inputs(recipe).items())
+    return read_spent(run.journal, recipe.teacher.model, asked_as(recipe), unmarked=same)
 
 
 def _answer_notes(recipe: Recipe) -> list[str]:
@@ -100,7 +107,8 @@ def asked_as(recipe: Recipe) -> str:
     teacher, synthesis = recipe.chat_teacher(), recipe.synthesis
     dumped = teacher.model_dump(mode="json", exclude=TEACHER_SPEED) | {"base_url": teacher.address()}
     prompts = [file_digest(path) for path in prompt_paths(recipe)]
-    return digest([dumped, *prompts, synthesis.output, synthesis.soft_labels])[:16]
+    schema = recipe.labels if synthesis.output == "json_schema" else ()  # it lists the labels
+    return digest([dumped, *prompts, synthesis.output, synthesis.soft_labels, *schema])[:16]
 
 
 def _notes(plan: RunPlan, prompt: Prompt) -> list[str]:

@@ -18,7 +18,7 @@ from recipes.evaluation import Evaluation as Evaluation
 from recipes.evaluation import Judge as Judge
 from recipes.local_teacher import LocalTeacher as LocalTeacher
 from recipes.retrieval import Retrieval as Retrieval
-from recipes.section import Name, Section, beside
+from recipes.section import Name, Section, absolute
 from recipes.seq2seq_student import Seq2seqStudent
 from recipes.source import NO_SOURCE
 from recipes.source import Source as Source
@@ -151,7 +151,7 @@ class Recipe(Section):
 
     def resolve(self, path: str) -> Path:
         """A path of the recipe, relative to the recipe file."""
-        return beside(self._folder, path).resolve()
+        return absolute(self._folder, path)
 
     def classifier(self, name: str) -> ClassifierStudent:
         """The student `name`, which is a classifier."""

@@ -39,6 +39,12 @@ def beside(folder: Path, path: str) -> Path:
     return folder / os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises RuntimeError for ~nobody)
 
 
+def absolute(folder: Path, path: str) -> Path:
+    """The same, whole and past all links; but a file that is a link keeps its own name, which says what it holds."""
+    found = beside(folder, path)
+    return found.parent.resolve() / found.name if found.is_symlink() and found.is_file() else found.resolve()
+
+
 class Section(BaseModel):
     """One section: frozen, unknown keys refused."""
 

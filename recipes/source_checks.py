@@ -13,7 +13,7 @@ from recipes.counts import counted
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
 from recipes.mistakes import did_you_mean
-from recipes.section import beside
+from recipes.section import absolute
 from recipes.semeval import WHERE_FROM
 from recipes.source import Source
 from recipes.tables import count_table, is_semeval, read_table, table_kind
@@ -48,7 +48,7 @@ def source_mistakes(source: Source, folder: Path, labels: tuple[str, ...] | None
     yield from _slices(source, task)
     for setting, name in (("path", source.path), ("test_path", source.test_path)):
         if name is not None:
-            yield from _file(source, ("source", setting), beside(folder, name).resolve(), labels)
+            yield from _file(source, ("source", setting), absolute(folder, name), labels, task)
 
 
 def _slices(source: Source, task: str | None) -> Found:
@@ -82,7 +82,7 @@ def _is_teachers(column: str) -> bool:
     return not _TEACHER_WORDS.isdisjoint(words)
 
 
-def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | None) -> Found:
+def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | None, task: str | None) -> Found:
     if not path.is_file():
         whence = f"; {WHERE_FROM}" if is_semeval(path.name) else ""
         yield where, f"there is no file {path}{files_near(path)}{whence}"
@@ -97,7 +97,7 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
     if not head:
         yield where, f"{path} has no rows"
         return
-    if is_semeval(path.name) and not any(record["aspects"] for record in head):
+    if task in ("atsa", "acsa") and is_semeval(path.name) and not any(record["aspects"] for record in head):
         none = f"none of the first {counted(len(head), 'sentence')} of {path.name} has opinions"
         yield where, f"{none}: name the file with the answers (..._Gold.xml, ....xml.gold)"
         return

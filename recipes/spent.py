@@ -49,16 +49,16 @@ class Spent:
         return Usage(*(sum(getattr(one, kind) for one in every) for kind in ("prompt", "cached", "completion")))
 
 
-def read_spent(path: Path, model: str, asked: str | None = None) -> Spent:
+def read_spent(path: Path, model: str, asked: str | None = None, unmarked: bool = True) -> Spent:
     """The replies of `model` in the journal at `path`, and what all of it cost; nothing where there is no file.
 
-    asked: the question that is meant (`asked_as` in recipes/plan.py); None: any. A line that does not say what it was
-    asked is taken for an answer to it.
+    asked: the question that is meant (`asked_as` in recipes/plan.py); None: any. unmarked: whether a line that
+    does not say what it was asked is taken for an answer to it.
     """
     if not path.exists():
         return Spent()
     ours = last = orjson.dumps(model)
-    meant = None if asked is None else asked.encode()
+    meant = None if asked is None else {asked.encode(), *([None] if unmarked else [])}
     answered: dict[bool, set[int]] = {True: set(), False: set()}
     replies, usage = 0, [0, 0, 0]
     billed: defaultdict[bytes, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -76,7 +76,7 @@ def read_spent(path: Path, model: str, asked: str | None = None) -> Spent:
                 continue
             row = hash((about[1], about[2]))
             if reply is not None:
-                is_meant = meant is None or about[4] in (None, meant)
+                is_meant = meant is None or about[4] in meant
                 answered[is_meant].add(row)
                 replies += is_meant
                 _add(usage, reply if is_meant else None)

@@ -201,6 +201,24 @@ def test_replies_to_another_prompt_do_not_count(tmp_path):
     assert made.stages[0].reasons == ["synthesis changed", "prompt file changed"]
 
 
+def test_replies_of_old_that_do_not_say_what_was_asked_go_with_the_rows_made_of_them(tmp_path):
+    recipe, run = load_recipe(write_recipe(tmp_path)), RunFolder(tmp_path / "run")
+    other = load_recipe(write_recipe(tmp_path), ["synthesis.prompt=sentiment-rationale"])
+    journal(run, replies=20)
+    assert [make_plan(one, run).answered for one in (recipe, other)] == [20, 20], "no rows say anything"
+    finish_rows(recipe, run)
+    assert [make_plan(one, run).answered for one in (recipe, other)] == [20, 0]
+    assert make_plan(other, run).left == 30
+
+
+@pytest.mark.parametrize(("output", "same"), [("json_schema", False), ("text", True)])
+def test_labels_are_part_of_the_question_where_its_schema_lists_them(tmp_path, output, same):
+    path = write_recipe(tmp_path)
+    recipe = load_recipe(path, [f"synthesis.output={output}"])
+    more = recipe.model_copy(update={"labels": (*recipe.labels, "mixed")})
+    assert (asked_as(recipe) == asked_as(more)) == same
+
+
 def test_stages_that_are_up_to_date_and_what_a_change_pulls_along(tmp_path):
     text = ("    base: minilm\n", "    base: minilm\n  second:\n    kind: classifier\n    base: students.tiny\n")
     recipe, run = load_recipe(write_recipe(tmp_path, text)), RunFolder(tmp_path / "run")

@@ -1,0 +1,32 @@
+"""A source against its file: a file that is a link, and what is said of a file once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recipe_files import write_recipe
+
+from recipes.load import load_recipe
+from recipes.source import Source
+from recipes.source_checks import source_mistakes
+from recipes.tables import read_table
+
+UNTOLD = '<sentences><sentence id="1"><text>The soup was great</text></sentence></sentences>'
+
+
+def test_a_link_is_of_the_kind_that_its_own_name_says(tmp_path: Path) -> None:
+    """As a cache of the Hub, DVC and git-annex keep files: under a digest."""
+    path, rows = write_recipe(tmp_path), tmp_path / "texts.jsonl"
+    (tmp_path / "blobs").mkdir()
+    rows.rename(tmp_path / "blobs" / "abc123")
+    rows.symlink_to(tmp_path / "blobs" / "abc123")
+    recipe = load_recipe(path)
+    assert len(list(read_table(recipe.resolve("texts.jsonl")))) == 30
+
+
+@pytest.mark.parametrize(("task", "said"), [("atsa", 1), ("understanding", 0)])
+def test_answers_are_asked_for_only_where_they_are_learnt(tmp_path: Path, task: str, said: int) -> None:
+    (tmp_path / "set.xml").write_text(UNTOLD, encoding="utf-8")
+    found = list(source_mistakes(Source(path="set.xml", test=0), tmp_path, None, task))
+    assert len([message for _, message in found if "name the file with the answers" in message]) == said
