@@ -22,10 +22,20 @@ _PRICE_IN_WORDS = re.compile(
 )
 _BESIDE, _MOST_JOINED = 30, 6
 """Characters before a number in which its unit may stand; numbers in a row that may share one."""
-_JOINS = re.compile(r"\s*(?:[-–—/,x×]|to|and|or|by|,\s*and|,\s*or)\s*", re.IGNORECASE)
+_SIDE = r"(?:\([a-z]{1,2}\)|(?:[hwdl]|height|width|depth|length|diameter|high|wide|deep|long|tall)\b:?)"
+_JOINS = re.compile(
+    rf"\s{{0,4}}(?:{_SIDE}\s{{0,4}})?-?\s{{0,4}}(?:[-–—/,x×]|to|and|or|by|,\s{{0,4}}and|,\s{{0,4}}or)\s{{0,4}}"
+    rf"(?:{_SIDE}\s{{0,4}}|(?:even|up to)\s{{1,4}})?",
+    re.IGNORECASE,
+)
+_AFTER_SIDE = re.compile(rf"\s{{0,4}}{_SIDE}\s{{0,4}}([^\W\d_]{{1,12}}|[\"″%])(?!\w)", re.IGNORECASE)
+"""The unit of `3 (D) cm`."""
 _CLAUSE = re.compile(r"[.;!?\n]|\d")
 _UNIT_WORD = re.compile(r"[^\W\d_]+|[$€£%]")
-_PRICED = re.compile(r"\b(?:prices?|priced|costs?|for only)\b", re.IGNORECASE)
+_PRICED = re.compile(
+    r"\b(?:prices?|priced|costs?|for only|rrp|msrp|sells? (?:at|for))\b|\b(?:now:?|offer(?::| is| at))\s{0,4}$",
+    re.IGNORECASE,
+)
 _LISTED = re.compile(r"^[ \t]*(?:[-*#>][ \t]*)*\(?\d{1,3}[.)](?=\s)", re.MULTILINE)
 _IDIOMS = re.compile(r"\b24/7\b|\b50/50\b|\b\d-in-1\b|['’]\d0['’]?s\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
@@ -129,9 +139,16 @@ def _units_beside(text: str) -> Iterator[tuple[float, str]]:
         if not (row and _JOINS.fullmatch(text, end, begin)):
             row, units = [], set()
         row, end = [*row, quantity][-_MOST_JOINED:], begin + len(quantity.text)
-        units = {quantity.unit} if quantity.unit else units | _units_before(text[max(0, begin - _BESIDE) : begin])
+        own = quantity.unit or _unit_after(text, end)
+        units = {own} if own else units | _units_before(text[max(0, begin - _BESIDE) : begin])
         for one in row:
             yield from ((value, unit) for reading in one.readings for value in reading for unit in units)
+
+
+def _unit_after(text: str, end: int) -> str | None:
+    """The unit behind the side that a number is of."""
+    found = _AFTER_SIDE.match(text, end)
+    return unit_called(found[1]) if found is not None else None
 
 
 def _units_before(text: str) -> set[str]:

@@ -229,3 +229,28 @@ def test_a_bare_number_bears_out_no_price_and_no_small_measure_unless_a_field_ha
     assert ungrounded(wrong, source) == [] or "1 EUR" not in ungrounded(wrong, source)
     assert ungrounded(wrong, source, ["Acme"]) == ["1 EUR", "$12", "1 litre", "4 years"]
     assert ungrounded(wrong, source, ["1", "12", "4"]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [
+        ("It is 5 (H) x 4 (W) x 3 (D) cm.", "5 cm high, 4 cm wide and 3 cm deep"),
+        ("It is 5 H x 4 W x 3 D cm.", "5 cm high and 3 cm deep"),
+        ("Height 5, width 4, depth 3 cm", "5 cm by 4 cm"),
+        ("Sizes in cm: H 5, W 4", "5 cm and 4 cm"),
+        ("5-, 8- and 10-litre pots", "A 5-litre pot, an 8-litre one"),
+        ("Lasts 3 or even 4 hours.", "3 hours"),
+        ("RRP 79", "$79"),
+        ("Sells for 79", "79 EUR"),
+        ("Our offer: 79", "$79"),
+        ("Was dear, now 79.", "$79"),
+    ],
+)
+def test_a_number_has_the_unit_of_its_row_and_a_price_is_told_in_many_ways(source: str, answer: str) -> None:
+    assert ungrounded(answer, [source], []) == []
+    assert ungrounded("It is 2 cm, for 78 EUR and 6 hours.", [source], []) == ["2 cm", "78 EUR", "6 hours"]
+
+
+def test_rows_far_apart_cost_little() -> None:
+    for part in ("1" + " " * 2_000, "1 (H) ", "1 H, ", "1 -" + " " * 500, "1 height" + "-" * 300):
+        ungrounded("1 cm", [part * (30_000 // len(part))], [])
