@@ -155,7 +155,8 @@ class LossCurve(Part):
 
     steps, loss: of a long training means over equal runs of steps. score: what `scores` are of, or nothing. best_step:
     of the weights that were kept, null where nothing was validated; best_by: what chose it. epoch_steps: steps of an
-    epoch, where each was validated at its end. chosen: whether validation chose this seed.
+    epoch, where each was validated at its end. chosen: whether validation chose this seed. temperature: at another than
+    1 the losses are of softened labels, times its square, and not in nats.
     """
 
     student: str
@@ -170,6 +171,7 @@ class LossCurve(Part):
     epoch_steps: int | None = None
     best_step: int | None = None
     best_by: str = "loss"
+    temperature: float = 1.0
 
 
 class SliceScores(Part):

@@ -43,6 +43,7 @@ def _classifier(record: StudentRecord) -> Iterator[LossCurve]:
         scores = [one.macro_f1 for one in seed.epochs]
         per_epoch = max(1, seed.steps // max(1, len(seed.epochs)))
         bare = _bare(record.name, seed.seed, record.best_seed, seed.losses)
+        bare = bare.model_copy(update={"temperature": record.temperature})
         yield _by_epoch(bare, per_epoch, seed.best_epoch, losses, "macro F1", scores, record.multi_label)
 
 

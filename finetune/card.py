@@ -65,7 +65,8 @@ def _validation(record: StudentRecord, seed: SeedRecord) -> list[str]:
     rows = f"{record.rows['validation']:,} validation rows"
     if record.multi_label:
         scored = f"macro F1 of the likeliest label {seed.macro_f1:.3f}, accuracy {seed.accuracy:.3f}"
-        lowest = f"the lowest loss ({seed.validation_loss:.3f} nats a label) was that of epoch {seed.best_epoch}"
+        unit = " nats a label" if record.temperature == 1 else ""
+        lowest = f"the lowest loss ({seed.validation_loss:.3f}{unit}) was that of epoch {seed.best_epoch}"
         lines = [f"On {rows} {lowest}, which is kept: {scored}."]
         over = f"loss {record.validation_loss:.3f}"
     else:

@@ -64,7 +64,7 @@ def train_classifier(course: Course, folder: Path, work: Path, saving: Saving) -
 
 
 def _is_over(course: Course, state: dict[str, Any]) -> bool:
-    return out_of_patience(score_of(course).history(state), course.student.patience)
+    return out_of_patience(score_of(course).ranks(state), course.student.patience)
 
 
 def _record(

@@ -19,7 +19,7 @@ from finetune.encoding import encode, grouped_order, pad
 from finetune.lessons import Lesson
 from finetune.losses import distillation_loss, multi_label_loss
 from finetune.student import BATCH_TOKENS
-from finetune.watch import LOSS, MACRO_F1, Narrator, Patience, Score
+from finetune.watch import BEST, LOSS, MACRO_F1, Narrator, Patience, Score, untied
 from recipes.console import say
 from recipes.errors import TrainingError
 
@@ -90,6 +90,14 @@ class ClassifierTrainer(Trainer):
             )
         return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
 
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The Trainer's, with what epochs are compared by where that is macro F1."""
+        output = super().evaluation_loop(*args, **kwargs)
+        found = output.metrics or {}
+        if MACRO_F1.key in found and LOSS.key in found:
+            found[BEST] = untied(found[MACRO_F1.key], found[LOSS.key])
+        return output
+
     def _load_scaler(self, checkpoint: str | None) -> None:
         """What scaled the losses of fp16; on a machine that trains in another precision there is none to be set."""
         if self.accelerator.scaler is not None:
@@ -138,7 +146,7 @@ def _arguments(course: Course, work: Path, validated: list[int]) -> TrainingArgu
         train_sampling_strategy="group_by_length",
         eval_strategy="epoch" if validated else "no",
         save_strategy="epoch",
-        metric_for_best_model=score.key if validated else None,
+        metric_for_best_model=score.chooser if validated else None,
         greater_is_better=not score.falls if validated else None,
         logging_steps=1,  # each step's loss is on record, and so survives a kill
         logging_nan_inf_filter=False,

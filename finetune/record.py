@@ -90,6 +90,12 @@ class StudentRecord(Record):
     hyperparameters: dict[str, Any]
     seeds: dict[int, SeedRecord]
 
+    @property
+    def temperature(self) -> float:
+        """What its losses are softened by and scaled with the square of: in nats at 1 alone."""
+        settings = self.hyperparameters
+        return float(settings.get("temperature", 1.0)) if settings.get("targets") == "soft" else 1.0
+
 
 RecordType = TypeVar("RecordType", bound=Record)
 TrainedType = TypeVar("TrainedType", bound=Trained)

@@ -81,7 +81,7 @@ def _micro_tokens(course: Seq2seqCourse, model: Any) -> int:
 
 
 def _is_over(course: Seq2seqCourse, state: dict[str, Any]) -> bool:
-    return out_of_patience(score_of(course).history(state), course.student.patience)
+    return out_of_patience(score_of(course).ranks(state), course.student.patience)
 
 
 def _record(

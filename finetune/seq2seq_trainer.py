@@ -25,7 +25,7 @@ from finetune.seq2seq_course import Seq2seqCourse
 from finetune.seq2seq_lessons import Seq2seqLesson
 from finetune.seq2seq_loss import sequence_nats
 from finetune.seq2seq_writer import Seq2seqWriter
-from finetune.watch import LOSS, Narrator, Patience, Score
+from finetune.watch import BEST, LOSS, Narrator, Patience, Score, untied
 from recipes.aspects import TupleTask
 from recipes.errors import TrainingError
 from recipes.rows import AspectRow
@@ -35,14 +35,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 TUPLE_F1 = Score("eval_micro_f1", "micro F1")
-BEST = "eval_best"
-"""Micro F1 less so little of the loss that it decides between equal scores alone: while no tuple is right yet, epochs
-are not alike."""
-TIE = 1e-9
 
 
 def score_of(course: Seq2seqCourse) -> Score:
-    """What an epoch is judged by; of equal ones the one with the lower loss is kept."""
+    """What an epoch is judged by."""
     return LOSS if course.tuple_task is None else TUPLE_F1
 
 
@@ -111,7 +107,7 @@ class Seq2seqTrainer(Trainer):
         metrics = {} if not len(self.course.validation) else {"eval_loss": self._validation_loss(model)}
         if self.course.tuple_task is not None:
             found = self._micro_f1(model, self.course.tuple_task)
-            metrics |= {TUPLE_F1.key: found, BEST: found - TIE * metrics.get(LOSS.key, 0.0)}
+            metrics |= {TUPLE_F1.key: found, BEST: untied(found, metrics.get(LOSS.key, 0.0))}
         model.train()
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -177,7 +173,7 @@ def _arguments(course: Seq2seqCourse, work: Path) -> TrainingArguments:
         seed=course.seed,
         eval_strategy="epoch" if validated else "no",
         save_strategy="epoch",
-        metric_for_best_model=(score.key if score.falls else BEST) if validated else None,
+        metric_for_best_model=score.chooser if validated else None,
         greater_is_better=not score.falls if validated else None,
         logging_steps=1,  # each step's loss is on record, and so survives a kill
         logging_nan_inf_filter=False,

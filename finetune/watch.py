@@ -19,24 +19,46 @@ from recipes.runs import write_atomic
 
 CLOCK = "clock.json"
 SCORE = "eval_macro_f1"
+BEST = "eval_best"
+_TIE = 1e-9
+"""So little of the loss that it decides between equal scores alone."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What chooses the best epoch: its key in the Trainer's log, and what it is called. falls: less of it is better."""
+    """What chooses the best epoch: its key in the Trainer's log, and what it is called. falls: less of it is better.
+
+    Of epochs with an equal score the one with the lower loss is better: while nothing is right yet, they are not alike.
+    """
 
     key: str
     words: str
     falls: bool = False
 
+    @property
+    def chooser(self) -> str:
+        """The key of what the Trainer is to compare: a loss itself, or a score with its loss (`untied`)."""
+        return self.key if self.falls else BEST
+
     def history(self, state: TrainerState | dict[str, Any]) -> list[float]:
         """Its value in each validation so far, higher being better; the Trainer keeps them in its checkpoints."""
-        values = scores(state, self.key)
+        return self._rising(scores(state, self.key))
+
+    def ranks(self, state: TrainerState | dict[str, Any]) -> list[float]:
+        """The same, of what epochs are compared by."""
+        return self._rising(scores(state, self.chooser))
+
+    def _rising(self, values: list[float]) -> list[float]:
         return [-value for value in values] if self.falls else values
 
 
 MACRO_F1 = Score(SCORE, "macro F1")
 LOSS = Score("eval_loss", "loss", falls=True)
+
+
+def untied(score: float, loss: float) -> float:
+    """A score that is a little higher where the loss is lower."""
+    return score - _TIE * loss
 
 
 def scores(state: TrainerState | dict[str, Any], key: str = SCORE) -> list[float]:
@@ -46,7 +68,7 @@ def scores(state: TrainerState | dict[str, Any], key: str = SCORE) -> list[float
 
 
 def out_of_patience(history: list[float], patience: int) -> bool:
-    """Whether `patience` epochs have gone by without a score above the best; an equal score is not above."""
+    """Whether `patience` epochs have gone by without one better than the best; an equal one is not better."""
     return bool(history) and len(history) - 1 - history.index(max(history)) >= patience
 
 
@@ -61,7 +83,7 @@ class Patience(TrainerCallback):
         self.patience, self.score = patience, score
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if out_of_patience(self.score.history(state), self.patience):
+        if out_of_patience(self.score.ranks(state), self.patience):
             control.should_training_stop = True
 
 

@@ -48,19 +48,15 @@ def keeps_ties(recipe: Recipe) -> bool:
 def rows_inputs(recipe: Recipe) -> dict[str, str]:
     """What rows/ is made from. Raises RunError for an assistant alone."""
     refuse_alone(recipe)
+    asking = asking_inputs(recipe)
     inputs = {
         "task and labels": digest([recipe.task, recipe.labels]),
         "source": digest(recipe.source),
-        "teacher": digest(recipe.teacher.model_dump(exclude=TEACHER_SPEED)),
+        "teacher": asking["teacher"],
         "synthesis": digest(recipe.synthesis.model_dump(exclude={"budget_usd"})),
         "ties": digest(keeps_ties(recipe)),
         "tutelage's row code": digest(ROWS_VERSION),
-    }
-    if isinstance(recipe.teacher, LocalTeacher):
-        inputs["teacher model"] = digest(teacher_identity(recipe))
-    elif recipe.asks():
-        names = ("prompt file", "rewrite prompt file")
-        inputs |= {name: file_digest(path) for name, path in zip(names, prompt_paths(recipe), strict=False)}
+    } | asking
     if recipe.task in GENERATIVE:
         inputs["filters"] = digest(recipe.filters)
     for name, value in (("source file", recipe.source.path), ("test file", recipe.source.test_path)):
@@ -68,6 +64,17 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
             inputs[name] = file_digest(recipe.resolve(value))
     if recipe.teacher.journal is not None:
         inputs["recorded replies"] = file_digest(recipe.resolve(recipe.teacher.journal))
+    return inputs
+
+
+def asking_inputs(recipe: Recipe) -> dict[str, str]:
+    """Of these, who is asked and with which words."""
+    inputs = {"teacher": digest(recipe.teacher.model_dump(exclude=TEACHER_SPEED))}
+    if isinstance(recipe.teacher, LocalTeacher):
+        inputs["teacher model"] = digest(teacher_identity(recipe))
+    elif recipe.asks():
+        names = ("prompt file", "rewrite prompt file")
+        inputs |= {name: file_digest(path) for name, path in zip(names, prompt_paths(recipe), strict=False)}
     return inputs
 
 
@@ -122,12 +129,23 @@ def student_inputs(recipe: Recipe, name: str, run: RunFolder) -> dict[str, str]:
     if recipe.multi_label():
         # the same rows and settings would make another model, and another epoch would be the best
         inputs["loss"] = digest("each label apart, best by validation loss")
+    if _chosen_by_f1(recipe, name):
+        inputs["best epoch"] = digest("of equal scores the one with the lower validation loss")
     base = recipe.base_student(name)
     if base is None:
         inputs["base model"] = digest(base_identity(recipe, name))
     else:
         inputs[f"base students.{base}"] = digest(student_inputs(recipe, base, run))
     return inputs
+
+
+def _chosen_by_f1(recipe: Recipe, name: str) -> bool:
+    """Whether a score on the validation rows, and not the loss, chooses a student's epoch."""
+    student = recipe.students[name]
+    if student.kind == "seq2seq":
+        task = recipe.task if student.data is None else recipe.datasets[student.data].task
+        return task in ("atsa", "acsa")
+    return student.kind == "classifier" and not recipe.multi_label()
 
 
 def embedding_fingerprint(recipe: Recipe) -> str:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import tuple_runs
 
+from eval.curve_charts import loss_charts
 from eval.curves import POINTS, curves_of, training_curves
+from eval.report import _environment
+from finetune.card import _validation
 from finetune.record import EpochRecord, SeedRecord, StudentRecord
 from recipes.runs import RunFolder
 
@@ -39,6 +42,23 @@ def test_what_chose_the_epoch_is_said() -> None:
     ]  # fmt: skip
     (curve,) = curves_of(classifier([1.0, 0.5], validated=False))
     assert (curve.best_step, curve.validation, curve.scores) == (None, (), ())
+
+
+def test_the_loss_of_softened_labels_is_in_no_unit() -> None:
+    record = classifier([1.0, 0.5], multi_label=True).model_copy(
+        update={"rows": {"validation": 9}, "validation_loss": 0.4}
+    )
+    soft = record.model_copy(update={"hyperparameters": {"targets": "soft", "temperature": 2.0}})
+    hard = record.model_copy(update={"hyperparameters": {"targets": "hard", "temperature": 2.0}})
+    assert [curve.temperature for one in (record, soft, hard) for curve in curves_of(one)] == [1.0, 2.0, 1.0]
+    cards = [" ".join(_validation(one, one.seeds[7])) for one in (record, soft)]
+    assert [(" nats a label" in card, "the lowest loss (0.400" in card) for card in cards] == [
+        (True, True), (False, True)
+    ]  # fmt: skip
+    template = _environment().from_string('{% import "charts.html.j2" as chart %}{{ chart.training(curves, "label") }}')
+    pages = [template.render(curves=loss_charts(curves_of(one))) for one in (record, soft)]
+    assert ["in nats a label" in page for page in pages] == [True, False]
+    assert "How the loss went, on training rows" in pages[1]
 
 
 def test_seq2seq_students_with_those_that_they_started_from(tmp_path: Path) -> None:

@@ -155,6 +155,8 @@ def test_what_makes_it_stale_and_what_does_not(trained: tuple[Recipe, RunFolder]
         changed = recipe.seq2seq("terms").model_copy(update=change)
         told = recipe.model_copy(update={"students": {**recipe.students, "terms": changed}})
         assert (student_inputs(told, "terms", run) != before) == stale
+    chosen = {name: "best epoch" in student_inputs(recipe, name, run) for name in ("terms", "reader")}
+    assert chosen == {"terms": True, "reader": False}, "those are stale whose epoch was chosen without its loss"
 
 
 def test_asking_and_preview(trained: tuple[Recipe, RunFolder], capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +202,7 @@ def test_a_t5_folder_is_a_base_and_line_breaks_get_a_token(tmp_path: Path, capsy
 
 def test_patience_ends_it(tmp_path: Path) -> None:
     run = tiny_t5.make_run(tmp_path, train=8, validation=4)
-    recipe = tiny_t5.make_recipe(a={"epochs": 9, "patience": 2, "learning_rate": 1e-9, "schedule": "constant"})
+    recipe = tiny_t5.make_recipe(a={"epochs": 9, "patience": 2, "learning_rate": 1e-30, "schedule": "constant"})
     train_student(recipe, "a", run)
     assert len(read_seq2seq_record(run, "a").seeds[42].epochs) == 3  # no tuple is ever right: the first is the best
 
@@ -208,12 +210,14 @@ def test_patience_ends_it(tmp_path: Path) -> None:
 def test_of_equal_scores_the_lower_loss_is_kept(tmp_path: Path) -> None:
     """While no tuple is right the score is 0; the first of such epochs would be the least trained of them."""
     run = tiny_t5.make_run(tmp_path, train=8, validation=4)
-    train_student(tiny_t5.make_recipe(a={"epochs": 2, "learning_rate": 1e-3, "schedule": "constant"}), "a", run)
+    train_student(
+        tiny_t5.make_recipe(a={"epochs": 3, "patience": 1, "learning_rate": 1e-3, "schedule": "constant"}), "a", run
+    )
     seed = read_seq2seq_record(run, "a").seeds[42]
-    first, second = seed.epochs
-    assert first.score == second.score == 0.0
-    assert (second.validation_loss or 0.0) < (first.validation_loss or 0.0)
-    assert seed.best_epoch == 2
+    assert [one.score for one in seed.epochs] == [0.0, 0.0, 0.0], "a falling loss is progress: patience goes on"
+    first, second, third = (one.validation_loss or 0.0 for one in seed.epochs)
+    assert third < second < first
+    assert seed.best_epoch == 3
 
 
 def test_mistakes_are_sentences(tmp_path: Path, trained: tuple[Recipe, RunFolder]) -> None:

@@ -65,10 +65,10 @@ def test_both_seeds_and_the_student_they_start_from_are_trained(trained: tuple[R
     assert (gold.rows, gold.human_labels) == ({"train": 24, "validation": 6}, 30)
 
 
-def test_the_best_epoch_is_the_first_with_the_best_score(trained: tuple[Recipe, RunFolder]) -> None:
+def test_the_best_epoch_has_the_best_score_and_of_equal_ones_the_lowest_loss(trained: tuple[Recipe, RunFolder]) -> None:
     for seed in read_record(trained[1], "soft").seeds.values():
-        scores = [epoch.macro_f1 or 0.0 for epoch in seed.epochs]
-        assert seed.best_epoch == scores.index(max(scores)) + 1
+        best = max(seed.epochs, key=lambda epoch: (epoch.macro_f1 or 0.0, -(epoch.validation_loss or 0.0)))
+        assert seed.best_epoch == best.epoch
         assert seed.steps == len(seed.losses) == 60
         assert seed.epochs[0].loss == pytest.approx(mean(seed.losses[:20]))
 
@@ -204,12 +204,22 @@ def test_the_card_says_what_it_learnt_and_how_to_use_it(trained: tuple[Recipe, R
 
 def test_early_stop_after_patience_epochs_without_a_better_score(base: Path, tmp_path: Path) -> None:
     run = tiny.make_run(tmp_path, train=16, validation=8)
-    train_student(tiny.make_recipe(base, a={"epochs": 6, "patience": 2, "learning_rate": 1e-9}), "a", run)
+    train_student(tiny.make_recipe(base, a={"epochs": 6, "patience": 2, "learning_rate": 1e-30}), "a", run)
     seed = read_record(run, "a").seeds[42]
     assert (len(seed.epochs), seed.best_epoch) == (3, 1)
 
 
-@pytest.mark.parametrize("student", [{"epochs": 6, "patience": 1, "learning_rate": 1e-9}, {"epochs": 2}])
+def test_of_equal_scores_the_lower_loss_is_kept(base: Path, tmp_path: Path) -> None:
+    run = tiny.make_run(tmp_path, train=48, validation=8)
+    train_student(tiny.make_recipe(base, a={"epochs": 3, "learning_rate": 1e-4, "precision": "fp32"}), "a", run)
+    seed = read_record(run, "a").seeds[42]
+    first, second = seed.epochs[:2]
+    assert first.macro_f1 == second.macro_f1
+    assert (second.validation_loss or 0.0) < (first.validation_loss or 0.0)
+    assert seed.best_epoch == 2
+
+
+@pytest.mark.parametrize("student", [{"epochs": 6, "patience": 1, "learning_rate": 1e-30}, {"epochs": 2}])
 def test_training_that_had_come_to_its_end_when_it_was_stopped_is_not_begun_again(
     student: dict[str, float], base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
