@@ -94,6 +94,11 @@ QUALITIES = (
 )  # fmt: skip
 
 
+_SENT = re.compile(
+    r"\b(?:how much|what) (?:does|do|would|will) (?:the )?(?:\w+ )?(?:delivery|shipping|postage|returning|sending)\b"
+    r".{0,60}?\bcosts?\b", re.IGNORECASE,
+)  # fmt: skip
+"""What it costs to send, whatever is sent."""
 _MEANT = "model product type item category name title"
 _ORDINARY = frozenset(tokens(_MEANT))
 """What shoppers call a product itself."""
@@ -104,7 +109,8 @@ _ASKED_FOR = re.compile(
 
 def asked_qualities(question: str) -> list[Quality]:
     """The qualities that a question asks for."""
-    return [one for one in QUALITIES if one.asked.search(question)]
+    said = _SENT.sub("", question)
+    return [one for one in QUALITIES if one.asked.search(said)]
 
 
 def asked_names(question: str, asked: Sequence[Quality], names: Iterable[str]) -> list[str]:
@@ -123,6 +129,7 @@ def asked_names(question: str, asked: Sequence[Quality], names: Iterable[str]) -
 def ordinary(question: str) -> set[str]:
     """Words of a question that call no field: a `model` that is meant for the product, a `weight` that it carries."""
     asked_for = {word for found in _ASKED_FOR.finditer(question) for word in tokens(found[1])}
-    others = [one for one in QUALITIES if not one.asked.search(question)]
+    asked = asked_qualities(question)
+    others = [one for one in QUALITIES if one not in asked]
     passed = (word for word in question.split() for one in others if one.asked.search(word))
     return set(_ORDINARY - asked_for) | {name for word in passed for name in tokens(word)}

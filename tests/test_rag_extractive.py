@@ -248,6 +248,7 @@ STOOL = replace(
     ("question", "said"),
     [
         ("How much is the delivery?", "Delivery takes two days."),
+        ("How much does delivery of the stool cost?", "Delivery takes two days."),
         ("How much is the discount on the stool?", "A stool for camps."),
         ("Is it delivered at no extra costs?", "A stool for camps."),
         ("How much is the weight of the stool?", "weight: 4 kg"),
