@@ -12,9 +12,9 @@ A T5 that has read no other text cannot be what t5-base is: the figures are thos
 nothing of the published ones. Seconds are those of a machine that does nothing else; "load" says whether it did.
 
 Goals: every row accounted for and every test row scored; the baselines within 2 points of figures.md (45.0 and 59.2);
-the gain of reading first paired, with its interval, on both tasks, and above 0 after Holm's correction on one at the
-least; all of it within 20 minutes. Whether the students are above the baselines is a figure and no goal
-("above_baseline", "in_words").
+the gain of reading first paired, with its interval, on both tasks; all of it within 20 minutes. Whether the students are
+above the baselines ("above_baseline"), and whether reading gains anything after Holm's correction ("reading_gains"), are
+figures and no goals: the program must tell them, whatever they are ("in_words").
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def figures(report: dict[str, Any], run: Path, data: Path) -> dict[str, Any]:
         "invalid": {one["model"]: (one["figures"].get("invalid") or {}).get("value") for one in whole},
         "with_and_without_reading": pairs,
         "above_baseline": {task: told[0] for task, told in above.items()},
+        "reading_gains": {pair["dataset"]: pair["difference"]["value"] > 0 and pair["p_holm"] < 0.05 for pair in pairs},
         "in_words": [*(told[1] for told in above.values()), *said],
         "training_seconds": {name: one["seconds"] for name, one in students.items()},
         "left_out_of_training": {name: one["rejected"] for name, one in students.items()},
@@ -129,13 +130,11 @@ def figures(report: dict[str, Any], run: Path, data: Path) -> dict[str, Any]:
 def goals(found: dict[str, Any], lines: dict[str, int]) -> dict[str, bool]:
     """What must hold whatever the scores are; lines: rows of each task's files."""
     pairs = found["with_and_without_reading"]
-    gained = [pair["difference"]["value"] > 0 and pair["p_holm"] < 0.05 for pair in pairs]
     return {
         "all_test_rows_scored": all(found["rows"].get(f"mams-{task}") == known[2] for task, known in TASKS.items()),
         "all_rows_accounted_for": all(accounted_for(found["funnels"][task], lines[task]) for task in TASKS),
         **{f"{name}_as_known": abs(found["f1"][name]["value"] - known) <= 0.02 for name, known, _ in TASKS.values()},
         "gain_paired_on_both_tasks": len({pair["dataset"] for pair in pairs}) == len(TASKS),
-        "reading_gains_on_a_task": any(gained),
     }
 
 
