@@ -49,13 +49,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from recipes.label_checks import unknown_labels
     from recipes.load import load_recipe
 
     mistakes: list[str] = []
     for path in _expanded(args.recipe):
         try:
-            load_recipe(path, args.overrides)
-            show(f"{path}: ok")
+            lost = unknown_labels(load_recipe(path, args.overrides))
+            show(f"{path}: ok" + (f"; {lost}" if lost else ""))
         except RecipeError as error:
             mistakes += error.mistakes
     if mistakes:

@@ -34,8 +34,9 @@ class LocalTeacher(Section):
     descriptions: dict[str, str] = Field(default={})
     """Label -> the words that stand for it in the hypothesis, where its name does not say enough."""
     multi_label: bool = False
-    """Whether a text may have several labels: each label's probability is then its own (entailment against
-    contradiction), and students learn them by binary cross-entropy. Else they sum to 1 over the labels."""
+    """Whether a text may have several labels (zero_shot alone): each label's probability is then its own (entailment
+    against contradiction), and students learn them by binary cross-entropy; a human label (source.label) is one a row
+    and compared with the likeliest. Else they sum to 1 over the labels."""
     temperature: float | None = Field(default=None, gt=0)
     """Distillation temperature: scores are divided by it; where not given 1 of an NLI model's logits, and 0.05 of
     cosines."""

@@ -37,14 +37,18 @@ class Source(Section):
     answer are left out, and counted. To have every answer learnt, store a row for each; the rows of one conversation
     stay on one side of the split."""
     aspects: str | None = None
-    """Column with the gold tuples, a list of {target, category, polarity, start, end} (tasks atsa and acsa); a SemEval
-    file (.xml) names no columns at all."""
+    """Column with the gold tuples, a list of {target, category, polarity, start, end} (tasks atsa and acsa), [] where a
+    text has none; a row with an empty cell is rejected. polarity is positive, negative, neutral or conflict; implicit:
+    true says that no word of the text is an opinion of the target. Scores are told apart by `mixed` (whether a text has
+    tuples of more than one polarity) and, where the source says it, by `implicit` (whether one of its tuples is). A
+    SemEval file (.xml) names no columns at all."""
     analysis: str | None = None
     """Column with analyses that a teacher wrote before (task: understanding): no teacher is asked then."""
     rewrite: str | None = None
     """Column with rewrites that a teacher wrote before, likewise."""
     label: str | None = None
-    """Column with the human label, where there is one."""
+    """Column with the human label, where there is one. One label a row: beside a teacher with multi_label, accuracy,
+    F1 and kappa are of the likeliest label alone, and lists of labels cannot be scored against."""
     slices: tuple[str, ...] = ()
     """Columns by whose values scores are told apart, e.g. [language]; no student reads them."""
     label_names: dict[str, str] | None = None

@@ -12,6 +12,7 @@ from typing import Any
 from recipes.counts import counted
 from recipes.documents import KeyPath
 from recipes.errors import SourceError
+from recipes.label_checks import LOOKED_AT, label_mistakes
 from recipes.mistakes import did_you_mean
 from recipes.section import absolute
 from recipes.semeval import WHERE_FROM
@@ -23,8 +24,6 @@ Found = Iterator[tuple[KeyPath, str]]
 _TEACHER_WORDS = {"reason", "reasons", "reasoning", "rationale", "rationales", "explanation", "explanations"} | {
     "justification", "cot", "thought", "thoughts", "thinking",
 }  # fmt: skip
-_LOOKED_AT = 200
-"""Rows at the head of a file whose labels are looked at."""
 _COUNTED = 20_000
 """Rows of a file that are counted at most: a check is quick, however large the file."""
 
@@ -90,7 +89,7 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
     try:
         if table_kind(path) == ".parquet":
             return  # its columns are looked at when it is read: pyarrow takes long to import
-        head = [record for _, record in islice(read_table(path), _LOOKED_AT)]
+        head = [record for _, record in islice(read_table(path), LOOKED_AT)]
     except SourceError as error:
         yield where, str(error).split("\n", 1)[0]
         return
@@ -104,7 +103,7 @@ def _file(source: Source, where: KeyPath, path: Path, labels: tuple[str, ...] | 
     yield from _columns(source, path, list(head[0]))
     yield from _values(source, path, head)
     if source.label in head[0] and source.label != source.text and labels is not None:
-        yield from _labels(source, [record.get(source.label) for record in head], labels)
+        yield from label_mistakes(source, [record.get(source.label) for record in head], labels)
     yield from _enough(source, where, path, len(head))
 
 
@@ -115,7 +114,7 @@ def _enough(source: Source, where: KeyPath, path: Path, head: int) -> Found:
         return
     needed = (source.test or 0) + (0 if apart else 1) if source.test is not None else 1 if apart else 3
     try:
-        rows = head if head < min(needed, _LOOKED_AT) else count_table(path, min(needed, _COUNTED))
+        rows = head if head < min(needed, LOOKED_AT) else count_table(path, min(needed, _COUNTED))
     except SourceError as error:
         yield where, str(error).split("\n", 1)[0]
         return
@@ -146,17 +145,23 @@ def _values(source: Source, path: Path, head: list[dict[str, Any]]) -> Found:
         if bad is not None:
             yield ("source", "fields", field), f"row {bad} of {path.name} holds no text in {column!r}"
     if source.aspects is not None and source.aspects in head[0]:
-        bad = next((place for place, record in enumerate(head, 1) if not _is_list(record[source.aspects])), None)
-        if bad is not None:
-            message = f"row {bad} of {path.name} holds no list of tuples in {source.aspects!r}"
-            yield (
-                ("source", "aspects"),
-                f"{message}: [{{target, polarity, start, end}}, ...] or [{{category, polarity}}, ...]",
-            )
+        yield from _aspects(source.aspects, path, head)
     if source.messages is not None and source.messages in head[0]:
         problems = [_no_turns(record.get(source.messages)) for record in head if record.get(source.messages)]
         if problems and problems[0] and all(problems):  # one that is none among others is a reject of its own
             yield ("source", "messages"), f"the column {source.messages!r} of {path.name} {problems[0]}"
+
+
+def _aspects(column: str, path: Path, head: list[dict[str, Any]]) -> Found:
+    """Cells that hold no tuples. Empty ones pass: their rows are rejected, each with the reason."""
+    where: KeyPath = ("source", "aspects")
+    absent = next((place for place, record in enumerate(head, 1) if column not in record), None)
+    if absent is not None:
+        yield where, f"row {absent} of {path.name} has no {column!r}: write [] where a text has no tuples"
+    bad = next((place for place, record in enumerate(head, 1) if not _is_list(record.get(column))), None)
+    if bad is not None:
+        message = f"row {bad} of {path.name} holds no list of tuples in {column!r}"
+        yield where, f"{message}: [{{target, polarity, start, end}}, ...] or [{{category, polarity}}, ...]"
 
 
 def _is_text(value: Any) -> bool:
@@ -166,7 +171,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_list(value: Any) -> bool:
-    """Whether a cell holds a list of objects, or JSON that may be one; an empty cell is an empty list."""
+    """Whether a cell holds a list of objects, or JSON that may be one, or nothing."""
     if isinstance(value, list):
         return all(isinstance(part, dict) for part in value)
     return value is None or (isinstance(value, str) and value.lstrip()[:1] in ("", "["))
@@ -184,30 +189,6 @@ def _no_turns(value: Any) -> str | None:
     if keys & {"role", "from"} and keys & {"content", "value"}:
         return None
     return f"has turns with {', '.join(sorted(map(str, keys))) or 'no keys'}: a conversation is {wanted}"
-
-
-def _labels(source: Source, values: list[Any], labels: tuple[str, ...]) -> Found:
-    """A label column of which no value is a label: most often numbers that want `label_names`."""
-    names = source.label_names or {}
-    seen = list(dict.fromkeys(_as_text(value) for value in values if value not in (None, "")))
-    known = {label.strip().casefold() for label in labels}
-    if seen and not any(names.get(value, value).strip().casefold() in known for value in seen):
-        shown = ", ".join(value[:30] for value in seen[:5])
-        message = f"the column {source.label!r} holds {shown}, none of the labels: map them with label_names"
-        yield ("source", "label"), message
-        return
-    mapped = {names.get(value, value).strip().casefold(): value for value in seen}
-    unused = {label.strip().casefold(): label for label in labels if label.strip().casefold() not in mapped}
-    for folded in [folded for folded, value in mapped.items() if folded not in known and value not in names]:
-        for near in get_close_matches(folded, unused, n=1, cutoff=0.7):
-            message = f"{unused[near]!r} stands nowhere at the head of the column {source.label!r}, but"
-            yield ("labels",), f"{message} {mapped[folded]!r} does: is one misspelt? (source.label_names maps values)"
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
 
 
 def files_near(path: Path) -> str:

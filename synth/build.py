@@ -208,7 +208,9 @@ def _finish(
     for line in summary(facts):
         say(line)
     if facts.get("cut"):
-        say(f"rows: the teacher did not see the end of {counted(facts['cut'], 'text')} (teacher.max_length)")
+        most = facts.get("most")
+        why = f"it takes {most} tokens, whatever teacher.max_length" if most else "teacher.max_length"
+        say(f"rows: the teacher did not see the end of {counted(facts['cut'], 'text')} ({why})")
     if funnel.without_logprobs:
         say(f"rows: {funnel.without_logprobs:,} replies came without logprobs; their soft labels are the votes' shares")
     if funnel.passing:

@@ -14,7 +14,7 @@ from recipes.runs import digest, file_digest
 from recipes.schema import GENERATIVE, Recipe
 from synth.card_texts import COLUMNS, GIVEN, GROUP, WHAT
 from synth.funnel import parts_told, tuples_told, turns_told
-from synth.local_card import APART, local_lines
+from synth.local_card import APART, applied_line, local_lines
 from synth.markdown import code as _code
 from synth.markdown import plain as _plain
 
@@ -52,10 +52,11 @@ def _description(recipe: Recipe, files: list[Path]) -> str:
 def _about(recipe: Recipe) -> str:
     about = f"{_plain(recipe.about)}\n\n" if recipe.about else ""
     labels = f" Labels: {', '.join(map(_code, recipe.labels))}." if recipe.labels else ""
-    return (
-        f"# Rows of `{recipe.name}`\n\n{about}{WHAT[recipe.task]}, made with tutelage for training a smaller model."
-        f"{labels}\n"
-    )
+    what = WHAT[recipe.task]
+    if isinstance(recipe.teacher, LocalTeacher):
+        kind = "an NLI model" if recipe.teacher.provider == "zero_shot" else "an embedding model"
+        what = what.replace("a language model", kind)
+    return f"# Rows of `{recipe.name}`\n\n{about}{what}, made with tutelage for training a smaller model.{labels}\n"
 
 
 def _made(recipe: Recipe, prompt: Prompt | None, facts: dict[str, Any]) -> str:
@@ -139,6 +140,7 @@ def _counts(recipe: Recipe, facts: dict[str, Any]) -> str:
         f"{facts['asked']:,} were {taken}; of these {facts['kept']:,} were kept and {facts['rejected']:,} rejected."
         + (f" `rejects.jsonl` has each that was unfit or rejected, with its reason: {reasons}." if reasons else ""),
     ]
+    lines += [applied_line(facts)] if facts.get("applied") else []
     lines += [f"Of conversations, {line}." for line in turns_told(facts["turns"])]
     lines += [f"{line}." for line in (*parts_told(facts), *tuples_told(facts))]
     for split, (right, judged) in facts["teacher_right"].items():

@@ -39,12 +39,13 @@ class EmbeddingModel:
         """
         lengths = [len(ids) for ids in self._model.tokenizer(list(texts), verbose=False)["input_ids"]] if texts else []
         most = int(self._model.max_seq_length)
+        fewer = most if most < self.teacher.max_length else None
         whole = [min(length, most) for length in lengths]
         for batch in token_batches(whole, BATCH_TOKENS[self.machine.device], self.teacher.batch_size):
             cosines = self._vectors([texts[place] for place in batch]) @ self._targets.T
+            figures = [{"cosine": dict(zip(self.labels, row.tolist(), strict=True))} for row in cosines]
             yield [
-                (place, Scores({"cosine": dict(zip(self.labels, row.tolist(), strict=True))}, lengths[place] > most))
-                for place, row in zip(batch, cosines, strict=True)
+                (place, Scores(told, lengths[place] > most, fewer)) for place, told in zip(batch, figures, strict=True)
             ]
 
     def _vectors(self, texts: list[str]) -> npt.NDArray[np.float32]:

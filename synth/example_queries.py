@@ -44,6 +44,9 @@ CONFLICTS = """
         SELECT 1 FROM example WHERE (reason IS NULL OR reason = 'duplicate') AND gold IS NOT NULL
         AND name IN (SELECT name FROM example WHERE reason = 'duplicate')
         GROUP BY name HAVING COUNT(DISTINCT gold) > 1)"""
+UNFIT = """
+    SELECT reason, COUNT(*) AS many, MIN(number), detail FROM example WHERE side = ? AND reason IS NOT NULL
+    GROUP BY reason ORDER BY many DESC, reason LIMIT 3"""
 USABLE = "SELECT COUNT(*) FROM example WHERE side = ? AND reason IS NULL"
 RANK_AT = "SELECT rank FROM example WHERE side = ? AND reason IS NULL ORDER BY rank LIMIT 1 OFFSET ?"
 COMPARE = "UPDATE example SET compared = 1 WHERE side = ? AND reason IS NULL AND rank < ?"

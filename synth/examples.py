@@ -57,7 +57,7 @@ class Examples:
         if has_test_set(self.source) and self.source.test != 0:
             self.add("test", read_source(recipe, "test"))
             if not self._usable("test"):
-                raise SourceError(f"{origin(recipe, 'test')}: no usable row to test on")
+                raise SourceError(f"{origin(recipe, 'test')}: no usable row to test on{self._unfit('test')}")
         self.add("pool", read_source(recipe, "pool"))
         self.divide()
 
@@ -113,7 +113,7 @@ class Examples:
         from their ranks, so that the draw does not depend on the order of the rows.
         """
         test_set = self._usable("test")
-        from_pool = wanted(self.source, self._usable("pool"), with_test=not test_set)
+        from_pool = self._wanted(with_test=not test_set)
         drawn = sum(from_pool.values()) if self.source.train is not None else None
         all_compared = self._compare("test", self.source.test, times) & self._compare("pool", drawn, times)
         if test_set or from_pool["test"] or from_pool["validation"]:
@@ -122,8 +122,23 @@ class Examples:
         if test_set:
             self.base.execute(sql.MARK_NEAR_TEST)
             filled = self._draw("test", {"test": min(test_set, self.source.test or test_set)})
-            from_pool = wanted(self.source, self._usable("pool"), with_test=False)
+            from_pool = self._wanted(with_test=False)
         return self._draw("pool", from_pool) & filled | all_compared
+
+    def _wanted(self, with_test: bool) -> dict[Split, int]:
+        """Rows for each split out of the pool. Raises SourceError, with what is wrong with the others."""
+        try:
+            return wanted(self.source, self._usable("pool"), with_test)
+        except SourceError as error:
+            raise SourceError(f"{error}{self._unfit('pool')}") from None
+
+    def _unfit(self, side: Side) -> str:
+        """Why rows of a side cannot be used, to go on a sentence with: the main reasons, each with its first row."""
+        found = [
+            f"{many:,} {reason} (first row {row}: {detail})"
+            for reason, many, row, detail in self.base.execute(sql.UNFIT, (side,))
+        ]
+        return f"; unusable are {', '.join(found)}" if found else ""
 
     def _compare(self, side: Side, rows: int | None, times: int) -> bool:
         """Choose the rows of a side that are compared, for `rows` to be drawn (None: all); whether those are all."""

@@ -2,6 +2,7 @@
 
 All reasons a row can be rejected for:
     source   empty_<field>, too_long, unknown_gold, duplicate, near_duplicate_of_test;
+             of gold tuples: no_aspects, bad_aspects, unknown_polarity, term_not_found;
              of conversations: no_response, bad_roles, bad_messages, empty_turn
     teacher  malformed, empty, unknown_label, refused, truncated, no_majority, teacher_failed, not_recorded;
              of reasoning: empty_question, empty_reasoning, empty_response

@@ -177,6 +177,7 @@ def tuples_told(facts: dict[str, Any]) -> list[str]:
     told = f"{counted(tuples['tuples'], 'gold tuple')}, none in {counted(tuples['without_tuples'], 'text')}"
     if tuples["elsewhere"]:
         told += f"; {counted(tuples['elsewhere'], 'term')} found at another place than the source gives"
+        told += f" (first in {', '.join(facts['moved'])})" if facts.get("moved") else ""
     if tuples["without_term"]:
         told += f"; {counted(tuples['without_term'], 'tuple')} without a term (NULL) left out"
     return [told]

@@ -19,6 +19,10 @@ from synth.cleaning import clean_text
 from synth.content import Unfit
 
 _NO_TERM = {"", "null", "none"}
+_LETTER = "[^\\W_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+"""A letter or digit of a script that parts its words: Thai, Lao, Burmese, Khmer, Japanese, Chinese do not, and Korean
+has particles at them.
+"""
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ def decode_gold(said: str) -> Gold:
 def read_gold(task: str, cell: Any, raw: str, text: str) -> Gold:
     """The gold tuples in `cell` of a text. raw: the text as the source has it; text: as it was cleaned.
 
-    Raises Unfit with the reason: bad_aspects, unknown_polarity, term_not_found.
+    Raises Unfit with the reason: no_aspects, bad_aspects, unknown_polarity, term_not_found.
     """
     found = [tuple_ for tuple_ in _tuples(cell) if _belongs(task, tuple_)]
     gold = Gold(slices=_slices(found))
@@ -76,12 +80,13 @@ def read_gold(task: str, cell: Any, raw: str, text: str) -> Gold:
 
 
 def _tuples(cell: Any) -> list[Mapping[str, Any]]:
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        raise Unfit("no_aspects", "nobody says which tuples the text has: write [] where it has none")
     if isinstance(cell, str):
         try:
-            cell = json.loads(cell) if cell.strip() else []
+            cell = json.loads(cell)
         except (ValueError, RecursionError):
             raise Unfit("bad_aspects", f"the cell is no JSON: {cell[:60]!r}") from None
-    cell = [] if cell is None else cell
     if not isinstance(cell, Sequence) or not all(isinstance(one, Mapping) for one in cell):
         raise Unfit("bad_aspects", "the cell is no list of objects {target, category, polarity, start, end}")
     return list(cell)
@@ -126,18 +131,22 @@ def _yes(holds: bool) -> str:
 
 
 def _place(term: str, told: Mapping[str, Any], raw: str, text: str, taken: Sequence[int]) -> tuple[int, bool]:
-    """(start of the term in `text`, whether the source gives another place). Raises Unfit where it is nowhere."""
-    places = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(term)}(?!\w)", text)]
-    places = places or [match.start() for match in re.finditer(re.escape(term), text)]
-    if not places:
-        raise Unfit("term_not_found", f"the term {term[:60]!r} stands nowhere in the text")
+    """(start of the term in `text`, whether the source gives another place). Raises Unfit where it is nowhere.
+
+    At the source's own place it may be a part of a word; anywhere else it must be whole words.
+    """
     start, end = (_number(told, *names) for names in (("start", "from"), ("end", "to")))
-    if start is None or end is None:
-        return next((place for place in places if place not in taken), places[0]), False
-    near = len(clean_text(raw[:start] + "x")) - 1  # "x": the white space before a term counts
-    if text.startswith(term, near) and clean_text(raw[start:end]) == term:
+    near = None if start is None or end is None else len(clean_text(raw[:start] + "x")) - 1  # "x": white space counts
+    there = near is not None and clean_text(raw[start:end]) == term
+    if near is not None and there and text.startswith(term, near):
         return near, False
-    return min(places, key=lambda place: abs(place - near)), clean_text(raw[start:end]) != term
+    whole = rf"(?:(?<!{_LETTER})|(?!{_LETTER})){re.escape(term)}(?:(?!{_LETTER})|(?<!{_LETTER}))"
+    places = [match.start() for match in re.finditer(whole, text)]
+    if not places:
+        raise Unfit("term_not_found", f"the term {term[:60]!r} stands nowhere in the text as a word of its own")
+    if near is None:
+        return next((place for place in places if place not in taken), places[0]), False
+    return min(places, key=lambda place: abs(place - near)), not there
 
 
 def _number(told: Mapping[str, Any], *names: str) -> int | None:

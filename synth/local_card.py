@@ -17,11 +17,12 @@ APART = (
 def local_lines(teacher: LocalTeacher, facts: dict[str, Any]) -> list[str]:
     """How the labels came about. facts: those of the rows' manifest."""
     revision = f", revision {code(teacher.revision)}" if teacher.revision else ""
-    cut = f"; {facts['cut']:,} texts were longer and it did not see their end" if facts.get("cut") else ""
+    were = "text was" if facts.get("cut") == 1 else "texts were"
+    cut = f"; {facts['cut']:,} {were} longer and it did not see the end" if facts.get("cut") else ""
     said = "; ".join(f"{plain(label)}: {code(words)}" for label, words in facts["hypotheses"].items())
     lines = [
         f"- Teacher: {code(teacher.model)}{revision} ({teacher.where()}), no human label and no prompt. It read up to "
-        f"{teacher.max_length} tokens{cut}.",
+        f"{facts.get('most') or teacher.max_length} tokens{cut}.",
         f"- Hypotheses, one a label: {said}.",
         f"- {_soft(teacher)}, at temperature {teacher.divisor:g}; `label` is the likeliest.",
     ]
@@ -32,6 +33,15 @@ def local_lines(teacher: LocalTeacher, facts: dict[str, Any]) -> list[str]:
             f"of all ({means}), so that no label is likely by its wording alone."
         )
     return lines
+
+
+def applied_line(facts: dict[str, Any]) -> str:
+    """Where a text may have several labels: how many have each, which the table of counts does not say."""
+    counts = ", ".join(f"{plain(label)} {count:,}" for label, count in facts["applied"].items())
+    return (
+        "A text may have several labels, and the table counts it under the likeliest. With a probability of 0.5 or "
+        f"more, texts have: {counts}; none at all {facts['without_label']:,}."
+    )
 
 
 def _soft(teacher: LocalTeacher) -> str:

@@ -101,6 +101,8 @@ def _gold_reader(recipe: Recipe) -> Callable[[Any], tuple[str | None, tuple[str,
     column = recipe.source.label
 
     def read(value: Any) -> tuple[str | None, tuple[str, str] | None]:
+        if isinstance(value, list | dict):
+            return None, ("unknown_gold", f"{column} holds {str(value)[:60]}: a text has one human label")
         text = _value_text(value)
         if not text:
             return None, None

@@ -38,6 +38,7 @@ class NliModel:
         self.teacher, self.labels, self.machine = recipe.local_teacher(), recipe.labels, machine
         self._places = label_places(model.config.label2id, self.teacher.multi_label, self.teacher.model)
         limit = min(self.teacher.max_length, most_tokens(model, tokenizer))
+        self._most = limit if limit < self.teacher.max_length else None
         hypotheses = [self.teacher.words(label) for label in recipe.labels]
         self._pairs = Pairs(tokenizer, hypotheses, limit, self.teacher.model)
         self._model = model.to(machine.device).eval()
@@ -82,7 +83,7 @@ class NliModel:
         figures = {
             kind: dict(zip(self.labels, logits[:, place].tolist(), strict=True)) for kind, place in self._places.items()
         }
-        return Scores(figures, cut)
+        return Scores(figures, cut, self._most)
 
     def _check(self, logits: npt.NDArray[np.float32], texts: Sequence[str]) -> None:
         broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))

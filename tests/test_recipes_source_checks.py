@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,12 @@ def test_answers_are_asked_for_only_where_they_are_learnt(tmp_path: Path, task: 
     (tmp_path / "set.xml").write_text(UNTOLD, encoding="utf-8")
     found = list(source_mistakes(Source(path="set.xml", test=0), tmp_path, None, task))
     assert len([message for _, message in found if "name the file with the answers" in message]) == said
+
+
+def test_a_row_without_gold_tuples_is_named(tmp_path: Path) -> None:
+    rows = [{"text": "a", "aspects": []}, {"text": "b", "aspects": None}, {"text": "c"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = Source(path="rows.jsonl", text="text", aspects="aspects", test=0)
+    ((where, message),) = source_mistakes(source, tmp_path, None, "atsa")
+    assert where == ("source", "aspects")
+    assert message == "row 3 of rows.jsonl has no 'aspects': write [] where a text has no tuples"

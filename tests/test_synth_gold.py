@@ -114,11 +114,39 @@ def test_a_category_must_be_there() -> None:
         gold("acsa", [term("soup")], "The soup.")
 
 
-def test_cells_may_be_json_and_empty() -> None:
+def test_cells_may_be_json() -> None:
     assert gold("atsa", '[{"term": "soup", "polarity": "POSITIVE", "from": 4, "to": 8.0}]', "The soup.").aspects == [
         Aspect(target="soup", polarity="positive", start=4, end=8)
     ]
-    assert gold("atsa", None, "x").aspects == gold("acsa", " ", "x").aspects == []
+    assert gold("atsa", "[]", "x").aspects == gold("acsa", [], "x").aspects == []
+
+
+@pytest.mark.parametrize("cell", [None, "", " "])
+def test_what_nobody_has_marked_is_not_gold_without_tuples(cell: Any) -> None:
+    with pytest.raises(Unfit) as caught:
+        gold("atsa", cell, "The soup.")
+    assert caught.value.reason == "no_aspects"
+
+
+@pytest.mark.parametrize("told", [term("x"), term("x", 500, 501), term("soup", 0, 4)])
+def test_a_part_of_a_word_is_no_term(told: dict[str, Any]) -> None:
+    with pytest.raises(Unfit) as caught:
+        gold("atsa", [told], "An excellent soupspoon.")
+    assert caught.value.reason == "term_not_found"
+
+
+@pytest.mark.parametrize(
+    ("raw", "told", "start"),
+    [
+        ("An excellent soupspoon.", term("soup", 13, 17), 13),  # the source says so
+        ("\u8fd9\u7535\u6c60\u597d", term("\u7535\u6c60"), 1),  # Chinese parts no words
+        ("\ubc30\ud130\ub9ac\uac00 \uc88b\ub2e4", term("\ubc30\ud130\ub9ac"), 0),  # a particle
+        ("It is US$5 a cup.", term("$5"), 8),
+        ("_Soup_ of the day", term("Soup", 9, 13), 1),
+    ],
+)
+def test_whole_words_are_those_of_the_script(raw: str, told: dict[str, Any], start: int) -> None:
+    assert gold("atsa", [told], raw).aspects[0].start == start
 
 
 def test_gold_survives_a_field() -> None:

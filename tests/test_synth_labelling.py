@@ -385,6 +385,8 @@ def test_an_embedding_model_labels_too(tmp_path: Path) -> None:
         "r0": "positive", "r1": "negative", "r2": "negative", "r3": "positive", "r4": "negative", "r5": "positive",
     }  # fmt: skip
     assert set(manifest.facts["mean_scores"]) == {"negative", "positive"}
+    card = (run.rows / "README.md").read_text(encoding="utf-8")
+    assert "Texts labelled by an embedding model (silver labels)" in card and "language model" not in card
     from sentence_transformers import SentenceTransformer
 
     from recipes.minilm import find_minilm

@@ -14,6 +14,7 @@ from recipes.chat import ChatRequest, Reply
 from recipes.rows import Example, LabelRow, Reject
 from recipes.schema import Recipe
 from synth.journal import Failure
+from synth.local_card import applied_line, local_lines
 from synth.tasks.scores import Scores, ScoreTask, probabilities, read_scores
 
 LABELS = ("bad", "fair", "good")
@@ -76,7 +77,27 @@ def test_calibration_by_hand() -> None:
         "hypotheses": {"bad": "It is bad.", "fair": "It is fair.", "good": "It is good."},
         "mean_scores": {"bad": 3.0, "fair": 2.0, "good": 1.0},
         "cut": 1,
+        "most": None,
     }
+
+
+def test_the_tokens_that_were_read_are_those_of_the_model() -> None:
+    task, figures = make_task(max_length=512), {"entailment": dict.fromkeys(LABELS, 0.0)}
+    task.settle(example("a"), lambda request: Reply(Scores(figures, True, 64).write()))
+    task.settle(example("b"), lambda request: Reply(Scores(figures).write()))
+    facts = task.facts()
+    assert (facts["cut"], facts["most"]) == (1, 64)
+    assert "It read up to 64 tokens; 1 text was" in local_lines(task.teacher, facts)[0]
+    assert "It read up to 512 tokens" in local_lines(task.teacher, facts | {"most": None})[0]
+
+
+def test_several_labels_are_counted_each() -> None:
+    task = make_task(multi_label=True)
+    replies = [logits([3, 2, 0], [0, 0, 1]), logits([2, 0, 0], [0, 1, 1]), logits([0, 0, 0], [1, 1, 1])]
+    for place, reply in enumerate(replies):
+        task.settle(example(str(place)), lambda request, reply=reply: reply)  # type: ignore[misc]
+    told = applied_line(task.facts())
+    assert told.endswith("texts have: bad 2, fair 1, good 0; none at all 1.")
 
 
 def test_defaults_of_the_two_kinds() -> None:

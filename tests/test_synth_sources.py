@@ -206,8 +206,22 @@ def test_nothing_to_train_on_is_an_error(tmp_path):
         read(tmp_path, test=5)
 
 
-def _labelled(count):
-    return [{"text": f"number {n} is its own text", "y": LABELS[(n * n) % 3]} for n in range(count)]
+def test_why_there_is_nothing_to_train_on_is_said(tmp_path):
+    write(tmp_path / "rows.jsonl", [{"text": "one", "y": "positive"}, {"text": ""}, *_labelled(9, "splendid")])
+    said = (
+        r"1 usable rows leave none to train on \(.*\); unusable are 9 unknown_gold \(first row 3: y is 'splendid'; the"
+    )
+    with pytest.raises(
+        SourceError, match=said + r" labels are negative, neutral, positive\), 1 empty_text \(first row 2: "
+    ):
+        read(tmp_path, label="y", test=5)
+    write(tmp_path / "test.jsonl", [{"text": "", "y": ""}])
+    with pytest.raises(SourceError, match=r"no usable row to test on; unusable are 1 empty_text \(first row 1: "):
+        read(tmp_path, label="y", test_path="test.jsonl", test=None)
+
+
+def _labelled(count, label=None):
+    return [{"text": f"number {n} is its own text", "y": label or LABELS[(n * n) % 3]} for n in range(count)]
 
 
 def test_counts_are_exact_and_stratified(tmp_path):

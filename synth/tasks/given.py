@@ -19,6 +19,8 @@ from synth.content import GOLD
 from synth.gold import decode_gold
 from synth.tasks.understanding import PARTS, understood
 
+_TOLD = 5
+"""Ids of rows that are told at most."""
 Given = ResponseRow | UnderstandingRow | AspectRow | LabelRow | Reject
 
 
@@ -28,6 +30,7 @@ class GivenRows:
     def __init__(self, task: str) -> None:
         self.task = task
         self.tuples: Counter[str] = Counter()
+        self.moved: list[str] = []
         self.lost: Counter[str] = Counter()
 
     def row(self, example: Example) -> Given:
@@ -40,15 +43,18 @@ class GivenRows:
 
     def facts(self) -> dict[str, Any]:
         """tuples: of atsa and acsa, `tuples`, `elsewhere` (terms found where the source does not put them),
-        `without_term` and `without_tuples` (texts). lost: of understanding, why a kept row lacks a part."""
+        `without_term` and `without_tuples` (texts). moved: the first ids of texts with terms found elsewhere. lost: of
+        understanding, why a kept row lacks a part."""
         if self.task == "understanding":
             return {"lost": dict(self.lost.most_common())}
-        return {"tuples": dict(self.tuples)} if self.task in ("atsa", "acsa") else {}
+        return {"tuples": dict(self.tuples), "moved": self.moved} if self.task in ("atsa", "acsa") else {}
 
     def _aspects(self, example: Example) -> AspectRow:
         gold = decode_gold(example.fields[GOLD])
         self.tuples["tuples"] += len(gold.aspects)
         self.tuples["elsewhere"] += gold.elsewhere
+        if gold.elsewhere and len(self.moved) < _TOLD:
+            self.moved.append(example.id)
         self.tuples["without_term"] += gold.without_term
         self.tuples["without_tuples"] += not gold.aspects
         return AspectRow.model_construct(

@@ -33,11 +33,13 @@ class Scores:
     """What a local teacher gave for one text.
 
     figures: kind -> label -> raw score: logits named entailment, contradiction and neutral (as far as the model has
-    them), or cosine. cut: whether the end of the text was beyond max_length.
+    them), or cosine. cut: whether the end of the text was beyond what the model read. most: the tokens that it takes,
+    where those are fewer than max_length.
     """
 
     figures: dict[str, dict[str, float]]
     cut: bool = False
+    most: int | None = None
 
     def write(self) -> str:
         """As JSON: the text of a reply."""
@@ -45,19 +47,20 @@ class Scores:
             kind: {label: round(score, _DIGITS) for label, score in scores.items()}
             for kind, scores in self.figures.items()
         }
-        return orjson.dumps(rounded | {"cut": self.cut}).decode()
+        fewer = {} if self.most is None else {"most": self.most}
+        return orjson.dumps(rounded | {"cut": self.cut} | fewer).decode()
 
 
 def read_scores(text: str, labels: Sequence[str]) -> Scores | None:
     """What `Scores.write` wrote; None for anything else, and where a label is missing."""
     try:
         found: Any = orjson.loads(text)
-        cut = found.pop("cut")
+        cut, most = found.pop("cut"), found.pop("most", None)
         figures = {kind: {label: float(scores[label]) for label in labels} for kind, scores in found.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     finite = all(math.isfinite(score) for scores in figures.values() for score in scores.values())
-    return Scores(figures, bool(cut)) if figures and finite else None
+    return Scores(figures, bool(cut), most) if figures and finite else None
 
 
 def raw_scores(teacher: LocalTeacher, figures: dict[str, dict[str, float]], labels: Sequence[str]) -> list[float]:
@@ -92,7 +95,8 @@ def _sigmoid(score: float) -> float:
 class ScoreTask:
     """The labelling of one recipe's examples by its local teacher. offsets: what is taken off each label's score.
 
-    cut: texts of the rows settled so far whose end the teacher did not see.
+    cut: texts of the rows settled so far whose end the teacher did not see. most: the tokens it takes, where fewer than
+    max_length. applied: of several labels, the rows that likely have each of them; without: those that have none.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -102,6 +106,9 @@ class ScoreTask:
         self.offsets = [0.0] * len(recipe.labels)
         self.means: dict[str, float] | None = None
         self.cut = 0
+        self.most: int | None = None
+        self.applied = dict.fromkeys(recipe.labels, 0)
+        self.without = 0
         terms = {"hypotheses": self.hypotheses, "max_length": self.teacher.max_length}
         self._terms = Message("system", orjson.dumps(terms, option=orjson.OPT_SORT_KEYS).decode())
         self._identity = teacher_identity(recipe)
@@ -142,13 +149,15 @@ class ScoreTask:
     def facts(self) -> dict[str, Any]:
         """Figures for the rows' manifest and card."""
         means = self.means and {label: round(mean, 4) for label, mean in self.means.items()}
-        return {"hypotheses": self.hypotheses, "mean_scores": means, "cut": self.cut}
+        return {"hypotheses": self.hypotheses, "mean_scores": means, "cut": self.cut, "most": self.most} | (
+            {"applied": self.applied, "without_label": self.without} if self.teacher.multi_label else {}
+        )
 
-    def _scores(self, found: Reply | Failure | None) -> tuple[list[float], bool] | None:
-        """One score a label, and whether the text was cut; None where the reply holds none."""
+    def _scores(self, found: Reply | Failure | None) -> tuple[list[float], Scores] | None:
+        """One score a label, and what the reply holds; None where it holds none."""
         read = read_scores(found.text, self.labels) if isinstance(found, Reply) else None
         try:
-            return (raw_scores(self.teacher, read.figures, self.labels), read.cut) if read is not None else None
+            return (raw_scores(self.teacher, read.figures, self.labels), read) if read is not None else None
         except KeyError:
             return None
 
@@ -156,8 +165,13 @@ class ScoreTask:
         scores = self._scores(found)
         if scores is None:
             return self._reject(example, found)
-        self.cut += scores[1]
+        self.cut += scores[1].cut
+        self.most = scores[1].most or self.most
         soft = probabilities(scores[0], self.offsets, self.teacher.divisor, self.teacher.multi_label)
+        applied = [name for name, share in zip(self.labels, soft, strict=True) if share >= 0.5]
+        self.without += not applied
+        for name in applied:
+            self.applied[name] += 1
         label = self.labels[max(range(len(soft)), key=soft.__getitem__)]
         return LabelRow.of(example, label, soft, votes=(label,))
 
