@@ -13,7 +13,7 @@ from rag.embedder import Embedder
 from rag.index import Index
 from rag.index_folder import IndexFolder
 from rag.index_report import IndexReport, read_report
-from rag.indexing_pass import Pass
+from rag.indexing_pass import Pass, embedder_of_another
 from rag.ledger import Ledger, open_ledger
 from rag.lexical import open_lexical
 from rag.vector_writer import VectorWriter
@@ -41,9 +41,10 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
     say(f"index: {'; '.join(stale)}")
     report, start = IndexReport(), time.monotonic()
     with folder.writing(), open_ledger(folder.ledger) as ledger:
-        run.begin(STAGE)
         try:
-            _write(recipe, folder, ledger, report)
+            ahead = embedder_of_another(recipe, ledger)  # before anything of the old index is lost
+            run.begin(STAGE)
+            _write(recipe, folder, ledger, report, ahead)
         except sqlite3.Error as error:  # the disk is full, or a file is damaged
             raise RunError(f"{folder.ledger}: {error}; what was written before is kept") from None
     report.seconds = round(time.monotonic() - start, 2)
@@ -53,11 +54,11 @@ def build_index(recipe: Recipe, run: RunFolder) -> IndexReport:
     return report
 
 
-def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexReport) -> None:
+def _write(recipe: Recipe, folder: IndexFolder, ledger: Ledger, report: IndexReport, ahead: Embedder | None) -> None:
     assert recipe.retrieval is not None
     _begin(recipe, folder, ledger)
     with VectorWriter(folder, ledger, tidy=True) as writer:
-        passing = Pass(recipe, ledger, writer, report)
+        passing = Pass(recipe, ledger, writer, report, ahead)
         try:
             passing.run()
         except KeyboardInterrupt:

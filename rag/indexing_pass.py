@@ -30,9 +30,12 @@ WINDOW = 512
 
 
 class Pass:
-    """report: counted up while it runs."""
+    """report: counted up while it runs. embedder: where it is loaded already."""
 
-    def __init__(self, recipe: Recipe, ledger: Ledger, writer: VectorWriter, report: IndexReport) -> None:
+    def __init__(
+        self, recipe: Recipe, ledger: Ledger, writer: VectorWriter, report: IndexReport,
+        embedder: Embedder | None = None,
+    ) -> None:  # fmt: skip
         assert recipe.retrieval is not None, "the recipe has no section retrieval"
         self._recipe, self._retrieval = recipe, recipe.retrieval
         self._ledger, self._writer, self._report = ledger, writer, report
@@ -40,7 +43,7 @@ class Pass:
         self._settings = digest(
             [INDEX_VERSION, embedding_fingerprint(recipe), self._retrieval.chunk_tokens, self._retrieval.chunk_overlap]
         )
-        self._embedder: Embedder | None = None
+        self._embedder = embedder
         self._waiting: list[_Waiting] = []
 
     def run(self) -> None:
@@ -133,3 +136,10 @@ class _Waiting(NamedTuple):
     entry: Entry
     new: bool
     chunks: list[Chunk] | None
+
+
+def embedder_of_another(recipe: Recipe, ledger: Ledger) -> Embedder | None:
+    """The embedder, loaded, where the ledger's vectors are of another one or there are none yet; else None. Raises
+    RunError where it cannot be loaded.
+    """
+    return None if ledger.fact("embedding") == embedding_fingerprint(recipe) else open_embedder(recipe)

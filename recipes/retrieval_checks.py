@@ -17,6 +17,7 @@ from recipes.errors import SourceError
 from recipes.local_teacher import LOCAL
 from recipes.mistakes import did_you_mean
 from recipes.retrieval import Catalogue, Retrieval
+from recipes.schema_walk import nearest
 from recipes.section import beside
 from recipes.source_checks import files_near
 from recipes.students import CausalStudent, ClassifierStudent
@@ -37,9 +38,18 @@ def retrieval_mistakes(parts: Parts, retrieval: Retrieval) -> Found:
     for place, name in ((("embedding", "model"), retrieval.embedding.model), (("rerank",), retrieval.rerank)):
         if name is not None and _FOLDER.match(name) and not beside(parts.folder, name).is_dir():
             yield ("retrieval", *place), f"there is no folder {beside(parts.folder, name)}"
+    yield from _misspelt_minilm(parts, retrieval.embedding.model)
     if retrieval.server is not None:
         yield from _server(retrieval.server)
     yield from _key_name(("retrieval", "server_key_env"), retrieval.server_key_env)
+
+
+def _misspelt_minilm(parts: Parts, name: str) -> Found:
+    """A name without an owner that is nearly the one that needs none."""
+    if "/" in name or name == "minilm" or beside(parts.folder, name).is_dir():
+        return
+    if nearest(name, ["minilm"]):
+        yield ("retrieval", "embedding", "model"), f"there is no model {name}; did you mean minilm?"
 
 
 def _server(server: str) -> Found:

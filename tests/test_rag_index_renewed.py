@@ -242,3 +242,20 @@ def test_a_catalogue_that_is_read_otherwise_is_read_again(
     monkeypatch.setattr("recipes.stages.READING_VERSION", 0)
     report = build_index(recipe, run)
     assert (report.unchanged, report.embedded) == (3, 0)
+
+
+def test_a_model_that_cannot_be_loaded_costs_no_index(
+    tmp_path: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(recipe: Any) -> None:
+        raise RunError("it cannot be loaded")
+
+    rows = [product(n) for n in range(3)]
+    build_index(shop(tmp_path, rows), run)
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.indexing_pass.open_embedder", missing)
+        with pytest.raises(RunError, match="it cannot be loaded"):
+            build_index(shop(tmp_path, rows, SHORTER), run)
+    capsys.readouterr()
+    build_index(shop(tmp_path, rows), run)
+    assert "index: up to date" in capsys.readouterr().err
