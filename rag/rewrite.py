@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile, islice
 
+from rag.qualities import asked_qualities
 from rag.sanitise import escaped, visible
 from rag.sentences import telling_words
 from recipes.rows import Turn
@@ -46,6 +47,11 @@ _ASPECT = re.compile(
 )
 """Nothing but what is asked of a thing, and no thing."""
 _NAME = re.compile(r"\b[A-Z][\w-]*(?: [A-Z\d][\w-]*)*|\b(?=[\w-]{0,30}\d)(?=[\w-]{0,30}[A-Za-z])[\w-]{2,40}")
+_LIKEWISE = re.compile(
+    r"\s*(?:(?:and |or )?(?:what|how) about|(?:and|or)(?: for| of)?(?= (?:the|a|an|your|this|that)\b))(?: \S+){1,6}\s*",
+    re.IGNORECASE,
+)
+"""Another thing of which the same is asked: `and the red one?`"""
 _QUOTES = "\"'“”‘’`*_ "
 _LABEL = re.compile(r"^(?:rewritten |standalone |last )?(?:question|query)\s*:\s*", re.IGNORECASE)
 
@@ -85,18 +91,32 @@ def read_rewritten(reply: str, question: str, history: Sequence[Turn]) -> str | 
 
 
 def joined(question: str, history: Sequence[Turn]) -> str:
-    """The question with the words behind it that the last questions and the last answer are about."""
+    """The question with the words behind it that the last questions and the last answer are about. What was asked of
+    it is left out, but for a question that asks nothing itself.
+    """
     asked = set(telling_words(question))
+    likewise = _LIKEWISE.fullmatch(question) and not asked_qualities(question)
     about: dict[str, None] = {}
     for earlier in [turn.content for turn in reversed(history) if turn.role == "user"][:3]:
-        about |= {word: None for word in telling_words(earlier) if word not in asked}
-        if len(about) >= 2:
+        words = set(telling_words(earlier))
+        kept = earlier if likewise else _without_qualities(earlier)
+        about |= {word: None for word in telling_words(kept) if word not in asked}
+        if about and len((about.keys() | words) - asked) >= 2:
             break
     answer = next((turn.content for turn in reversed(history) if turn.role == "assistant"), "")
     said = asked | about.keys()
     names = (name for name in _names(answer) if not said.issuperset(telling_words(name)))
     behind = [*islice(about, _MOST_WORDS), *islice(names, _MOST_NAMES)]
     return f"{question} ({' '.join(behind)})" if behind else question
+
+
+def _without_qualities(question: str) -> str:
+    """A question without the words that ask for a price, a colour or the like; of `how much can the table hold`, the
+    table stays.
+    """
+    for quality in asked_qualities(question):
+        question = quality.asked.sub(lambda found: f" {' '.join(found[0].split()[2:-1])} ", question)
+    return question
 
 
 def _names(text: str) -> Iterator[str]:

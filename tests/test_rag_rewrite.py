@@ -82,3 +82,18 @@ def test_a_long_talk_is_soon_joined() -> None:
         f"{many} it?", [Turn(role="user", content=f"red {many} kettle"), Turn(role="assistant", content=names)]
     )
     assert said.endswith(" it? (red kettle Lamp0 Verde Lamp1 Verde Lamp2 Verde Lamp3 Verde)")
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "behind"),
+    [
+        ("How much does the Piccolo cost?", "what is its warranty?", "piccolo"),
+        ("How much does the Klara bottle cost?", "and what colours does it come in?", "klara bottle"),
+        ("How much weight can the oak table hold?", "is it heavy?", "oak table"),
+        ("How much does the Klara bottle cost?", "and the Piccolo?", "klara bottle cost"),
+        ("How much does the Klara bottle cost?", "what about the warranty?", "klara bottle"),
+    ],
+)
+def test_what_was_asked_before_is_not_asked_again(before: str, question: str, behind: str) -> None:
+    told = [ASKED, TOLD, Turn(role="user", content=before), Turn(role="assistant", content="see below.")]
+    assert joined(question, told) == f"{question} ({behind})"
