@@ -188,6 +188,6 @@ def _hub() -> tuple[str, str]:
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     if HF_HUB_OFFLINE:
-        where = "in the Hub's cache, and HF_HUB_OFFLINE is set, so that nothing is downloaded"
+        where = "from the Hub's cache, and HF_HUB_OFFLINE is set, so that nothing is downloaded"
         return where, "; unset it once to download the model, or name a folder that has it"
-    return "on the Hub or in its cache", "; check its name and the network, and HF_TOKEN where it is private or gated"
+    return "from the Hub or its cache", "; check its name and the network, and HF_TOKEN where it is private or gated"

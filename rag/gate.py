@@ -48,7 +48,8 @@ class Gate:
         if origins and not (len(origins) == 1 and self._may_call(origins[0], host)):
             return ApiError(403, "web pages of other sites may not call this server", code="foreign_origin")
         if self.key is not None and not keyless and not self._fits(_values(headers, b"authorization")):
-            message = "a key is needed: send it as `Authorization: Bearer KEY`"
+            wrong = "the key is wrong" if _values(headers, b"authorization") else "a key is needed"
+            message = f"{wrong}: send it as `Authorization: Bearer KEY`"
             return ApiError(401, message, code="invalid_api_key", headers={"www-authenticate": "Bearer"})
         return None
 

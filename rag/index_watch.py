@@ -11,7 +11,7 @@ from recipes.runs import RunFolder
 IndexState = Literal["current", "old", "gone"]
 
 ADVICE: dict[IndexState, str] = {
-    "old": "the index was made anew since this was started: start it again to answer from the new one",
+    "old": "the index was changed since this was started: start it again to answer from it as it is now",
     "gone": "the index was removed or replaced since this was started, so nothing is answered: start it again",
 }
 

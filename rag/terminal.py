@@ -92,7 +92,7 @@ class _Talk:
         if name == "/new":
             self.forget()
             return ["a new conversation"]
-        if name == "/filter":
+        if name in ("/filter", "/where"):  # --where, where it is asked for on a command line
             return [self._filter(rest.strip())]
         if name == "/sources":
             return self._sources()
@@ -100,7 +100,7 @@ class _Talk:
             return [f"{'> ' if turn.role == 'user' else ''}{turn.content}" for turn in self._turns] or ["none"]
         if name == "/help":
             return _HELP.splitlines()
-        near = get_close_matches(name, ("/help", "/sources", "/history", "/new", "/filter", "/exit"), 1)
+        near = get_close_matches(name, ("/help", "/sources", "/history", "/new", "/filter", "/where", "/exit"), 1)
         raise AskError(f"there is no command {name}; " + (f"did you mean {near[0]}?" if near else "see /help"))
 
     def _sources(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recipes.chat import Price
 from recipes.section import Section
@@ -76,11 +76,16 @@ class Assistant(Section):
     max_answer_tokens: int = Field(default=1024, ge=1)
     """Most that a client may ask for."""
 
+    @field_validator("model")
+    @classmethod
+    def _answers(cls, model: str) -> str:
+        named = model in ("teacher", "endpoint", "extractive")
+        if not named and not (model.startswith("students.") and len(model) > len("students.")):
+            raise ValueError(f"must be students.<name>, teacher, endpoint or extractive, got {model!r}")
+        return model
+
     @model_validator(mode="after")
     def _agrees(self) -> Assistant:
-        named = self.model in ("teacher", "endpoint", "extractive")
-        if not named and not (self.model.startswith("students.") and len(self.model) > len("students.")):
-            raise ValueError(f"model {self.model!r} must be students.<name>, teacher, endpoint or extractive")
         if (self.model == "endpoint") != (self.endpoint is not None):
             raise ValueError("model: endpoint goes with the key `endpoint` ({base_url, model}), and only with it")
         return self

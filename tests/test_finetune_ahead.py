@@ -95,7 +95,7 @@ def test_a_base_of_the_wrong_kind(llama: Path, bert: Path, tmp_path: Path) -> No
 def test_a_hub_model_that_is_neither_here_nor_to_be_had(tmp_path: Path) -> None:
     told = refused(tiny_causal.make_recipe(a={"base": "nobody/nothing", **ADAPTER}), tmp_path)
     assert told.startswith(
-        "the base model nobody/nothing cannot be loaded in the Hub's cache, and HF_HUB_OFFLINE is set, so"
+        "the base model nobody/nothing cannot be loaded from the Hub's cache, and HF_HUB_OFFLINE is set, so"
     )
     assert "\n" not in told
 
@@ -162,5 +162,5 @@ def test_what_is_trained_already_is_not_looked_at_again(
 def test_online_no_setting_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     base = Base("nobody/nothing", "nobody/nothing", "nobody/nothing", None)
-    with pytest.raises(TrainingError, match="cannot be loaded on the Hub or in its cache: gone"), loading(base):
+    with pytest.raises(TrainingError, match="cannot be loaded from the Hub or its cache: gone"), loading(base):
         raise OSError("gone")

@@ -303,7 +303,7 @@ def test_mistakes_are_one_sentence(trained: tuple[Recipe, RunFolder], base: Path
     with pytest.raises(TrainingError, match=r"max_length 65 is more than .* takes: set it to 64 or less"):
         train_student(tiny.make_recipe(base, a={"max_length": 65}), "a", new)
     with pytest.raises(
-        TrainingError, match="nobody/nothing cannot be loaded in the Hub's cache, and HF_HUB_OFFLINE is set"
+        TrainingError, match="nobody/nothing cannot be loaded from the Hub's cache, and HF_HUB_OFFLINE is set"
     ):
         train_student(tiny.make_recipe(base, a={"base": "nobody/nothing"}), "a", new)
 

@@ -48,7 +48,7 @@ def test_an_index_that_was_made_since_is_told_to_the_operator_once(
     shop(tmp_path, [product(number) for number in range(1, 9)])
     build_index(recipe, run)
     assert [watch.state(), watch.state()] == ["old", "old"]
-    assert capsys.readouterr().err.count("the index was made anew since this was started") == 1
+    assert capsys.readouterr().err.count("the index was changed since this was started") == 1
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -91,7 +91,7 @@ def test_a_request_to_a_lost_index_is_a_503_and_the_log_says_why() -> None:
     ("alive", "index", "status", "message"),
     [
         (True, "current", 200, None),
-        (True, "old", 200, "the index was made anew"),
+        (True, "old", 200, "the index was changed"),
         (True, "gone", 503, "the index was removed or replaced"),
         (False, "old", 503, "the model has failed"),
     ],

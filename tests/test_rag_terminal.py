@@ -79,10 +79,9 @@ def test_a_pipe_gets_one_answer_a_line_and_sources_aside(talker, monkeypatch, tm
 
 
 def test_lines_of_a_pipe_can_be_commands(talker, monkeypatch, tmp_path, capsys) -> None:
-    pipe(monkeypatch, tmp_path, "kettle?\n/filter price<20\nkettle?\n/exit\nnever asked\n")
-    assert len(talker.asked) == 2 and talker.asked[0][1].where is None
-    assert talker.asked[1][1].where == {"price": {"$lt": 20}}
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    pipe(monkeypatch, tmp_path, "kettle?\n/where price<20\nkettle?\n/filter off\nkettle?\n/exit\nnever asked\n")
+    assert [options.where for _, options in talker.asked] == [None, {"price": {"$lt": 20}}, None]
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_an_answer_that_cannot_be_given_is_an_empty_line(talker, monkeypatch, tmp_path, capsys) -> None:

@@ -60,6 +60,10 @@ def test_a_good_pair_of_sections(tmp_path: Path) -> None:
         ({"server": "http://localhost:8000", "server_key_env": "sk_" + "a1B2" * 12}, "_env: must be the NAME"),
         ({"rerank": "./nowhere"}, "retrieval.rerank: there is no folder"),
         ({"embedding": {"model": "./nowhere"}}, "retrieval.embedding.model: there is no folder"),
+        (
+            {"embedding": {"model": "MiniLM"}},
+            "retrieval.embedding.model: there is no model MiniLM; did you mean minilm?",
+        ),
         ({"catalogue": {"path": "no.jsonl", "fields": {"title": "name"}}}, "catalogue.path: there is no file"),
         ({"catalogue": {"path": "things.jsonl", "fields": {"title": "nam"}}}, "no column 'nam'; did you mean name?"),
         (
@@ -126,3 +130,9 @@ def test_every_layer_of_a_folder_is_part_of_the_embedding(tmp_path: Path) -> Non
         (model / name).write_text("{}")
         found.add(embedding_fingerprint(load_recipe(path)))
     assert len(found) == 4
+
+
+def test_an_unknown_model_hides_no_other_mistake_of_its_section(tmp_path: Path) -> None:
+    said = refused(tmp_path, section(), {"model": "extractivee", "host": "0.0.0.0"})
+    assert "assistant.model: must be students.<name>, teacher, endpoint or extractive, got 'extractivee'" in said
+    assert "assistant.host: 0.0.0.0 can be reached by others" in said
