@@ -41,12 +41,13 @@ ABOUT = {
 class Answers:
     """Answers to n texts: (n,) places in the recipe's labels, and (n, labels) probabilities where there are any.
 
-    cut: texts that were longer than the model reads.
+    cut: texts that were longer than the model reads. precision: what a student computed in.
     """
 
     predicted: Codes
     probabilities: Floats | None = None
     cut: int = 0
+    precision: str = ""
 
 
 Answerer = Callable[[Sequence[str]], Answers]

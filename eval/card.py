@@ -65,6 +65,7 @@ def _found_tuples(recipe: Recipe, comparison: TupleComparison) -> Iterator[tuple
                 chosen = by.seed == model.best_seed
                 measured = (
                     ("f1", f"Micro F1, {model.dataset}", by.figures.get("f1")),
+                    ("f1", f"Strict micro F1 (invalid counted as wrong), {model.dataset}", by.figures.get("f1_strict")),
                     ("rouge", f"ROUGE-L of rewrites, {model.dataset}", by.figures.get("rouge_l")),
                 )
                 section = tuple_section(comparison, name, by.seed, chosen)

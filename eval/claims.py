@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from eval.comparison import Figure
-from eval.numbers import points
+from eval.numbers import p_text, points
 
 
 class Tested(Protocol):
@@ -57,13 +57,31 @@ def with_all_seeds(change: str, ends: str) -> str:
     return f"With all seeds averaged the difference is {change} ({ends})."
 
 
+def in_less_than_saved(precisions: Mapping[str, str]) -> list[str]:
+    """Of students that answered in another precision than fp32, in which weights are saved. precisions: by their names,
+    empty where that is not known.
+    """
+    said = []
+    for precision in dict.fromkeys(precisions.values()):
+        if precision not in ("", "fp32"):
+            who = listed([name for name, one in precisions.items() if one == precision])
+            said.append(
+                f"{who} answered in {precision}; in fp32, as the weights are saved, a few answers may be others."
+            )
+    return said
+
+
 def standing(pairs: Sequence[Beside], confidence: float) -> str:
-    """Who a model is better than, not distinguishable from and worse than, each with the difference in points."""
+    """Who a model is better than, not distinguishable from and worse than, each with the difference in points; and the
+    p of what only the correction makes indistinguishable.
+    """
     groups: dict[str, list[str]] = {"better than": [], "not distinguishable from": [], "worse than": []}
     for pair in pairs:
         value = pair.difference.value or 0.0
-        word = ("better than" if value > 0 else "worse than") if is_clear(pair, confidence) else list(groups)[1]
-        groups[word].append(f"{pair.second} ({points(value)})")
+        clear = is_clear(pair, confidence)
+        word = ("better than" if value > 0 else "worse than") if clear else list(groups)[1]
+        alone = f", p {p_text(pair.p)} before Holm's correction" if not clear and pair.p < 1 - confidence else ""
+        groups[word].append(f"{pair.second} ({points(value)}{alone})")
     return "; ".join(f"{word} {listed(names)}" for word, names in groups.items() if names)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from itertools import chain, zip_longest
 
+from eval.claims import in_less_than_saved
 from eval.compare_responses import compare_responses
 from eval.comparison import Comparison, Disagreement
 from eval.costs import machine_usd_per_1000, teacher_usd_per_1000
@@ -114,6 +115,7 @@ def build_comparison(recipe: Recipe, run: RunFolder, models: Sequence[Compared],
             warnings(scores, pairs, len(scored.ids), gold_rows, complete)
             + slice_warnings(slices)
             + ([SEVERAL] if recipe.multi_label() else [])
+            + in_less_than_saved({one.main.name: one.main.precision for one in models if one.main.role == "student"})
         ),
         models=scores,
         pairs=pairs,

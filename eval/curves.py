@@ -92,9 +92,15 @@ def _by_epoch(
             "scores": tuple(scores) if scored else (),
             "epoch_steps": per_epoch,
             "best_step": per_epoch * best_epoch,
-            "best_by": "loss" if by_loss else score,
+            "best_by": "loss" if by_loss else _decided(score, scores, best_epoch),
         }
     )
+
+
+def _decided(score: str, scores: Sequence[float | None], best_epoch: int) -> str:
+    """A score, or the loss where another epoch has the same score as the best."""
+    best = scores[best_epoch - 1]
+    return f"the lowest loss of those with an equal {score}" if scores.count(best) > 1 else score
 
 
 def _thinned(losses: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -8,8 +8,13 @@ from eval import numbers
 from eval.comparison import Comparison, Funnel, ModelScores, Pair
 from eval.label_agreement import APPLIES
 from eval.slice_tables import label_grid, slice_tables
-from eval.table import grid
+from eval.table import columns, grid
 from recipes.counts import counted
+
+PAIRS = (
+    "p: exact McNemar. Holm's correction is over the pairs of a kind: students beside the teacher; students beside one "
+    "another and the baselines; pairs without a student."
+)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -21,13 +26,19 @@ def markdown(comparison: Comparison) -> str:
     parts += [f"## Scores on {counted(comparison.rows, 'row')}", markdown_table(head, scores)]
     parts += [*_slices(comparison), *_label_agreement(comparison)]
     if comparison.pairs:
-        parts += ["## Pairs", _pairs(comparison.pairs)]
+        parts += ["## Pairs", PAIRS, _pairs(comparison.pairs)]
     if comparison.gold_rows:
         parts += ["## Labels", _labels(comparison.models)]
     parts += ["## Rows", funnel_table(comparison.funnel)]
+    parts.append(glossary_list([(column.head, column.meaning) for column in columns(comparison)]))
     measured = f"Rows/s on {comparison.machine}; " if comparison.machine else ""
     parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def glossary_list(words: Sequence[tuple[str, str]]) -> str:
+    """What the figures are, a line for each."""
+    return "## What the figures are\n\n" + "\n".join(f"- {head}: {meaning}." for head, meaning in words)
 
 
 def markdown_table(head: list[str], rows: Sequence[list[str]]) -> str:

@@ -106,7 +106,7 @@ def _opener(recipe: Recipe, run: RunFolder, name: str, seed: int) -> Callable[[]
 
         def answer(texts: Sequence[str]) -> Answers:
             probabilities = np.asarray(student.predict(texts), dtype=np.float64)[:, columns]
-            return Answers(probabilities.argmax(axis=1), probabilities, student.cut)
+            return Answers(probabilities.argmax(axis=1), probabilities, student.cut, student.machine.precision)
 
         return answer
 

@@ -98,9 +98,11 @@ def tick_usd(power_of_ten: float) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Rows per second: `45.9`, `1,210`, `210k`."""
+    """Rows per second: `45.9`, `1,210`, `210k`, `20M`."""
     if value is None:
         return NONE
+    if value >= 1_000_000:
+        return f"{value / 1_000_000:,.0f}M"
     if value >= 100_000:
         return f"{value / 1000:,.0f}k"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -38,7 +38,7 @@ class Answered:
     """A model's answers to the scored rows: (n,) labels, -1 for none, and (n, labels) probabilities where it has them.
 
     rows_per_second: as measured when the answers were made, on `machine`; None for the teacher, who answered before.
-    cut: texts that were longer than the model reads.
+    cut: texts that were longer than the model reads. precision: what a student computed in, or nothing.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Answered:
     rows_per_second: float | None
     machine: str | None = None
     cut: int = 0
+    precision: str = ""
 
     def where(self, chosen: NDArray[np.bool_]) -> Answered:
         """Its answers to some of the rows; chosen: (n,)."""
@@ -73,12 +74,18 @@ def answers_of(entrant: Entrant, run: RunFolder, scored: ScoredRows, labels: tup
         run.begin(stage)
         answers, speed = _timed(entrant, scored)
         write_rows(path, _lines(scored, answers, labels))
-        facts = {"rows_per_second": speed, "machine": machine(), "cut": answers.cut}
-        manifest = run.finish(stage, inputs, [path], facts)
+        measured = {
+            "rows_per_second": speed, "machine": machine(), "cut": answers.cut, "precision": answers.precision
+        }  # fmt: skip
+        manifest = run.finish(stage, inputs, [path], measured)
     answers = _read(path, scored, labels)  # from disk every time: figures are the same whether it was there or not
-    speed, where, cut = manifest.facts["rows_per_second"], manifest.facts["machine"], manifest.facts.get("cut", 0)
+    facts = manifest.facts
+    speed, where = facts["rows_per_second"], facts["machine"]
     predicted, probabilities = answers.predicted, answers.probabilities
-    return Answered(entrant.name, entrant.role, entrant.seed, predicted, probabilities, speed, where, cut)
+    return Answered(
+        entrant.name, entrant.role, entrant.seed, predicted, probabilities, speed, where, facts.get("cut", 0),
+        facts.get("precision", ""),
+    )  # fmt: skip
 
 
 def machine() -> str:

@@ -28,7 +28,7 @@ from eval.tuple_comparison import TupleComparison
 from eval.tuple_markdown import asked_as as tuple_asked_as
 from eval.tuple_markdown import tuple_markdown
 from eval.tuple_rows import OWN
-from eval.tuple_table import seed_grid, set_grid, share_grid, slice_grid
+from eval.tuple_table import glossary, seed_grid, set_grid, share_grid, slice_grid, slice_words
 from recipes.counts import counted
 from recipes.runs import RunFolder, write_atomic
 
@@ -133,17 +133,16 @@ def response_html(comparison: ResponseComparison) -> str:
 
 def tuple_html(comparison: TupleComparison) -> str:
     """The same for seq2seq students, a section for each dataset."""
-    used = [name for name in comparison.metrics if any(name in one.figures for one in comparison.results)]
     return page(
         "tuples.html.j2",
         comparison,
-        glossary=[tuple_measures.meaning(name) for name in [*used, *tuple_measures.OTHERS]],
+        glossary=glossary(comparison),
         main_verdicts=max(1, sum(pair.family == "distillation" for pair in comparison.pairs)),
         open_verdicts=len(comparison.verdicts),
         heads={name: one.head for name, one in tuple_measures.MEASURES.items()},
         tasks=tuple_measures.TASKS,
-        few_in_slice=FEW_IN_SLICE,
         own=OWN,
+        slice_words=slice_words,
         curves=curve_charts.loss_charts(comparison.curves),
         shown=[
             (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval import numbers
-from eval.markdown import funnel_table, markdown_table
+from eval.markdown import funnel_table, glossary_list, markdown_table
 from eval.measures import MEASURES, paired_head
 from eval.response_table import meaning, response_cell, response_grid, shown_metrics
 from eval.responses import (
@@ -36,6 +36,7 @@ def response_markdown(comparison: ResponseComparison) -> str:
     if comparison.examples:
         parts += ["## Examples", *(_example(one) for one in comparison.examples)]
     parts += ["## Rows", funnel_table(comparison.funnel, asked_as(comparison))]
+    parts.append(glossary_list([meaning(name) for name in shown_metrics(comparison)]))
     measured = f"Tokens/s on {comparison.machine}; " if comparison.machine else ""
     parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
     return "\n\n".join(part for part in parts if part) + "\n"

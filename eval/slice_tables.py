@@ -69,7 +69,7 @@ def _cell(one: SliceScores, metric: str) -> Cell:
 def label_grid(found: Sequence[LabelAgreement]) -> Grid:
     """A line per student and label."""
     heads = [("label", ""), ("rows", ""), ("teacher says yes", "teacher"), ("student says yes", "student")]
-    heads += [("agreement", ""), ("F1", "")]
+    heads += [("agreement", ""), ("a constant guess agrees", "baseline"), ("F1", "")]
     lines = tuple(Line(one.model, "student", _label_cells(one)) for one in found)
     return Grid("student", tuple(heads), lines)
 
@@ -77,4 +77,5 @@ def label_grid(found: Sequence[LabelAgreement]) -> Grid:
 def _label_cells(one: LabelAgreement) -> tuple[Cell, ...]:
     shares = [Cell(percent(share)) for share in (one.teacher, one.student)]
     f1 = NONE if one.f1 is None else percent(one.f1)
-    return Cell(one.label), Cell(f"{one.rows:,}"), *shares, share_cell(one.agreement), Cell(f1)
+    constant = Cell(percent(max(one.teacher, 1 - one.teacher)))
+    return Cell(one.label), Cell(f"{one.rows:,}"), *shares, share_cell(one.agreement), constant, Cell(f1)

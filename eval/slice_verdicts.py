@@ -30,7 +30,7 @@ def slice_warnings(columns: Sequence[SliceColumn]) -> list[str]:
     for one in columns:
         if one.slices and all(part.few for part in one.slices):
             said.append(
-                f"No {one.column} has {FEW_IN_SLICE} test rows: figures by {one.column} are shown, and none tested."
+                f"No value of {one.column} has {FEW_IN_SLICE} test rows: figures by it are shown, and none tested."
             )
         if one.without:
             said.append(f"Test rows without a value in {one.column}, in none of its slices: {one.without:,}.")

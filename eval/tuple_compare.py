@@ -15,6 +15,7 @@ from eval.tuple_baselines import ABOUT, baselines_of
 from eval.tuple_comparison import TupleComparison, TupleModel
 from eval.tuple_examples import examples
 from eval.tuple_pairs import compare_pairs
+from eval.tuple_read import Met, met_before, rows_met
 from eval.tuple_rows import OWN, ScoredSet, read_set
 from eval.tuple_scores import Marked, mark_baseline, mark_student, results
 from eval.tuple_verdicts import tuple_verdicts
@@ -80,7 +81,8 @@ def build_tuple_comparison(
     how = recipe.evaluation
     found = tuple(result for one in models for result in results(one, how))
     pairs, apart = compare_pairs(recipe, models)
-    who = tuple(_model(recipe, one, records) for one in models)
+    met = list(met_before(recipe, run, models))
+    who = tuple(_model(recipe, one, records, met) for one in models)
     if any(one.dataset == OWN and one.task == "understanding" for one in sets) and _wants_teacher(recipe):
         who = (*_teacher(recipe, run), *who)
     parts = tuple(one.part() for one in sets)
@@ -96,7 +98,7 @@ def build_tuple_comparison(
         resamples=how.resamples,
         metrics=how.metrics or TUPLE_METRICS,
         verdicts=tuple(tuple_verdicts(pairs, found, how.confidence)),
-        warnings=tuple(tuple_warnings(recipe, run, parts, models, found, apart)),
+        warnings=tuple(tuple_warnings(recipe, run, parts, models, found, apart, met)),
         sets=parts,
         models=who,
         results=found,
@@ -128,7 +130,7 @@ def _teacher(recipe: Recipe, run: RunFolder) -> list[TupleModel]:
     return [TupleModel(name="teacher", role="teacher", about=recipe.teacher.model, dataset=OWN, usd_per_1000=usd)]
 
 
-def _model(recipe: Recipe, one: Marked, records: dict[str, Seq2seqRecord]) -> TupleModel:
+def _model(recipe: Recipe, one: Marked, records: dict[str, Seq2seqRecord], met: Sequence[Met]) -> TupleModel:
     if one.role == "baseline":
         return TupleModel(name=one.name, role=one.role, about=ABOUT[one.name], dataset=one.scored.dataset)
     student, rate = recipe.seq2seq(one.name), one.rows_per_second
@@ -142,6 +144,7 @@ def _model(recipe: Recipe, one: Marked, records: dict[str, Seq2seqRecord]) -> Tu
         learnt=records[one.name].rows.get("train"),
         seeds=tuple(seed for seed in one.seeds if seed is not None),
         best_seed=records[one.name].best_seed,
+        met=rows_met(met, one.name, one.scored.dataset),
         seconds_per_1000=1000 / rate if rate else None,
         usd_per_1000=machine_usd_per_1000(recipe.evaluation.machine_usd_per_hour, rate),
     )

@@ -39,7 +39,8 @@ class SetPart(Part):
 class TupleModel(Part):
     """Who was scored. base: what it started from. share: of the train rows.
 
-    learnt: train rows that it learnt; None for a baseline. best_seed: by validation. seconds_per_1000: as measured.
+    learnt: train rows that it learnt; None for a baseline. best_seed: by validation. met: test rows with a text that
+    it, or what it began with, was trained or chosen on. seconds_per_1000: as measured.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TupleModel(Part):
     learnt: int | None = None
     seeds: tuple[int, ...] = ()
     best_seed: int | None = None
+    met: int = 0
     seconds_per_1000: float | None = None
     usd_per_1000: float | None = None
 
@@ -80,10 +82,10 @@ class Result(Part):
 class TuplePair(Part):
     """Two models on the same rows of one dataset, a mean over the seeds that both have (a baseline goes with each).
 
-    p: of a paired bootstrap over texts; p_holm: corrected within `family`, over all its datasets (distillation: same
-    data, share and first base, one by way of a teacher's understanding; students: others on the same data; baselines:
-    a student and a baseline). detectable: the smallest difference that such a test, corrected, finds 4 times in 5, by
-    the spread of its draws; None where they have none.
+    p: of a paired bootstrap over texts; p_holm: corrected within `family`, of distillation over all datasets, of others
+    over those of one dataset and measure (distillation: same data, share and first base, one by way of a teacher's
+    understanding; students: others on the same data; baselines: a student and a baseline). detectable: the smallest
+    difference that such a test, corrected, finds 4 times in 5, by the spread of its draws; None where they have none.
     """
 
     dataset: str

@@ -6,12 +6,18 @@ from collections.abc import Sequence
 
 from eval import numbers
 from eval.comparison import Figure
-from eval.markdown import funnel_table, markdown_table
+from eval.markdown import funnel_table, glossary_list, markdown_table
 from eval.tuple_comparison import ALL, SetPart, TupleComparison, TupleExample, TuplePair
 from eval.tuple_measures import MEASURES, TASKS
 from eval.tuple_rows import OWN
-from eval.tuple_table import figure_cell, seed_grid, set_grid, share_grid, slice_grid
+from eval.tuple_table import figure_cell, glossary, seed_grid, set_grid, share_grid, slice_grid, slice_words
 from recipes.counts import counted
+
+PAIRS = (
+    "p: paired bootstrap over texts. Holm's correction is over the pairs that ask one thing: with and without "
+    "distillation on all datasets; else students beside one another, or beside the baselines, on one dataset in one "
+    "measure."
+)
 
 
 def tuple_markdown(comparison: TupleComparison) -> str:
@@ -22,11 +28,12 @@ def tuple_markdown(comparison: TupleComparison) -> str:
     for one in comparison.sets:
         parts += _set(comparison, one)
     if comparison.pairs:
-        parts += ["## Pairs", _pairs(comparison.pairs)]
+        parts += ["## Pairs", PAIRS, _pairs(comparison.pairs)]
     if comparison.examples:
         parts += ["## Examples", *(_example(one) for one in comparison.examples)]
     for dataset, funnel in comparison.funnels.items():
         parts += [f"## Rows of {dataset}", funnel_table(funnel, asked_as(comparison, dataset))]
+    parts += [glossary_list(glossary(comparison))]
     measured = f"Seconds measured on {comparison.machine}; " if comparison.machine else ""
     parts.append(f"{measured}tutelage {comparison.version}, {comparison.made}.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -49,7 +56,7 @@ def _set(comparison: TupleComparison, one: SetPart) -> list[str]:
     slices = slice_grid(comparison, one)
     if slices is not None:
         head, *lines = slices.texts()
-        parts.append(markdown_table(head, lines))
+        parts += [markdown_table(head, lines), slice_words(slices)]
     shares = share_grid(comparison, one.dataset)
     if shares is not None:
         head, *lines = shares.texts()
@@ -78,9 +85,20 @@ def _example(one: TupleExample) -> str:
     return markdown_table([one.text, "right", "wrong", "missed"], rows)
 
 
+def _which_rows(comparison: TupleComparison, name: str) -> str:
+    """Whether a student has read test rows before, of its own or of what it began with."""
+    sets = {one.dataset: one.rows for one in comparison.sets}
+    met = [one for one in comparison.models if one.name == name and one.met]
+    if not met:
+        return "On test rows that it was neither trained nor chosen on, nor was a student that it began with."
+    found = " and ".join(f"{one.met:,} of {counted(sets[one.dataset], 'test row')} of {one.dataset}" for one in met)
+    whose = "It, or a student that it began with, was trained or chosen on the texts of"
+    return f"{whose} {found}: that may flatter it there."
+
+
 def tuple_section(comparison: TupleComparison, name: str, seed: int, chosen: bool) -> str:
     """The scores of one seed of a student, for its model card: on each dataset that it answered, and each slice."""
-    parts = ["## Scores", "On test rows that no student was trained or chosen on."]
+    parts = ["## Scores", _which_rows(comparison, name)]
     for result in (one for one in comparison.results if one.model == name and one.slice == ALL):
         by = next((one for one in result.seeds if one.seed == seed), None)
         if by is None:

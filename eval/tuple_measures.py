@@ -35,6 +35,11 @@ TASKS = {
     "sentiment": "Sentiment of whole texts, which no student was taught: read off the opinions that it writes",
 }
 """What is asked of a set, in words."""
+SLICES = {
+    "implicit": "texts of which an opinion has no words of its own, where the source says so",
+    "mixed": "texts with more than one polarity",
+}
+"""Slices that are made for a source of tuples, in words."""
 OTHERS = {
     "cost": ("USD per 1k", "US dollars for 1,000 texts; of the teacher, for 1,000 rows written"),
     "speed": ("s per 1k", "seconds for 1,000 answers, measured here"),

@@ -2,8 +2,8 @@
 the baselines.
 
 A paired bootstrap over texts: the same texts are drawn for both and for all seeds that both have. It says how far the
-difference hangs on these texts; how far it hangs on the seed, the deviation between seeds says. Each of the three
-families of tests is corrected by Holm over all its datasets, fixed before any text is scored.
+difference hangs on these texts; how far it hangs on the seed, the deviation between seeds says. Holm's correction is
+over families that are fixed before any text is scored (`question`).
 """
 
 from __future__ import annotations
@@ -79,6 +79,15 @@ def is_distilled(recipe: Recipe, name: str) -> bool:
     return False
 
 
+def question(pair: TuplePair) -> str:
+    """Pairs of one question are corrected together: whether distillation helps is one, whatever the dataset; how
+    students do beside one another, or beside the baselines, is one for each dataset and measure.
+    """
+    if pair.family == "distillation":
+        return pair.family
+    return f"{pair.family}, {pair.dataset}, {pair.measure}"
+
+
 def common_seeds(first: Marked, second: Marked) -> tuple[int, ...]:
     """Seeds that both have, in the order of the first; a baseline, which has none, goes with all of them."""
     ours, theirs = ([seed for seed in one.seeds if seed is not None] for one in (first, second))
@@ -127,7 +136,7 @@ def _pair(duel: Duel, measure: str, seeds: Sequence[int], difference: Difference
 
 
 def _correct(found: Sequence[tuple[TuplePair, float]], how: Evaluation) -> tuple[TuplePair, ...]:
-    held = holm_within([pair.family for pair, _ in found], [pair.p for pair, _ in found])
+    held = holm_within([question(pair) for pair, _ in found], [pair.p for pair, _ in found])
     return tuple(
         pair.model_copy(update={"p_holm": p, "detectable": _detectable(spread, (1 - how.confidence) / size)})
         for (pair, spread), (p, size) in zip(found, held, strict=True)
@@ -136,7 +145,7 @@ def _correct(found: Sequence[tuple[TuplePair, float]], how: Evaluation) -> tuple
 
 def _too_few_draws(pairs: Sequence[TuplePair], how: Evaluation) -> Iterator[str]:
     """Said where even a difference that every draw shows would not hold after the correction."""
-    size = max(Counter(pair.family for pair in pairs).values(), default=0)
+    size = max(Counter(question(pair) for pair in pairs).values(), default=0)
     if 2 * size / (1 + how.resamples) >= 1 - how.confidence:
         wanted = 100 * ceil(4 * size / (1 - how.confidence) / 100)
         yield (

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from eval.predict import machine
 from eval.tuple_rows import OWN, ScoredSet
 from eval.unfinished import Unfinished
-from finetune.hardware import free_memory
+from finetune.hardware import Machine, free_memory
 from recipes.aspects import read_opinions
 from recipes.console import say
 from recipes.counts import counted
@@ -60,12 +60,14 @@ class Wrote(Protocol):
 class Writer(Protocol):
     """An open seq2seq student."""
 
+    machine: Machine
+
     def write(self, texts: Sequence[str], target: Target) -> Sequence[Wrote]: ...
 
 
 @dataclass(frozen=True)
 class Writings:
-    """What one seed of a student wrote for one set; speed as measured when it did, on `machine`."""
+    """What one seed of a student wrote for one set; speed as measured when it did, on `machine`, in `precision`."""
 
     name: str
     seed: int
@@ -73,6 +75,7 @@ class Writings:
     lines: tuple[Writing, ...]
     rows_per_second: float | None
     machine: str | None
+    precision: str = ""
 
 
 def stem(dataset: str, name: str, target: Target, seed: int) -> str:
@@ -97,7 +100,7 @@ def writings_of(run: RunFolder, name: str, seed: int, scored: ScoredSet, target:
     if tuple(line.id for line in lines) != scored.ids:
         raise RunError(f"{path} does not answer the test rows of {scored.dataset}, in order: delete it and run again")
     facts = manifest.facts
-    return Writings(name, seed, target, lines, facts["rows_per_second"], facts["machine"])
+    return Writings(name, seed, target, lines, facts["rows_per_second"], facts["machine"], facts.get("precision", ""))
 
 
 def _write_all(
@@ -107,11 +110,12 @@ def _write_all(
     stage_stem = stem(scored.dataset, name, target, seed)
     path = run.path / "predictions" / f"{stage_stem}.jsonl"
     kept = Unfinished(path.parent, stage_stem, inputs)
-    lines, answered, seconds = kept.read(Writing), 0, 0.0
+    lines, answered, seconds, precision = kept.read(Writing), 0, 0.0, ""
     before = f", {len(lines):,} of them before" if lines else ""
     say(f"{name}, seed {seed}: writes {target} for {counted(len(scored.ids), 'text')} of {scored.dataset}{before}")
     if len(lines) < len(scored.ids):
         writer = open_writer(run, name, seed)
+        precision = writer.machine.precision
         writer.write(scored.texts[:WARM_UP], target)
         for start in range(len(lines), len(scored.ids), WINDOW):
             window = range(start, min(start + WINDOW, len(scored.ids)))
@@ -124,7 +128,8 @@ def _write_all(
         del writer
         free_memory()
     write_rows(path, lines)
-    facts = {"rows_per_second": round(answered / max(seconds, 1e-9), 3) if answered else None, "machine": machine()}
+    speed = round(answered / max(seconds, 1e-9), 3) if answered else None
+    facts = {"rows_per_second": speed, "machine": machine(), "precision": precision}
     manifest = run.finish(f"predictions-{stage_stem}", inputs, [path], facts)
     kept.remove()
     return manifest

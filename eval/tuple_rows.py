@@ -103,7 +103,7 @@ def _understanding_set(dataset: str, folder: RunFolder, train: int) -> ScoredSet
 def _analysis_pairs(row: UnderstandingRow) -> tuple[Pair, ...] | None:
     if row.analysis is None:
         return None
-    return tuple((plain(one.target), one.sentiment) for one in row.analysis)
+    return tuple(dict.fromkeys((plain(one.target), one.sentiment) for one in row.analysis))
 
 
 def _sentiment_set(dataset: str, folder: RunFolder, train: int) -> ScoredSet:

@@ -30,7 +30,7 @@ MIDDLE = GRADES.index("neutral")
 class Marked:
     """One model on one set. seeds: (None,) for a baseline. said: the tuples of the first of its seeds, for examples.
 
-    invalid: of those answers. cut: texts longer than it reads.
+    invalid: of those answers. cut: texts longer than it reads. precision: what it computed in, where that is known.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Marked:
     rows_per_second: float | None = None
     machine: str | None = None
     cut: int = 0
+    precision: str = ""
 
     def sheet(self, measure: str) -> Sheet | None:
         """The counts that a figure is made of; None where it was not measured."""
@@ -66,6 +67,7 @@ def mark_student(
         said=tuple(line.tuples for line in first[0].lines), invalid=tuple(line.invalid for line in first[0].lines),
         rows_per_second=statistics.fmean(speeds) if speeds else None,
         machine=next((one.machine for one in first if one.machine), None), cut=sum(line.cut for line in first[0].lines),
+        precision=next((one.precision for one in first if one.precision), ""),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from eval.numbers import NONE, percent, rate, span, usd
 from eval.slices import FEW_IN_SLICE
 from eval.table import Cell, Grid, Line
 from eval.tuple_comparison import ALL, Result, SetPart, TupleComparison, TupleModel
-from eval.tuple_measures import MEASURES, meaning
+from eval.tuple_measures import MEASURES, OTHERS, SLICES, meaning
 
 BY_SLICE = ("f1", "accuracy", "rouge_l")
 """What slices are shown in: the first of these that a set has."""
@@ -65,6 +65,23 @@ def slice_grid(comparison: TupleComparison, part: SetPart) -> Grid | None:
         lines.append(Line(name, "", (Cell(f"{rows:,}", interval="few" if rows < FEW_IN_SLICE else ""), *cells)))
     roles = [(one.model, comparison.model(one.model, part.dataset).role) for one in known]
     return Grid(f"{MEASURES[measure].head} by slice", (("rows", ""), *roles), tuple(lines))
+
+
+def slice_words(table: Grid) -> str:
+    """What stands in a table by slice and needs a word."""
+    lines, cells = table.lines, [cell for line in table.lines for cell in line.cells]
+    said = [f"{line.name}: {SLICES[line.name]}." for line in lines if line.name in SLICES]
+    if any(cell.interval == "few" for cell in cells):
+        said.append(f"few: fewer than {FEW_IN_SLICE} rows, read the interval.")
+    if table.corner.startswith("F1") and any(cell.main == NONE for cell in cells):
+        said.append(f"{NONE}: nothing is gold in these rows, and in some seed nothing was named.")
+    return " ".join(said)
+
+
+def glossary(comparison: TupleComparison) -> list[tuple[str, str]]:
+    """Short name and meaning of every figure that somebody has."""
+    used = [name for name in comparison.metrics if any(name in one.figures for one in comparison.results)]
+    return [meaning(name) for name in dict.fromkeys([*used, *OTHERS])]
 
 
 def share_grid(comparison: TupleComparison, dataset: str) -> Grid | None:

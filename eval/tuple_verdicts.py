@@ -6,6 +6,7 @@ datasets: they differ in size, difficulty and task.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 
 from eval.claims import could_be_found, is_clear, once_corrected, standing
@@ -13,6 +14,7 @@ from eval.comparison import Verdict
 from eval.numbers import p_sentence, percent, points, points_span, span
 from eval.tuple_comparison import ALL, Result, TuplePair
 from eval.tuple_measures import MEASURES
+from eval.tuple_pairs import question
 from recipes.counts import counted
 
 
@@ -21,10 +23,12 @@ def tuple_verdicts(pairs: Sequence[TuplePair], results: Sequence[Result], confid
     close students of understanding come to their teacher.
     """
     for family in ("distillation", "students"):
-        yield from (_claim(pair, confidence) for pair in pairs if pair.family == family)
+        yield from (_claim(pair, results, confidence) for pair in pairs if pair.family == family)
     beside = [pair for pair in pairs if pair.family == "baselines"]
     for dataset, student in dict.fromkeys((pair.dataset, pair.first) for pair in beside):
-        yield _baselines([one for one in beside if (one.dataset, one.first) == (dataset, student)], confidence)
+        mine = [one for one in beside if (one.dataset, one.first) == (dataset, student)]
+        tests = max(sum(question(one) == question(pair) for one in beside) for pair in mine)
+        yield _baselines(mine, tests, results, confidence)
     yield from (_understanding(one) for one in results if one.slice == ALL and "parsed" in one.figures)
 
 
@@ -34,8 +38,9 @@ def _head(measure: str) -> str:
     return head.lower() if measure == "accuracy" else head
 
 
-def _claim(pair: TuplePair, confidence: float) -> Verdict:
+def _claim(pair: TuplePair, results: Sequence[Result], confidence: float) -> Verdict:
     head, value = _head(pair.measure), pair.difference.value or 0.0
+    turned = _turned(pair, results)
     where = f"on {pair.dataset} ({counted(pair.rows, 'text')}, {counted(len(pair.seeds), 'seed')})"
     shown = f"{head} {percent(pair.first_value)} against {percent(pair.second_value)}"
     test = f"paired bootstrap {p_sentence(pair.p, pair.p_holm)}"
@@ -43,20 +48,48 @@ def _claim(pair: TuplePair, confidence: float) -> Verdict:
     if is_clear(pair, confidence):
         word = "better" if value > 0 else "worse"
         size = f"{abs(100 * value):.1f} points of {head}"
-        return Verdict(claim=f"{pair.first} is {word} than {pair.second} by {size} {where}", figures=figures)
+        claim = f"{pair.first} is {word} than {pair.second} by {size} {where}"
+        return Verdict(claim=claim, figures=figures, more=turned)
     corrected = once_corrected(pair, confidence)
     least = None if pair.detectable is None else f"{100 * pair.detectable:.1f} points"
     return Verdict(
         claim=f"{pair.first} is not distinguishable from {pair.second} {where}{corrected}",
         figures=f"difference {points(value)} points; {figures}",
-        more=could_be_found(least, counted(pair.rows, "text")),
+        more=f"{could_be_found(least, counted(pair.rows, 'text'))} {turned}".rstrip(),
     )
 
 
-def _baselines(pairs: Sequence[TuplePair], confidence: float) -> Verdict:
+def _baselines(pairs: Sequence[TuplePair], tests: int, results: Sequence[Result], confidence: float) -> Verdict:
+    """tests: how many pairs are corrected together."""
     head = _head(pairs[0].measure)
     first, dataset, stands = pairs[0].first, pairs[0].dataset, standing(pairs, confidence)
-    return Verdict(claim=f"{first} beside the baselines on {dataset}, in points of {head}: {stands}")
+    return Verdict(
+        claim=f"{first} beside the baselines on {dataset}, in points of {head}: {stands}",
+        figures="paired bootstrap" + (f", Holm's correction for {tests} tests" if tests > 1 else ""),
+        more=" ".join(said for pair in pairs if (said := _turned(pair, results))),
+    )
+
+
+def _turned(pair: TuplePair, results: Sequence[Result]) -> str:
+    """Said where F1, which leaves out what is invalid, puts two models in another order than strict F1."""
+    first, second = (_strict(pair, name, results) for name in (pair.first, pair.second))
+    if pair.measure != "f1" or first is None or second is None:
+        return ""
+    if (first - second) * (pair.difference.value or 0.0) >= 0:
+        return ""
+    shown = f"{percent(first)} against the {percent(second)} of {pair.second}"
+    told = f"{pair.first} has a strict F1 of {shown}"
+    return f"With what is invalid or repeated counted as wrong the order turns: {told}."
+
+
+def _strict(pair: TuplePair, name: str, results: Sequence[Result]) -> float | None:
+    """Strict F1, a mean over the seeds of the pair; None where a seed has none."""
+    key = (pair.dataset, ALL, name)
+    result = next((one for one in results if (one.dataset, one.slice, one.model) == key), None)
+    by_seed = [] if result is None else [one for one in result.seeds if one.seed is None or one.seed in pair.seeds]
+    values = [one.figures.get("f1_strict") for one in by_seed]
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def _understanding(one: Result) -> Verdict:

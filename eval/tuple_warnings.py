@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from eval.claims import in_less_than_saved
 from eval.numbers import percent
 from eval.slices import FEW_IN_SLICE, MOST_SLICES
 from eval.tuple_comparison import ALL, Result, SetPart
-from eval.tuple_read import read_before
+from eval.tuple_read import Met
 from eval.tuple_scores import Marked
 from recipes.counts import counted
 from recipes.runs import RunFolder
@@ -28,8 +29,9 @@ def tuple_warnings(
     models: Sequence[Marked],
     results: Sequence[Result],
     apart: Sequence[str],
+    met: Sequence[Met],
 ) -> Iterator[str]:
-    """All warnings, the widest first. apart: pairs that could not be compared."""
+    """All warnings, the widest first. apart: pairs that could not be compared. met: test texts that students know."""
     manifest = run.manifest("rows")
     if manifest is not None and not manifest.complete:
         yield "Some teacher calls failed for a passing reason; those rows are missing until synth is run again."
@@ -43,8 +45,9 @@ def tuple_warnings(
     for one in results:
         if one.slice == ALL:
             yield from _of_result(one)
-    yield from read_before(recipe, run, models)
+    yield from (one.text() for one in met)
     yield from apart
+    yield from in_less_than_saved({one.name: one.precision for one in models if one.role == "student"})
     cut = [f"{one.cut:,} of {counted(len(one.scored.ids), 'text')} for {one.name}" for one in models if one.cut]
     if cut:
         yield f"Longer than the student reads (max_length), and cut: {', '.join(cut)}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from eval.claims import at_odds, could_be_found, is_clear, once_corrected, standing, with_all_seeds
+from eval.claims import at_odds, could_be_found, is_clear, listed, once_corrected, standing, with_all_seeds
 from eval.comparison import ModelScores, Pair, Verdict
 from eval.numbers import p_sentence, percent, points, points_span
 from recipes.counts import counted
@@ -25,7 +25,8 @@ def verdicts(models: Sequence[ModelScores], pairs: Sequence[Pair], confidence: f
     roles = {one.name: one.role for one in models}
     students = [one for one in models if one.role == "student"]
     if not pairs:
-        return [_agreement(student, confidence) for student in students if student.agreement.value is not None]
+        baselines = [one for one in models if one.role == "baseline" and one.agreement.value is not None]
+        return [_agreement(one, baselines, confidence) for one in students if one.agreement.value is not None]
     said = [_against(pair, confidence) for pair in pairs if pair.family == "question"]
     said += [_against(pair, confidence) for pair in pairs if roles[pair.first] == roles[pair.second] == "student"]
     beside = [_baselines(student.name, pairs, roles, confidence) for student in students]
@@ -104,10 +105,18 @@ def _seeds(pair: Pair) -> str:
 
 def _baselines(student: str, pairs: Sequence[Pair], roles: Mapping[str, str], confidence: float) -> Verdict | None:
     mine = [pair for pair in pairs if pair.first == student and roles[pair.second] == "baseline"]
-    return Verdict(claim=f"{student} beside the baselines, in points: {standing(mine, confidence)}") if mine else None
+    if not mine:
+        return None
+    tests = sum(pair.family == "students" for pair in pairs)
+    how = "exact McNemar" + (f", Holm's correction for {tests} tests" if tests > 1 else "")
+    return Verdict(claim=f"{student} beside the baselines, in points: {standing(mine, confidence)}", figures=how)
 
 
-def _agreement(student: ModelScores, confidence: float) -> Verdict:
+def _agreement(student: ModelScores, baselines: Sequence[ModelScores], confidence: float) -> Verdict:
     one = student.agreement
-    span = "" if one.low is None else f"{100 * confidence:g}% interval {percent(one.low)} to {percent(one.high)}"
-    return Verdict(claim=f"{student.name} agrees with the teacher on {percent(one.value)} of the rows", figures=span)
+    low, high = percent(one.low), percent(one.high)
+    ends = "" if one.low is None else f"{100 * confidence:g}% interval of {student.name} {low} to {high}"
+    claim = f"{student.name} agrees with the teacher on {percent(one.value)} of the rows"
+    if baselines:
+        claim += f", {listed([f'{other.name} on {percent(other.agreement.value)}' for other in baselines])}"
+    return Verdict(claim=claim, figures=ends)

@@ -12,11 +12,15 @@ from finetune.questions import Questions
 from finetune.seq2seq_writer import Seq2seqWriter
 from finetune.streaming import thought_pieces
 from finetune.student import open_student
+from recipes.aspects import read_opinions
 from recipes.console import printable, say
+from recipes.counts import counted
 from recipes.errors import TrainingError
 from recipes.rows import storable
 from recipes.runs import RunFolder
 from recipes.schema import Recipe
+from recipes.seq2seq_student import Target
+from recipes.tuple_counts import read_pairs
 
 
 class Asking:
@@ -70,6 +74,8 @@ class Asking:
             (written,) = student.write([text], target)
             name = f"{target}: " if len(student.targets) > 1 else ""
             self._console.print(Text(f"{name}{printable(written.text)}"), soft_wrap=True)
+            if unread := _unread_pieces(target, written.text, text):
+                say(f"{name}{unread}")
             if written.truncated:
                 most = student.student.max_target_length
                 say(f"cut after {most:,} tokens: students.{self._name}.max_target_length")
@@ -104,6 +110,16 @@ class Asking:
         if self._thinking:
             return f"{form}; all of it stands above"
         return "\n".join([f"{form}; it said:", *(f"  | {line}" for line in text.strip().splitlines())])
+
+
+def _unread_pieces(target: Target, answer: str, text: str) -> str:
+    """What to say of an answer of which not all can be read."""
+    if target == "rewrite":
+        return ""
+    invalid = read_opinions(answer)[1] if target == "analysis" else read_pairs(target, answer, text)[1]
+    what = "opinion" if target == "analysis" else "tuple of this text"
+    isnt = "is" if invalid == 1 else "are"
+    return f"{counted(invalid, 'piece')} of what it wrote {isnt} no {what}" if invalid else ""
 
 
 class _Ended:

@@ -15,6 +15,7 @@ from finetune.seq2seq_model import load_seq2seq_tokenizer, seq2seq_machine
 from finetune.seq2seq_scratch import make_t5_tokenizer
 from finetune.silence import quiet
 from recipes.aspects import TupleTask, target_text
+from recipes.rows import AspectRow
 from recipes.runs import RunFolder, digest
 from recipes.schema import Recipe
 from recipes.seq2seq_student import Seq2seqStudent
@@ -45,7 +46,11 @@ class Seq2seqCourse:
 
     @property
     def tuple_task(self) -> TupleTask | None:
-        """The task, where tuples are written, whose micro F1 chooses the epoch; of other texts the loss does."""
+        """The task, where tuples are written and validation rows have some, whose micro F1 chooses the epoch; else the
+        loss does.
+        """
+        if not any(isinstance(one.row, AspectRow) and one.row.aspects for one in self.validation.asked):
+            return None
         if self.task == "atsa":
             return "atsa"
         return "acsa" if self.task == "acsa" else None

@@ -154,8 +154,10 @@ class Narrator(TrainerCallback):
             self._say(state)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        history = self.score.history(state)
-        best = ", the best so far" if history[-1] > max(history[:-1], default=-math.inf) else ""
+        history, ranks = self.score.history(state), self.score.ranks(state)
+        best = ", the best so far" if ranks and ranks[-1] > max(ranks[:-1], default=-math.inf) else ""
+        if best and history[-1] <= max(history[:-1], default=-math.inf):
+            best += " by its lower loss"
         self._say(state, f", validation {self.score.words} {abs(history[-1]):.3f}{best}")
 
     def _say(self, state: TrainerState, score: str = "") -> None:

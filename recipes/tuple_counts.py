@@ -94,7 +94,7 @@ def sum_counts(counts: Iterable[TupleCounts]) -> TupleCounts:
 
 def gold_pairs(task: TupleTask, aspects: Sequence[Aspect]) -> tuple[Pair, ...]:
     """The gold tuples of a row, as predictions are compared with them."""
-    return tuple((plain(name), polarity) for name, polarity in tuples_of(task, aspects))
+    return tuple(dict.fromkeys((plain(name), polarity) for name, polarity in tuples_of(task, aspects)))
 
 
 def read_pairs(task: TupleTask, answer: str, text: str) -> tuple[tuple[Pair, ...], int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from finetune.hardware import Machine
 from finetune.record import EpochRecord, SeedRecord, StudentRecord, write_record
 from recipes.rows import LabelRow, Reject, write_rows
 from recipes.runs import RunFolder
@@ -102,7 +103,7 @@ LONG = 60
 class FakeStudent:
     """Answers by the words of the text, and errs with its seed. `asked` counts the texts of all of them."""
 
-    asked = 0
+    asked, machine = 0, Machine("cpu", "bf16", "a CPU")
 
     def __init__(self, name: str, seed: int, errs: float = 0.15) -> None:
         self.labels = ("positive", "negative", "neutral")  # not the recipe's order

@@ -14,6 +14,7 @@ from eval.compare import compare
 from eval.comparison import Comparison
 from eval.costs import machine_usd_per_1000, ratio_sentence, teacher_usd_per_1000
 from eval.intervals import holm
+from eval.numbers import percent
 from eval.report import read_report
 from finetune.record import read_record
 from recipes.chat import Price
@@ -118,6 +119,9 @@ def test_without_gold_labels_nobody_is_called_right(run: RunFolder) -> None:
     small = found.model("small")
     assert small.agreement.value is not None
     assert found.verdicts[0].claim.startswith("small agrees with the teacher on ")
+    shown = [percent(found.model(name).agreement.value) for name in ("small", "majority")]
+    assert f"on {shown[0]} of the rows, majority on {shown[1]}" in found.verdicts[0].claim
+    assert found.verdicts[0].figures.startswith("95% interval of small ")
     assert "who is right cannot be told" in found.warnings[0]
 
 

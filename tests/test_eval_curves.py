@@ -17,7 +17,11 @@ from recipes.runs import RunFolder
 def classifier(losses: list[float], multi_label: bool = False, validated: bool = True) -> StudentRecord:
     """A classifier of one seed and two epochs."""
     score, loss = (0.5, 0.4) if validated else (None, None)
-    epochs = [EpochRecord(epoch=n, loss=1.0, macro_f1=score, accuracy=score, validation_loss=loss) for n in (1, 2)]
+    scores = (None, None) if score is None else (score - 0.1, score)
+    epochs = [
+        EpochRecord(epoch=n, loss=1.0, macro_f1=one, accuracy=one, validation_loss=loss)
+        for n, one in enumerate(scores, 1)
+    ]
     seed = SeedRecord(
         fingerprint="f", seed=7, best_epoch=2, macro_f1=score, accuracy=score, validation_loss=loss, steps=len(losses),
         seconds=1, device="cpu", precision="fp32", truncated=0, epochs=epochs, losses=losses,
@@ -40,6 +44,10 @@ def test_what_chose_the_epoch_is_said() -> None:
     assert [one.best_by for several in (False, True) for one in curves_of(classifier([1.0, 0.5], several))] == [
         "macro F1", "loss"
     ]  # fmt: skip
+    record = classifier([1.0, 0.5])
+    epochs = [one.model_copy(update={"macro_f1": 0.0}) for one in record.seeds[7].epochs]
+    tied = record.model_copy(update={"seeds": {7: record.seeds[7].model_copy(update={"epochs": epochs})}})
+    assert next(iter(curves_of(tied))).best_by == "the lowest loss of those with an equal macro F1"
     (curve,) = curves_of(classifier([1.0, 0.5], validated=False))
     assert (curve.best_step, curve.validation, curve.scores) == (None, (), ())
 

@@ -202,7 +202,8 @@ def test_figures_as_people_read_them() -> None:
         "$0.00",
     ]
     assert [numbers.tick_usd(value) for value in (100, 0.01, 1e-5)] == ["$100", "$0.01", "$10⁻⁵"]
-    assert [numbers.rate(value) for value in (None, 45.93, 1210.4, 210_400)] == ["–", "45.9", "1,210", "210k"]
+    rates = [numbers.rate(value) for value in (None, 45.93, 1210.4, 210_400, 19_970_000)]
+    assert rates == ["–", "45.9", "1,210", "210k", "20M"]
     assert numbers.span(Figure(value=0.5)) == ""
 
 

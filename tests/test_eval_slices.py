@@ -250,7 +250,10 @@ def test_the_report_of_a_teacher_of_several_labels(run: RunFolder) -> None:
         ("small", label, 1.0) for label in eval_runs.LABELS
     ]
     assert found.model("teacher").calibration.value is not None, "its probabilities are real ones"
-    assert "## Label by label" in markdown(found)
+    text = markdown(found)
+    assert "## Label by label" in text
+    assert "Holm's correction is over the pairs of a kind" in text
+    assert "| agreement | a constant guess agrees | F1 |" in text and "| 100.0% |" in text.split("## Label by label")[1]
     assert "<h2>Label by label</h2>" in html(found)
 
 
@@ -259,4 +262,4 @@ def test_where_all_slices_are_small_that_is_said(run: RunFolder, monkeypatch: py
     found = compared(run)
     assert all(one.few and not one.pairs for one in found.slices[0].slices)
     assert not [one for one in found.verdicts if "by language" in one.claim]
-    assert [one for one in found.warnings if one.startswith("No language has 50 test rows: figures by language are")]
+    assert [one for one in found.warnings if one.startswith("No value of language has 50 test rows: figures")]

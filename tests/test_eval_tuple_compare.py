@@ -11,6 +11,7 @@ import pytest
 import tuple_runs
 
 from eval.compare import compare
+from eval.intervals import holm
 from eval.tuple_comparison import ALL, TupleComparison
 from eval.tuple_pairs import is_distilled
 from eval.tuple_predict import Writing, read_answer
@@ -106,6 +107,16 @@ def test_with_and_without_distillation_are_paired_on_their_dataset(whole: tuple[
         ("terms", "helped", "lexicon"), ("terms", "plain", "lexicon"), ("kinds", "sorter", "one_vs_rest"),
         ("moods", "reader", "majority"), ("moods", "reader", "vader"),
     }  # fmt: skip
+
+
+def test_holms_correction_is_within_a_dataset_and_measure(whole: tuple[RunFolder, TupleComparison]) -> None:
+    _, found = whole
+    for dataset, tests in (("terms", 2), ("kinds", 1), ("moods", 2)):
+        pairs = [one for one in found.pairs if (one.family, one.dataset) == ("baselines", dataset)]
+        assert len(pairs) == tests
+        assert [one.p_holm for one in pairs] == pytest.approx(holm([one.p for one in pairs]))
+        said = {one.figures for one in found.verdicts if f"beside the baselines on {dataset}," in one.claim}
+        assert said == {"paired bootstrap" + (f", Holm's correction for {tests} tests" if tests > 1 else "")}
 
 
 def test_only_seeds_that_both_have_are_compared(tmp_path: Path) -> None:
@@ -246,10 +257,10 @@ def test_a_teacher_with_a_price_stands_beside_its_students(run: RunFolder) -> No
 
 
 def test_draws_that_are_too_few_for_so_many_comparisons_are_said(run: RunFolder) -> None:
-    """The smallest p of n draws is 2 / (n + 1): times the 4 comparisons with baselines, 4% with 200 and 8% with 100."""
-    few, enough = (compared(run, evaluation={"resamples": draws}).warnings for draws in (100, 200))
-    said = "100 draws are too few for 4 comparisons: after Holm's correction no difference could be told from chance. "
-    assert said + "Set evaluation.resamples to 400 or more." in few
+    """The smallest p of n draws is 2 / (n + 1): times the 2 comparisons with baselines, 2% with 200 and 4% with 100."""
+    few, enough = (compared(run, evaluation={"resamples": draws, "confidence": 0.97}).warnings for draws in (100, 200))
+    said = "100 draws are too few for 2 comparisons: after Holm's correction no difference could be told from chance. "
+    assert said + "Set evaluation.resamples to 300 or more." in few
     assert not any("draws are too few" in one for one in enough)
 
 

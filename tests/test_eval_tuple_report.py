@@ -96,6 +96,14 @@ def test_a_slice_with_every_row_says_nothing_new(found: TupleComparison) -> None
     assert slice_grid(found, part.model_copy(update={"slices": {ALL: part.rows, "mixed": part.rows}})) is None
 
 
+def test_what_a_table_says_is_explained(found: TupleComparison) -> None:
+    text, page = tuple_markdown(found), tuple_html(found)
+    for words in ("mixed: texts with more than one polarity.", "few: fewer than 50 rows, read the interval."):
+        assert words in text and words in page
+    assert "## What the figures are" in text and "- Recall: share of the gold tuples that it named." in text
+    assert "else students beside one another, or beside the baselines, on one dataset" in text
+
+
 def test_only_metrics_that_somebody_has(found: TupleComparison) -> None:
     assert {"f1", "precision", "recall", "invalid", "f1_strict", "truncated"} <= set(shown_metrics(found, "terms"))
     assert "accuracy" not in shown_metrics(found, "terms")
@@ -118,6 +126,7 @@ def test_cards_have_the_scores_of_their_seed(found: TupleComparison, run: RunFol
     text = card.read_text(encoding="utf-8")
     assert text.count(START) == text.count(END) == 1
     assert "Micro F1, terms" in text
+    assert "Strict micro F1 (invalid counted as wrong), terms" in text
     assert "terms, seed 1" in text
     assert "helped is better than plain" in (run.student("helped") / "README.md").read_text(encoding="utf-8")
     update_cards(recipe, run, found)
@@ -128,6 +137,7 @@ def test_it_says_what_a_reader_must_know(found: TupleComparison) -> None:
     said = " ".join(found.warnings)
     assert "closeness to the teacher" in said
     assert "Trained with one seed: sorter" in said
+    assert "answered in bf16; in fp32, as the weights are saved, a few answers may be others." in said
     assert "is invalid and left out of F1" in said
     assert "did not end by themselves" in said
 

@@ -10,12 +10,14 @@ import pytest
 import eval.response_verdicts
 import eval.tuple_verdicts
 import eval.verdicts
-from eval.claims import listed
+from eval.claims import listed, standing
 from eval.compare import compare
 from eval.comparison import Figure, Pair
 from eval.costs import ratio_sentence
 from eval.intervals import wilson
 from eval.power import detectable_share
+from eval.tuple_comparison import Result, SeedResult, TuplePair
+from eval.tuple_verdicts import tuple_verdicts
 from eval.verdicts import verdicts, warnings
 from recipes.rows import LabelRow, read_rows, write_rows
 from recipes.runs import RunFolder
@@ -132,3 +134,28 @@ def test_where_rows_are_few_no_difference_could_have_been_found(run: RunFolder) 
     assert few == ["1 row is few: a difference from the teacher would mostly go unseen, however large."]
     found = [one for one in warnings(models, [pair_of(-0.1, 0.15, 0.3, 0.3)], 60, 60, True) if "few" in one]
     assert found == ["60 rows are few: a difference from the teacher below about 10 points would mostly go unseen."]
+
+
+def test_what_only_the_correction_hides_is_said() -> None:
+    pairs = [pair_of(0.01, 0.15, 0.028, 0.056), pair_of(-0.1, 0.2, 0.4, 0.4)]
+    assert standing(pairs, 0.95) == (
+        "not distinguishable from teacher (+8.0, p = 0.028 before Holm's correction) and teacher (+8.0)"
+    )
+
+
+@pytest.mark.parametrize(("strict", "turns"), [(0.189, True), (0.22, False)])
+def test_an_order_that_strict_f1_turns_is_said(strict: float, turns: bool) -> None:
+    pair = TuplePair(
+        dataset="terms", measure="f1", first="small", second="lexicon", family="baselines", seeds=(1,), rows=50,
+        first_value=0.248, second_value=0.21, difference=Figure(value=0.038, low=0.01, high=0.06), p=0.01, p_holm=0.01,
+        detectable=None,
+    )  # fmt: skip
+    results = [
+        Result(dataset="terms", slice="all", model=name, rows=50, figures={},
+               seeds=(SeedResult(seed=seed, figures={"f1_strict": value}),))
+        for name, seed, value in (("small", 1, strict), ("lexicon", None, 0.209))
+    ]  # fmt: skip
+    told = "the order turns: small has a strict F1 of 18.9% against the 20.9% of lexicon."
+    for family in ("baselines", "students"):
+        (said,) = tuple_verdicts([pair.model_copy(update={"family": family})], results, 0.95)
+        assert (told in said.more) == turns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,3 +134,12 @@ def test_rows_that_are_not_there_are_told(tmp_path: Path) -> None:
     run = tiny_t5.make_run(tmp_path, train=0)
     with pytest.raises(TrainingError, match=r"students\.a: .* has no rows to train on"):
         next(training_rows(recipe, "a", run))
+
+
+def test_where_no_validation_row_has_gold_the_loss_chooses_the_epoch(tmp_path: Path) -> None:
+    """Micro F1 is no number there, and not 0."""
+    course = course_of(tmp_path)
+    assert (course.tuple_task, course.validated) == ("atsa", True)
+    asked = [replace(one, row=one.row.model_copy(update={"aspects": ()})) for one in course.validation.asked]
+    bare = replace(course, validation=replace(course.validation, asked=asked))
+    assert (bare.tuple_task, bare.validated) == (None, True)

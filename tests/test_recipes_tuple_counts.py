@@ -127,3 +127,8 @@ def test_places_are_numbers() -> None:
     late = Aspect(target="soup", polarity="negative", start=100, end=104)
     soon = Aspect(target="tea", polarity="positive", start=20, end=23)
     assert gold_pairs("atsa", [late, soon]) == (("tea", "positive"), ("soup", "negative"))
+
+
+def test_a_gold_tuple_that_is_written_in_two_ways_counts_once() -> None:
+    twice = [Aspect(target=term, polarity="positive") for term in ("ﬁsh", "fish")]
+    assert gold_pairs("atsa", twice) == (("fish", "positive"),)

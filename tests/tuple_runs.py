@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune.hardware import Machine
 from finetune.record import write_record
 from finetune.seq2seq_record import Seq2seqEpoch, Seq2seqRecord, Seq2seqSeed
 from recipes.aspects import target_text, write_opinions, write_tuples
@@ -172,7 +173,7 @@ class Said:
 class FakeWriter:
     """Writes what the row of the text has; with the probability `errs` it says something else. `asked` counts texts."""
 
-    asked = 0
+    asked, machine = 0, Machine("cpu", "bf16", "a CPU")
 
     def __init__(self, name: str, seed: int, errs: float) -> None:
         self.name, self.seed, self.errs = name, seed, errs
