@@ -12,9 +12,9 @@ A T5 that has read no other text cannot be what t5-base is: the figures are thos
 nothing of the published ones. Seconds are those of a machine that does nothing else; "load" says whether it did.
 
 Goals: every row accounted for and every test row scored; the baselines within 2 points of figures.md (45.0 and 59.2);
-the gain of reading first paired, with its interval, on both tasks; all of it within 20 minutes. Whether the students are
-above the baselines ("above_baseline"), and whether reading gains anything after Holm's correction ("reading_gains"), are
-figures and no goals: the program must tell them, whatever they are ("in_words").
+the gain of reading first paired, with its interval, on both tasks; all of it within 20 minutes. Whether the students
+are above the baselines ("above_baseline"), and whether reading gains anything after correction ("reading_gains"),
+are figures and no goals: the program must tell them, whatever they are ("in_words").
 """
 
 from __future__ import annotations
