@@ -14,17 +14,20 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from rag.lexical import tokens
+from rag.names import called, codes, whole_names
 from rag.passages import Passage, held
 from rag.qualities import asked_names, asked_qualities, ordinary
-from rag.quotable import ENDS, Quotable, figure, quotable
+from rag.quotable import ENDS, Quotable, figure, quotable, warns
 from rag.sanitise import data
 from rag.sentences import telling_words
 
 Near = Callable[[str, Sequence[str]], Sequence[float]]
 """A question, texts -> the cosine similarity of each to it."""
 
-_PASSAGES, _SENTENCES = 3, 2
-"""Passages quoted at most, and sentences of each."""
+_PASSAGES, _SENTENCES, _WARNINGS, _FIGURES = 3, 2, 2, 8
+"""Passages quoted at most; of each, sentences, those beside them that warn, and figures of one that is asked for by its
+number alone.
+"""
 _LEAST = 0.5
 """Share of the best score that another passage, or another line of the same, must have to be quoted too."""
 _FOUND, _NAMELY = 0.7, 0.9
@@ -33,6 +36,10 @@ that another passage must have.
 """
 _COMPARES = re.compile(r"\b(?:or|and|both|than|versus|vs|compared?|difference)\b", re.IGNORECASE)
 """In a question about more than one product."""
+_SIDES = re.compile(r"\b(?:compare[ds]?|comparison|versus|vs|difference|between)\b", re.IGNORECASE)
+_ANY = re.compile(r"\b(?:do|does|have|sell|there|any|which)\b", re.IGNORECASE)
+"""In a question for whatever there is of a kind: what it is is enough."""
+_ABOUT = frozenset(tokens("describe description explain information info details overview"))
 _NAMED = 0.2
 _MEANING = 0.6
 """Weight of the cosine in a line's score; the rest is that of the words."""
@@ -84,14 +91,37 @@ def extract(question: str, passages: Sequence[Passage], near: Near | None = None
     a sentence means counts beside its words, in a passage whose words do not answer.
     """
     sources = [quotable(passage) for passage in passages]
+    if alone := called(whole_names(question), passages):
+        return "\n".join(_quoted(sources[place], _all_of(sources[place])) for place in alone[:_PASSAGES])
     asked = _Question(question, sources)
     facts = [asked.facts(passage) for passage in passages]
     chosen = [_answer(asked, one, fields) for one, fields in zip(sources, facts, strict=True)]
-    good = _best(asked, sources, chosen, any(facts))
+    named = called(codes(question), passages)
+    good = named[:_PASSAGES] if len(named) > 1 else _best(asked, sources, chosen, any(facts))
     read = _few([place for place in good if not facts[place] and _is_open(asked, sources[place])], sources)
     for place, meanings in zip(read, _meanings(question, [sources[place] for place in read], near), strict=False):
         chosen[place] = _chosen(asked, sources[place], meanings)
+    if asked.asked and not any(_beside_title(sources[place], chosen[place]) for place in good):
+        return ""  # a title is no price
+    for place in [] if asked.asked else [place for place in good if not facts[place]]:
+        chosen[place] = _warned(asked, sources[place], chosen[place])
     return "\n".join(_quoted(sources[place], chosen[place]) for place in good)
+
+
+def _all_of(source: Quotable) -> list[str]:
+    """Figures and text of a document that is asked for by its number alone."""
+    texts = source.texts if source.short else source.texts[:_SENTENCES]
+    return [*source.figures[:_FIGURES], *texts]
+
+
+def _warned(asked: _Question, source: Quotable, lines: Sequence[str]) -> list[str]:
+    """The lines with those that may limit what they say: of a long text such as share words with the question."""
+    more = [
+        text
+        for text in source.texts
+        if text not in lines and warns(text) and (source.short or _score(asked.weights, text) > 0)
+    ][:_WARNINGS]
+    return [line for line in dict.fromkeys(source.lines) if line in lines or line in more] if more else list(lines)
 
 
 def _best(asked: _Question, sources: Sequence[Quotable], chosen: Sequence[Sequence[str]], facts: bool) -> list[int]:
@@ -115,7 +145,21 @@ def _best(asked: _Question, sources: Sequence[Quotable], chosen: Sequence[Sequen
     ][:_PASSAGES] or [0][: len(scores)]
     if (asked.asked or facts) and not _COMPARES.search(asked.text):  # of the product that was named and of no other
         good = [place for place in good if shares[place] >= _NAMELY * max(shares[one] for one in good)]
-    return good
+    return _sides(asked, sources, good) if _SIDES.search(asked.text) else good
+
+
+def _sides(asked: _Question, sources: Sequence[Quotable], good: Sequence[int]) -> list[int]:
+    """These passages and others that are compared with them: whose title has a word of the question that theirs have
+    not.
+    """
+    sides = list(good)
+    known = {word for place in good for word in _words(sources[place].passage.title)}
+    for place, one in enumerate(sources):
+        own = asked.weights.keys() & _words(one.passage.title)
+        if len(sides) < _PASSAGES and place not in sides and not own <= known:
+            sides.append(place)
+            known |= own
+    return sorted(sides)
 
 
 def _words(text: str) -> list[str]:
@@ -167,6 +211,8 @@ def _chosen(asked: _Question, source: Quotable, meanings: Sequence[float] = ()) 
     """The best lines of a passage in their order; its first where nothing tells one from another. meanings: of its
     sentences, where they are known; a figure means nothing but what it is called.
     """
+    if _of_title(asked, source):
+        return source.texts[: 1 if _ANY.search(asked.text) else _SENTENCES]
     words = _shared(asked, source)
     scored = []
     for place, line in enumerate(source.lines):
@@ -179,18 +225,26 @@ def _chosen(asked: _Question, source: Quotable, meanings: Sequence[float] = ()) 
     return [line.text for line in sorted(kept or scored[:1])]
 
 
+def _of_title(asked: _Question, source: Quotable) -> bool:
+    """Whether a question asks for no more than what is called so: then its text is read from the beginning."""
+    words = asked.weights.keys() - _ABOUT
+    return bool(words and source.texts) and not asked.asked and words <= set(_words(source.passage.title))
+
+
 def _shared(asked: _Question, source: Quotable) -> list[float]:
     """The share of what is asked for that each line has in words."""
     weights = _beside(asked.weights, source.passage, _NAMED)
     most = max(weights.values(), default=0.0) or 1.0
     total = (sum(weights.values()) + most * len(asked.asked)) or 1.0
-    called = {word: 0.0 if word in asked.other else weight for word, weight in weights.items()}
-    lines = [*((weights, line) for line in source.texts), *((called, line) for line in source.figures)]
+    elsewhere = {word: 0.0 if word in asked.other else weight for word, weight in weights.items()}
+    lines = [*((weights, line) for line in source.texts), *((elsewhere, line) for line in source.figures)]
     return [(_score(known, line) + most * asked.has(line)) / total for known, line in lines]
 
 
 def _is_open(asked: _Question, source: Quotable) -> bool:
     """Whether no line has half of what is asked for, and there are not too many to be compared by their meaning."""
+    if _of_title(asked, source):
+        return False
     return 0 < len(source.texts) <= _MOST_TEXTS and max(_shared(asked, source)) < _LEAST
 
 
@@ -205,8 +259,12 @@ def _stays(line: _Line, best: _Line) -> bool:
     return line == best or (line.words > 0 and line.score >= _LEAST * best.score and line.words >= _LEAST * best.words)
 
 
+def _beside_title(source: Quotable, lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if line != data(source.passage.title)]
+
+
 def _quoted(source: Quotable, lines: Sequence[str]) -> str:
-    kept = [line for line in lines if line != data(source.passage.title)]
+    kept = _beside_title(source, lines)
     said = " ".join([line if line.endswith(ENDS) else f"{line};" for line in kept[:-1]] + kept[-1:])
     begin = f"{source.title}:" if said and source.title else source.title
     return " ".join(filter(None, [begin, said, f"[{source.passage.number}]"]))

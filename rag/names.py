@@ -8,6 +8,9 @@ is, and only where few documents have it: `1080p` is none where half of the shop
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from rag.passages import Passage
 
 MOST_NAMED = 3
 """Documents that may share an article's number for it to count within a longer question."""
@@ -15,10 +18,16 @@ _MOST_CHARS, _MOST_CODES = 80, 20
 _RUN = re.compile(r"[^\W_][\w./+#-]*")
 _CODE = re.compile(r"(?=.*\d)(?:(?=.*[^\W\d_]).{3,}|\d{8,})")
 """Letters and digits, or eight digits at least, as an EAN has: `2019` and `10000 yen` are numbers of other things."""
-_CALLED = r"(?:sku|asin|ean|gtin|upc|isbn|mpn|id|items?|articles?|products?|things?|part|brand|number|no|nr|by|from)"
+_PARTS = re.compile(r"([^\W\d_]{2,8})[ -]?(\d{2,12}[^\W\d_]?)")
+_APART = re.compile(r"\b[^\W\d_]{2,8} \d{2,12}[^\W\d_]?\b")
+_CALLED = (
+    r"(?:sku|asin|ean|gtin|upc|isbn|mpn|id|items?|articles?|products?|(?:any|some|every)?things?|part|brand|number|no|"
+    r"nr|by|from)"
+)
 _AROUND = re.compile(
-    rf"\A(?:(?:all|any|your|the|show me|do you have|do you sell)\s+)*(?:{_CALLED}\b[\s.:#]*)*|"
-    r"\s+(?:brand|products?|items?)\Z",
+    r"\A(?:(?:all|any|your|the|show me|do you (?:have|sell|stock)|is there|are there|"
+    r"(?:what|which)(?: products?| items?| else)? (?:does|do|are|is))\s+)*"
+    rf"(?:{_CALLED}\b[\s.:#]*)*|\s+(?:brand|products?|items?|makes?|sells?|offers?)\Z",
     re.IGNORECASE,
 )
 
@@ -27,15 +36,40 @@ def whole_names(question: str) -> list[str]:
     """What all of a question may name: itself, and itself without `SKU`, `brand` and the like around it."""
     said = question.strip(" \t?!.,;:#\"'“”„«»()")
     bare = _AROUND.sub("", said).strip(" #")
-    return [name for name in dict.fromkeys([said, bare]) if 0 < len(name) <= _MOST_CHARS]
+    names = [name for one in (said, bare) for name in _ways(one)]
+    return [name for name in dict.fromkeys(names) if 0 < len(name) <= _MOST_CHARS]
 
 
 def codes(question: str) -> list[str]:
     """What within a question looks like a number of an article."""
-    runs = (run.rstrip("./+#-") for run in _RUN.findall(question))
-    return [run for run in dict.fromkeys(runs) if len(run) <= _MOST_CHARS and _CODE.fullmatch(run)][:_MOST_CODES]
+    runs = [run.rstrip("./+#-") for run in _RUN.findall(question)]
+    written = [way for one in [*runs, *_APART.findall(question)] for way in _ways(one)]
+    return [one for one in dict.fromkeys(written) if len(one) <= _MOST_CHARS and _CODE.fullmatch(one)][:_MOST_CODES]
 
 
 def is_number(name: str) -> bool:
     """Whether a name is a number long enough to be an article's."""
     return name.isascii() and name.isdecimal() and 5 <= len(name) <= 18
+
+
+def called(names: Sequence[str], passages: Sequence[Passage]) -> list[int]:
+    """The first passages of the documents that are called so: by their id, or by a value with a figure in it that no
+    other one has.
+    """
+    documents: set[str] = set()
+    for name in {name.casefold() for name in names}:
+        figures = any(map(str.isdigit, name))
+        having = {
+            one.document
+            for one in passages
+            if name == one.document.casefold() or (figures and name in (text.casefold() for text in one.facts.values()))
+        }
+        documents |= having if len(having) == 1 else set()
+    first = {one.document: place for place, one in reversed(list(enumerate(passages)))}
+    return sorted(first[document] for document in documents)
+
+
+def _ways(name: str) -> list[str]:
+    """A name, and the other ways in which a number of letters and figures is written: `ket 002` for `KET-002`."""
+    parts = _PARTS.fullmatch(name)
+    return [name] if parts is None else [name, "-".join(parts.groups()), "".join(parts.groups())]

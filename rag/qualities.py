@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rag.lexical import tokens
+from rag.limits import LIMIT
 
 
 class Quality(NamedTuple):
@@ -41,7 +42,7 @@ def _quality(asked: str, names: str, said: str) -> Quality:
 QUALITIES = (
     _quality(
         rf"how much (?:is|are|was|were|for|money){_NO_PRICE}|{_EXTRA}(?:costs?|prices?){_NO_PRICE}|costing|priced|"
-        r"pricey|expensive|cheap(?:er|est)?|pay for",
+        rf"pricey|expensive|cheap(?:er|est)?|pay for|{LIMIT}",
         "price cost msrp rrp", rf"[$€£]\s?\d|{_AMOUNT}(?:[$€£]|eur|usd|gbp|euros?|dollars?|pounds?)(?!\w)|\bprices?\b",
     ),
     _quality(

@@ -13,6 +13,14 @@ ENDS = (".", "!", "?", "…", "。", "！", "？", ":", ";")
 """What a line ends with after which another may follow."""
 _MOST_CHARS, _MOST_TITLE, _MOST_WORDS = 300, 90, 3
 """Characters of a sentence and of a title; words of a value that is no sentence."""
+_SHORT_TEXTS, _SHORT_CHARS = 4, 300
+"""Sentences, or characters, of a text that is short."""
+_WARNS = re.compile(
+    r"\b(?:not(?! only\b)|never|cannot|(?:ca|do|does|is|are|must|should)n['’]t|except|unless|contains?|allerg\w*|"
+    r"traces of|warning|caution|danger\w*|keep (?:away|out)|unsuitable|irritat\w*|"
+    r"(?:kitchen|facility|factory|bakery) (?:that|which|where))\b",
+    re.IGNORECASE,
+)
 _BULLET = re.compile(r"\A(?:[-*+•·▪●◦‣–—]\s+)+")
 
 
@@ -29,6 +37,11 @@ class Quotable(NamedTuple):
         """All of it."""
         return [*self.texts, *self.figures]
 
+    @property
+    def short(self) -> bool:
+        """Whether its text is read at a glance."""
+        return len(self.texts) <= _SHORT_TEXTS or sum(map(len, self.texts)) <= _SHORT_CHARS
+
 
 def quotable(passage: Passage) -> Quotable:
     """What may be quoted of a passage, as data and of a length that is read at a glance."""
@@ -42,6 +55,11 @@ def quotable(passage: Passage) -> Quotable:
         if name in passage.metadata or (_is_value(text) and text in passage.text)
     ]
     return Quotable(passage, _cut(data(passage.title), _MOST_TITLE), texts, figures)
+
+
+def warns(text: str) -> bool:
+    """Whether a sentence may limit what another one promises."""
+    return _WARNS.search(text) is not None
 
 
 def figure(name: str, text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rag.chunks import searched
 from rag.fusion import Fused, Hit, fuse, others, put_first
 from rag.kept import Kept
+from rag.limits import said_limit
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
 from rag.sentences import telling_words
@@ -74,7 +75,7 @@ class Retriever:
             vectors = self._embedder.queries(cleaned)
             self._queries.keep(cleaned, vectors)
             return [
-                self._found(query, self.look(query, vectors[place : place + 1], condition), limit)
+                self._found(query, self._looked(query, vectors[place : place + 1], condition), limit)
                 for place, query in enumerate(cleaned)
             ]
 
@@ -88,6 +89,18 @@ class Retriever:
         with self._searching:
             vector = self._queries.of([_clean(question)])[0]
             return [float(near) for near in self._texts.of(texts) @ vector]
+
+    def _looked(self, query: str, vector: Vectors, condition: Condition | None) -> Search:
+        """What `look` finds, within the limit of price that a question sets in words where no filter was given and
+        something is within it.
+        """
+        said = None if condition else said_limit(query, self._index.names)
+        if said is not None:
+            with suppress(AskError):  # the column holds words
+                found = self.look(query, vector, read_where(said, self._index.names))
+                if found.ranked:
+                    return found
+        return self.look(query, vector, condition)
 
     def look(
         self, query: str, vector: Vectors, condition: Condition | None = None, without: Collection[str] = ()

@@ -13,6 +13,7 @@ from rag.documents import Document
 from rag.index import Index, open_index
 from rag.indexing import build_index
 from rag.kept import Kept
+from rag.limits import said_limit
 from rag.phrases import proposed
 from rag.retriever import MOST_CHARACTERS, Retriever, open_retriever
 from rag.threshold import Threshold
@@ -229,6 +230,10 @@ def test_of_a_few_long_documents_more_than_one_passage_is_shown(
         ("Is 4006381333931 in stock?", ["p4"]),
         ("dawn", ["k"]),
         ("products by Dawn", ["k"]),
+        ("Do you have anything by Dawn?", ["k"]),
+        ("What does Dawn make?", ["k"]),
+        ("kt 99x", ["p3"]),
+        ("How much is kt 99x?", ["p3"]),
     ],
 )
 def test_what_a_question_names_comes_first_and_is_answered(named: Retriever, query: str, documents: list[str]) -> None:
@@ -277,3 +282,36 @@ def test_only_the_last_vectors_are_kept() -> None:
     for texts in (["1", "2"], ["1"], ["3"], ["1", "2"]):
         assert kept.of(texts).tolist() == [[float(text)] for text in texts]
     assert made == ["1", "2", "3", "2"]
+
+
+@pytest.mark.parametrize(
+    ("question", "filter"),
+    [
+        ("lamps under 3 euros", {"price": {"$lt": 3.0}}),
+        ("What costs no more than $2.50?", {"price": {"$lte": 2.5}}),
+        ("Do you have lamps over 10 €?", {"price": {"$gt": 10.0}}),
+        ("lamps under 3 watts", None),
+        ("lamps under 3", None),
+        ("Is the lamp model 7 under 3 euros?", None),
+        ("lamps with 3 euros off, under 9 euros", None),
+        ("lamps not under 3 euros", None),
+        ("lamps over 3 euros and under 9 euros", None),
+        ("lamps under 1,000 euros", None),
+    ],
+)
+def test_a_limit_of_price_in_words(question: str, filter: dict[str, object] | None) -> None:
+    assert said_limit(question, ["price", "brand", "old_price"]) == filter
+
+
+def test_a_limit_needs_one_column_that_is_plainly_a_price() -> None:
+    asked = "lamps under 3 euros"
+    assert said_limit(asked, ["price_eur"]) == {"price_eur": {"$lt": 3.0}}
+    for names in (["price_usd"], ["price", "price_eur"], ["price_per_kilo"], ["watts"]):
+        assert said_limit(asked, names) is None
+
+
+def test_a_limit_in_words_filters_unless_nothing_is_within_it(retriever: Retriever) -> None:
+    found = retriever.search("a red lamp for under 3 euros", top_k=20).passages
+    assert sorted(one.document for one in found) == ["p0", "p1", "p2"]
+    assert len(retriever.search("a lamp for under 0.10 euros", top_k=20).passages) == 20
+    assert len(retriever.search("a lamp under 3 euros", {"brand": "Borg"}, top_k=20).passages) == 7
