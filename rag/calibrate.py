@@ -59,7 +59,7 @@ def calibrate(index: Index, embedder: Embedder, settings: Retrieval) -> Threshol
 
 def _cosines(index: Index, vectors: Vectors, without: list[set[str]] | None = None) -> list[float]:
     """The similarity of the nearest piece to each question. without: documents taken as not there, for each."""
-    found = index.dense(vectors, 1 if without is None else _SEEN)
+    found = index.exact(vectors, 1 if without is None else _SEEN)
     hidden = without or [set()] * len(found)
     pairs = zip(found, hidden, strict=True)
     return [next((hit.score for hit in hits if hit.document not in names), 0.0) for hits, names in pairs]
@@ -103,7 +103,7 @@ def _same(index: Index, embedder: Embedder, documents: list[Document]) -> dict[s
     vectors = embedder.documents([f"{document.title}\n{document.body[:1000]}" for document in documents])
     return {
         document.id: {document.id, *(hit.document for hit in hits if hit.score >= _SAME)}
-        for document, hits in zip(documents, index.dense(vectors, 20), strict=True)
+        for document, hits in zip(documents, index.exact(vectors, 20), strict=True)
     }
 
 

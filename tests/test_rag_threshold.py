@@ -13,7 +13,7 @@ from rag_runs import WordEmbedder, product, shop, without_model
 from rag.calibrate import FACT, calibrate, is_due, read_threshold, threshold_fact, told
 from rag.documents import Document
 from rag.fusion import Hit
-from rag.index import open_index
+from rag.index import Index, open_index
 from rag.indexing import build_index
 from rag.own_questions import KINDS, own_questions, sentence
 from rag.signals import Signals, rarity, read_signals
@@ -108,6 +108,22 @@ def test_a_catalogue_sets_its_own_threshold(tmp_path: Path, run: RunFolder) -> N
         assert kept.weight > 0
         assert 0 < kept.least < 1
         assert kept.refused <= 0.15
+
+
+def test_a_threshold_is_the_same_whatever_graph_was_built(
+    tmp_path: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = shop(tmp_path, [product(number) for number in range(40)])
+    build_index(recipe, run)
+    assert recipe.retrieval is not None
+    embedder = WordEmbedder(recipe)
+    query = embedder.queries(["red lamp", "9 watts"])
+    with open_index(recipe, run) as index:
+        for exact, found in zip(index.exact(query, 7), index.dense(query, 7), strict=True):
+            assert [hit.score for hit in exact] == pytest.approx([hit.score for hit in found], abs=1e-5)
+        assert [len(hits) for hits in index.exact(query, 99)] == [40, 40]
+        monkeypatch.setattr(Index, "_nearest", lambda self, vectors, limit: [[] for _ in vectors])
+        assert calibrate(index, embedder, recipe.retrieval) == read_threshold(index)  # type: ignore[arg-type]
 
 
 def test_a_catalogue_too_small_has_none_and_refuses_nothing(tmp_path: Path, run: RunFolder) -> None:
