@@ -61,8 +61,8 @@ def unknown_labels(recipe: Recipe) -> str | None:
         return None
     shown = ", ".join(repr(value[:30]) for value, _ in lost.most_common(5))
     return (
-        f"source.label: of the first {counted(len(read), 'row')} {lost.total():,} hold none of the labels but {shown}: "
-        "they are left out (source.label_names maps values)"
+        f"source.label: {lost.total():,} of the first {counted(len(read), 'row')} hold what is none of the labels "
+        f"({shown}) and will be left out; source.label_names maps values"
     )
 
 

@@ -19,8 +19,10 @@ from recipes.schema import GENERATIVE, Recipe
 
 ROWS_VERSION = 4
 """Raised when cleaning, splitting, parsing or filtering changes what rows come out."""
+GOLD_VERSION = 2
+"""Likewise of gold tuples: of the rows of atsa and acsa alone."""
 TRAINING_VERSION = 2
-REPORT_VERSION = 5
+REPORT_VERSION = 6
 INDEX_VERSION = 1
 """Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
 READING_VERSION = 2
@@ -30,6 +32,7 @@ THRESHOLD_VERSION = 3
 RETRIEVAL_VERSION = 3
 """Raised when searching or scoring changes what comes of the same index."""
 
+_TUPLES = ("atsa", "acsa")
 _SERVING = {
     "name", "rewrite", "history_turns", "host", "port", "key_env", "hosts", "concurrency", "queue", "max_body_bytes",
     "max_answer_tokens",
@@ -55,7 +58,7 @@ def rows_inputs(recipe: Recipe) -> dict[str, str]:
         "teacher": asking["teacher"],
         "synthesis": digest(recipe.synthesis.model_dump(exclude={"budget_usd"})),
         "ties": digest(keeps_ties(recipe)),
-        "tutelage's row code": digest(ROWS_VERSION),
+        "tutelage's row code": digest([ROWS_VERSION, GOLD_VERSION] if recipe.task in _TUPLES else ROWS_VERSION),
     } | asking
     if recipe.task in GENERATIVE:
         inputs["filters"] = digest(recipe.filters)

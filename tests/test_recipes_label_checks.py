@@ -36,5 +36,5 @@ def test_labels_that_the_recipe_lacks_are_said_and_are_no_mistake(
     assert main(["check", str(path)]) == 0
     told = capsys.readouterr().out
     assert told.startswith(
-        f"{path}: ok; source.label: of the first 33 rows 3 hold none of the labels but '7', 'mixed':"
+        f"{path}: ok; source.label: 3 of the first 33 rows hold what is none of the labels ('7', 'mixed') and"
     )
