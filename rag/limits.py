@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rag.lexical import tokens
+from rag.sentences import telling_words
 
 _OPERATORS = {
     "no more than": "$lte", "not more than": "$lte", "at most": "$lte", "up to": "$lte", "at least": "$gte",
@@ -35,6 +36,7 @@ _ELSE = re.compile(
     re.IGNORECASE,
 )
 """What else has a price."""
+_WHATEVER = frozenset(telling_words("costs costing price priced product item article gift present"))
 _OF_ONE = re.compile(
     r"\W*(?:is(?! there)|are(?! there)|was|were|does|do(?! you)|did|has|have(?! you)|will|would|could(?! you)|"
     r"can(?! you)|why|when|how|who|where)\b",
@@ -55,6 +57,11 @@ def said_limit(question: str, names: Iterable[str]) -> dict[str, Any] | None:
         return None
     operator = next(sign for words, sign in _OPERATORS.items() if said.startswith(words))
     return {price: {operator: float(amount)}}
+
+
+def asks_no_more(question: str) -> bool:
+    """Whether a question with a limit asks for whatever is within it: `What costs less than 5 euros?`"""
+    return not set(telling_words(_LIMIT.sub(" ", question))) - _WHATEVER
 
 
 def _price(names: Iterable[str], currency: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rag.chunks import searched
 from rag.fusion import Fused, Hit, fuse, others, put_first
 from rag.kept import Kept
-from rag.limits import said_limit
+from rag.limits import asks_no_more, said_limit
 from rag.passages import Found, Passage
 from rag.rerank import Reranker, open_reranker
 from rag.sentences import telling_words
@@ -99,7 +99,8 @@ class Retriever:
             with suppress(AskError):  # the column holds words
                 found = self.look(query, vector, read_where(said, self._index.names))
                 if found.ranked:
-                    return found
+                    named = found.signals.named or asks_no_more(query)
+                    return found._replace(signals=replace(found.signals, named=named))
         return self.look(query, vector, condition)
 
     def look(

@@ -251,6 +251,11 @@ def test_a_brand_alone_finds_its_products_and_keeps_to_a_filter(named: Retriever
     assert len(chunks) == len(set(chunks))
 
 
+def test_whatever_is_within_a_limit_answers_a_question_for_no_more(named: Retriever) -> None:
+    assert named.search("What costs less than 3 euros?").answerable
+    assert not named.search("What zebra costs less than 3 euros?").answerable
+
+
 @pytest.mark.parametrize("query", ["a lamp of 12 watts for the desk", "lamp 1080p", "zebra", "a poem of 10000 words"])
 def test_a_number_of_something_else_names_no_product(named: Retriever, query: str) -> None:
     assert not named.search(query).answerable
