@@ -96,6 +96,8 @@ def joined(question: str, history: Sequence[Turn]) -> str:
     """
     asked = set(telling_words(question))
     likewise = _LIKEWISE.fullmatch(question) and not asked_qualities(question)
+    if likewise and any(_names(question)) and (same := _last_asked(history)):
+        return f"{question} ({same})"
     about: dict[str, None] = {}
     for earlier in [turn.content for turn in reversed(history) if turn.role == "user"][:3]:
         words = set(telling_words(earlier))
@@ -108,6 +110,15 @@ def joined(question: str, history: Sequence[Turn]) -> str:
     names = (name for name in _names(answer) if not said.issuperset(telling_words(name)))
     behind = [*islice(about, _MOST_WORDS), *islice(names, _MOST_NAMES)]
     return f"{question} ({' '.join(behind)})" if behind else question
+
+
+def _last_asked(history: Sequence[Turn]) -> str:
+    """How a price, a colour or the like was asked for last, without the thing; empty where none was."""
+    for earlier in [turn.content for turn in reversed(history) if turn.role == "user"][:3]:
+        found = [words[0] for one in asked_qualities(earlier) for words in one.asked.finditer(earlier)]
+        if found:
+            return " ".join(" ".join([*words.split()[:2], *words.split()[2:][-1:]]) for words in found[:_MOST_NAMES])
+    return ""
 
 
 def _without_qualities(question: str) -> str:

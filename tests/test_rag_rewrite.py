@@ -90,7 +90,9 @@ def test_a_long_talk_is_soon_joined() -> None:
         ("How much does the Piccolo cost?", "what is its warranty?", "piccolo"),
         ("How much does the Klara bottle cost?", "and what colours does it come in?", "klara bottle"),
         ("How much weight can the oak table hold?", "is it heavy?", "oak table"),
-        ("How much does the Klara bottle cost?", "and the Piccolo?", "klara bottle cost"),
+        ("How much does the Klara bottle cost?", "and the Piccolo?", "cost"),
+        ("How wide is the oak table?", "what about the Eik shelf?", "How wide"),
+        ("How much does the Klara bottle cost?", "and the lid?", "klara bottle cost"),
         ("How much does the Klara bottle cost?", "what about the warranty?", "klara bottle"),
     ],
 )
