@@ -28,7 +28,7 @@ LIMIT = (
 )
 """No pounds: a weight has them, too."""
 _LIMIT = re.compile(rf"\b{LIMIT}\s?[$€£]?", re.IGNORECASE)
-_DENIED = re.compile(r"(?:\bnot|n['’]t|\bno|\bnever)\s*\Z", re.IGNORECASE)
+_DENIED = re.compile(r"\b(?:not|no|nor|never|nothing|none|without|cannot|dont|cant|wont)\b|n['’]t\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,2})?")
 _ELSE = re.compile(
     r"\b(?:deliver\w*|shipping|postage|orders?|basket|discounts?|vouchers?|coupons?|returns?|refunds?|off|sav(?:e|ings?)|"
@@ -38,8 +38,8 @@ _ELSE = re.compile(
 """What else has a price."""
 _WHATEVER = frozenset(telling_words("costs costing price priced product item article gift present"))
 _OF_ONE = re.compile(
-    r"\W*(?:is(?! there)|are(?! there)|was|were|does|do(?! you)|did|has|have(?! you)|will|would|could(?! you)|"
-    r"can(?! you)|why|when|how|who|where)\b",
+    r"\W*(?:what about|and|or|is(?! there)|are(?! there)|was|were|does|do(?! you)|did|has|have(?! you)|will|would|"
+    r"could(?! you)|can(?! you)|why|when|how|who|where)\b",
     re.IGNORECASE,
 )
 

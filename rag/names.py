@@ -18,6 +18,8 @@ _MOST_CHARS, _MOST_CODES = 80, 20
 _RUN = re.compile(r"[^\W_][\w./+#-]*")
 _CODE = re.compile(r"(?=.*\d)(?:(?=.*[^\W\d_]).{3,}|\d{8,})")
 """Letters and digits, or eight digits at least, as an EAN has: `2019` and `10000 yen` are numbers of other things."""
+_TOLD = re.compile(r"\b(?:sku|id|item|article|product|number|no|nr)[\s.:#]+(\d{5,7})\b", re.IGNORECASE)
+"""A shorter one is a number of an article where the question says so."""
 _PARTS = re.compile(r"([^\W\d_]{2,8})[ -]?(\d{2,12}[^\W\d_]?)")
 _APART = re.compile(r"\b[^\W\d_]{2,8} \d{2,12}[^\W\d_]?\b")
 _CALLED = (
@@ -44,7 +46,8 @@ def codes(question: str) -> list[str]:
     """What within a question looks like a number of an article."""
     runs = [run.rstrip("./+#-") for run in _RUN.findall(question)]
     written = [way for one in [*runs, *_APART.findall(question)] for way in _ways(one)]
-    return [one for one in dict.fromkeys(written) if len(one) <= _MOST_CHARS and _CODE.fullmatch(one)][:_MOST_CODES]
+    found = [one for one in written if len(one) <= _MOST_CHARS and _CODE.fullmatch(one)]
+    return list(dict.fromkeys([*_TOLD.findall(question), *found]))[:_MOST_CODES]
 
 
 def is_number(name: str) -> bool:

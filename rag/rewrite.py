@@ -118,6 +118,8 @@ def _last_asked(history: Sequence[Turn]) -> str:
         found = [words[0] for one in asked_qualities(earlier) for words in one.asked.finditer(earlier)]
         if found:
             return " ".join(" ".join([*words.split()[:2], *words.split()[2:][-1:]]) for words in found[:_MOST_NAMES])
+        if not _LIKEWISE.fullmatch(earlier):
+            break  # something else was asked since
     return ""
 
 

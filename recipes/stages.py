@@ -27,9 +27,9 @@ INDEX_VERSION = 1
 """Raised when documents are cut or embedded otherwise: all of them are embedded anew."""
 READING_VERSION = 2
 """Raised when other documents come of the same catalogue: those that do are written anew, the others cost nothing."""
-THRESHOLD_VERSION = 3
+THRESHOLD_VERSION = 4
 """Raised when the threshold is set otherwise: no old one is read, and nothing is embedded anew."""
-RETRIEVAL_VERSION = 3
+RETRIEVAL_VERSION = 4
 """Raised when searching or scoring changes what comes of the same index."""
 
 _TUPLES = ("atsa", "acsa")

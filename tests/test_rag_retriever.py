@@ -14,6 +14,7 @@ from rag.index import Index, open_index
 from rag.indexing import build_index
 from rag.kept import Kept
 from rag.limits import said_limit
+from rag.names import codes
 from rag.phrases import proposed
 from rag.retriever import MOST_CHARACTERS, Retriever, open_retriever
 from rag.threshold import Threshold
@@ -300,12 +301,30 @@ def test_only_the_last_vectors_are_kept() -> None:
         ("Is the lamp model 7 under 3 euros?", None),
         ("lamps with 3 euros off, under 9 euros", None),
         ("lamps not under 3 euros", None),
+        ("I don't want any lamp over 3 euros", None),
+        ("no lamp over 3 euros", None),
+        ("I can’t pay more than 3 euros for a lamp", None),
+        ("What about the Kneeler Seat? (under 3 euros)", None),
         ("lamps over 3 euros and under 9 euros", None),
         ("lamps under 1,000 euros", None),
     ],
 )
 def test_a_limit_of_price_in_words(question: str, filter: dict[str, object] | None) -> None:
     assert said_limit(question, ["price", "brand", "old_price"]) == filter
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("How much is article 10234?", ["10234"]),
+        ("Do you have item no. 48213 in red?", ["48213"]),
+        ("headphones under 10000 yen", []),
+        ("a poem of 10000 words", []),
+        ("Is number 1234 there?", []),
+    ],
+)
+def test_a_short_number_is_an_articles_where_the_question_says_so(question: str, found: list[str]) -> None:
+    assert [one for one in codes(question) if one.isdecimal()] == found
 
 
 def test_a_limit_needs_one_column_that_is_plainly_a_price() -> None:

@@ -99,3 +99,11 @@ def test_a_long_talk_is_soon_joined() -> None:
 def test_what_was_asked_before_is_not_asked_again(before: str, question: str, behind: str) -> None:
     told = [ASKED, TOLD, Turn(role="user", content=before), Turn(role="assistant", content="see below.")]
     assert joined(question, told) == f"{question} ({behind})"
+
+
+def test_the_same_that_is_asked_is_what_was_asked_last() -> None:
+    asked = ["How much does the Klara bottle cost?", "Is the oak table dishwasher safe?"]
+    history = [Turn(role="user", content=one) for one in asked]
+    assert "cost" not in joined("and the Eik shelf?", history)
+    history = [Turn(role="user", content=one) for one in (asked[0], "and the Piccolo?")]
+    assert joined("and the Eik shelf?", history) == "and the Eik shelf? (cost)"
