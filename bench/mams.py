@@ -6,7 +6,8 @@
 
 ../shared/data/mams_atsa and mams_acsa (every sentence has two polarities or more; official splits). A small T5 learns
 each of them from nothing (plain) and from a student that learnt analyses of train sentences (read). The splits of the
-two cross: no sentence that either is tested or validated on is read. The teacher of the analyses is
+two cross: no sentence of either test or validation file is read. (The rows that choose an epoch are drawn from the
+train files, for plain and read alike, and are among those that the reader reads.) The teacher of the analyses is
 bench/lexicon_teacher.py, two word lists that never see a gold tuple. One run, the same seeds, paired by eval.
 A T5 that has read no other text cannot be what t5-base is: the figures are those of the tool on this machine and say
 nothing of the published ones. Seconds are those of a machine that does nothing else; "load" says whether it did.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
+from html import unescape
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def label_mistakes(source: Source, values: list[Any], labels: tuple[str, ...]) -
         yield ("source", "label"), f"{message}; name a column with one, or leave label out (nothing is scored by it)"
         return
     names = source.label_names or {}
-    seen = list(dict.fromkeys(_as_text(value) for value in values if value not in (None, "")))
+    seen = list(dict.fromkeys(filter(None, map(_as_text, values))))
     known = _known(labels)
     if seen and not any(names.get(value, value).strip().casefold() in known for value in seen):
         shown = ", ".join(value[:30] for value in seen[:5])
@@ -55,7 +56,7 @@ def unknown_labels(recipe: Recipe) -> str | None:
         return None  # pyarrow takes long to import
     names, known = source.label_names or {}, _known(recipe.labels)
     read = [record.get(source.label) for _, record in islice(read_table(path), LOOKED_AT)]
-    values = [_as_text(value) for value in read if value not in (None, "")]
+    values = list(filter(None, map(_as_text, read)))
     lost = Counter(value for value in values if names.get(value, value).strip().casefold() not in known)
     if not lost:
         return None
@@ -71,6 +72,9 @@ def _known(labels: tuple[str, ...]) -> set[str]:
 
 
 def _as_text(value: Any) -> str:
+    """As the rows will have it; empty where there is no label."""
+    if value is None:
+        return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip()
+    return " ".join(unescape(str(value)).split())

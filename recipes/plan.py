@@ -19,7 +19,7 @@ from recipes.run_plan import KEY, RunPlan
 from recipes.runs import RunFolder, digest, file_digest
 from recipes.schema import Recipe
 from recipes.spent import Spent, read_spent
-from recipes.stages import TEACHER_SPEED, asking_inputs, teacher_identity
+from recipes.stages import TEACHER_SPEED, asking_inputs, rows_inputs, teacher_identity
 from recipes.teachers import Teacher
 
 
@@ -85,7 +85,12 @@ def _with_labelling(plan: RunPlan, run: RunFolder, rows_done: bool) -> RunPlan:
 def _spent(recipe: Recipe, run: RunFolder) -> Spent:
     """What was asked so far. Journals of old do not say what: as much as the rows that were made of them, if any."""
     made = run.manifest("rows")
-    same = made is None or all(made.inputs.get(name) == sha for name, sha in asking_inputs(recipe).items())
+    asked = asking_inputs(recipe)
+    if not isinstance(recipe.teacher, LocalTeacher):
+        schema = recipe.synthesis.output == "json_schema"  # it lists the labels
+        names = {"synthesis"} | ({"task and labels"} if schema else set())
+        asked |= {name: sha for name, sha in rows_inputs(recipe).items() if name in names}
+    same = made is None or all(made.inputs.get(name) == sha for name, sha in asked.items())
     return read_spent(run.journal, recipe.teacher.model, asked_as(recipe), unmarked=same)
 
 

@@ -40,9 +40,12 @@ def beside(folder: Path, path: str) -> Path:
 
 
 def absolute(folder: Path, path: str) -> Path:
-    """The same, whole and past all links; but a file that is a link keeps its own name, which says what it holds."""
+    """The same, whole and past all links; but a link to a file without an ending keeps its own name, which says what
+    the file holds: a cache of the Hub and DVC keep files under their digests.
+    """
     found = beside(folder, path)
-    return found.parent.resolve() / found.name if found.is_symlink() and found.is_file() else found.resolve()
+    whole = found.resolve()
+    return found.parent.resolve() / found.name if found.is_symlink() and whole.is_file() and not whole.suffix else whole
 
 
 class Section(BaseModel):

@@ -38,10 +38,10 @@ class Source(Section):
     stay on one side of the split."""
     aspects: str | None = None
     """Column with the gold tuples, a list of {target, category, polarity, start, end} (tasks atsa and acsa), [] where a
-    text has none; a row with an empty cell is rejected. polarity is positive, negative, neutral or conflict; implicit:
-    true says that no word of the text is an opinion of the target. Scores are told apart by `mixed` (whether a text has
-    tuples of more than one polarity) and, where the source says it, by `implicit` (whether one of its tuples is). A
-    SemEval file (.xml) names no columns at all."""
+    text has none; a row with an empty cell, or without the key, is rejected. polarity is positive, negative, neutral or
+    conflict; implicit: true says that no word of the text is an opinion of the target. Scores are told apart by `mixed`
+    (whether a text has tuples of more than one polarity) and, where the source says it, by `implicit` (whether one of
+    its tuples is). A SemEval file (.xml) names no columns at all."""
     analysis: str | None = None
     """Column with analyses that a teacher wrote before (task: understanding): no teacher is asked then."""
     rewrite: str | None = None

@@ -30,11 +30,11 @@ def test_labels_that_the_recipe_lacks_are_said_and_are_no_mistake(
     assert main(["check", str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: ok\n"
     more = "".join(
-        json.dumps({"text": f"more {n}", "label": label}) + "\n" for n, label in enumerate(("mixed", 7, 7.0))
+        json.dumps({"text": f"more {n}", "label": label}) + "\n" for n, label in enumerate(("mixed", 7, 7.0, " ", "&nbsp;"))
     )
     (tmp_path / "texts.jsonl").write_text(ROWS + more, encoding="utf-8")
     assert main(["check", str(path)]) == 0
     told = capsys.readouterr().out
     assert told.startswith(
-        f"{path}: ok; source.label: 3 of the first 33 rows hold what is none of the labels ('7', 'mixed') and"
+        f"{path}: ok; source.label: 3 of the first 35 rows hold what is none of the labels ('7', 'mixed') and"
     )
