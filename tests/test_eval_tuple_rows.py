@@ -42,4 +42,4 @@ def test_values_that_have_no_slice_are_counted_and_said(tmp_path: Path) -> None:
     part = read_set(recipe, run, "terms").part()
     assert (len(part.slices), part.cut) == (1 + 40, {"shop": 42})
     said = "shop of terms has 42 values; the 40 with the most test rows are shown."
-    assert said in list(tuple_warnings(recipe, run, [part], [], [], []))
+    assert said in list(tuple_warnings(recipe, run, [part], [], [], [], []))

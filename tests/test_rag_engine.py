@@ -10,6 +10,7 @@ import pytest
 import tiny_llama
 
 from finetune.answering import GenerativeStudent, Question
+from finetune.decoding import UNREAD
 from rag.engine import Engine, Job, Told
 from recipes.errors import TrainingError, TutelageError
 from recipes.students import Answering, CausalStudent
@@ -181,7 +182,7 @@ def test_what_is_not_answered_when_it_closes_is_cancelled(endless: GenerativeStu
 
 def test_a_long_prompt_does_not_hold_up_the_others(endless: GenerativeStudent) -> None:
     engine = Engine(endless, rows=2)
-    engine._chunk = 8
+    engine._chunk = UNREAD
     told: list[tuple[str, Told]] = []
     done = queue.SimpleQueue[Told]()
 
@@ -195,7 +196,7 @@ def test_a_long_prompt_does_not_hold_up_the_others(endless: GenerativeStudent) -
 
     with engine:
         engine.submit(Job([1, 2, 3], LONG, 0, listen("short")))
-        engine.submit(Job(list(range(5, 85)), GREEDY, 0, listen("long")))
+        engine.submit(Job([5 + place % 80 for place in range(9 * UNREAD + 1)], GREEDY, 0, listen("long")))
         done.get(timeout=60), done.get(timeout=60)
     first = next(place for place, (name, _) in enumerate(told) if name == "long")
     assert 8 <= first <= 12  # a step of the other after each part that was read

@@ -29,9 +29,8 @@ def test_labels_that_the_recipe_lacks_are_said_and_are_no_mistake(
     path = write_recipe(tmp_path)
     assert main(["check", str(path)]) == 0
     assert capsys.readouterr().out == f"{path}: ok\n"
-    more = "".join(
-        json.dumps({"text": f"more {n}", "label": label}) + "\n" for n, label in enumerate(("mixed", 7, 7.0, " ", "&nbsp;"))
-    )
+    labels = ("mixed", 7, 7.0, " ", "&nbsp;")
+    more = "".join(json.dumps({"text": f"more {n}", "label": label}) + "\n" for n, label in enumerate(labels))
     (tmp_path / "texts.jsonl").write_text(ROWS + more, encoding="utf-8")
     assert main(["check", str(path)]) == 0
     told = capsys.readouterr().out
