@@ -88,11 +88,14 @@ class Reading:
         metadata: dict[str, Value] = {}
         written: dict[str, str] = {}
         for name, column in catalogue.metadata.items():
-            value = _value(record.get(column), f"{at}: {column}", column in self._typed)
+            cell = record.get(column)
+            value = _value(cell, f"{at}: {column}", column in self._typed)
             if value is not None:
                 metadata[name] = value
-            if isinstance(value, (int, float)) and (text := padded(clean_text(str(record.get(column))))):
-                written[name] = text
+            if isinstance(value, (int, float)):
+                text = padded(clean_text(cell) if isinstance(cell, str) else str(cell))
+                if text:
+                    written[name] = text
         link = _identity(record.get(catalogue.link) or "") if catalogue.link else ""
         if link and web_link(link) is None:
             self._drop_link(link, at)

@@ -68,9 +68,12 @@ def clean_blocks(text: str) -> str:
     """The same with what a page shows as blocks on lines of their own: paragraphs, items of lists, rows of tables.
     Other line ends are spaces, but before a bullet and after an empty line.
     """
+    text = _mended(_untagged(text, "\n\n"))
+    if text.isascii() and text.isprintable():  # one line, as most texts are
+        return " ".join(text.split())
     lines: list[list[str]] = []
     goes_on = False
-    for line in _BULLETS.sub("\n", _mended(_untagged(text, "\n\n"))).splitlines():
+    for line in _BULLETS.sub("\n", text).splitlines():
         words = line.split()
         if words and goes_on and not _BULLET.match(line.lstrip()):
             lines[-1] += words
