@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from rag.asked import Asked, weight_of, words_of
 from rag.lexical import tokens
 from rag.names import called, codes, whole_names
-from rag.passages import Passage, held
-from rag.qualities import asked_names, asked_qualities, ordinary
-from rag.quotable import ENDS, Quotable, figure, quotable, warns
+from rag.passages import Passage
+from rag.quotable import ENDS, Quotable, quotable, warns
 from rag.sanitise import data
 from rag.sentences import telling_words
 
@@ -41,12 +40,13 @@ _ANY = re.compile(r"\b(?:do|does|have|sell|there|any|which)\b", re.IGNORECASE)
 """In a question for whatever there is of a kind: what it is is enough."""
 _ABOUT = frozenset(tokens("describe description explain information info details overview"))
 _NAMED = 0.2
+"""What a word of the title counts for in a line of its passage."""
 _MEANING = 0.6
 """Weight of the cosine in a line's score; the rest is that of the words."""
 _MOST_TEXTS = 12
 """Sentences that are compared by their meaning, of all passages together: tenths of a second."""
-_FEW, _LONG = 3, 6
-"""Words of what asks for a quality and names no product; telling words of a line that is no scrap."""
+_LONG = 6
+"""Telling words of a line that is no scrap."""
 _RANKED = 0.3
 """What the first passage has for its rank, beside its share of the question's words; the n-th has an n-th of it. The
 search compared meanings and not words alone: a passage that names the thing otherwise is not passed over for one that
@@ -63,29 +63,6 @@ class _Line(NamedTuple):
     words: float
 
 
-class _Question:
-    """What a question asks for. asked: qualities, such as a price. weights: its words. plain: without those by which a
-    quality is asked for. other: those that do not mean the field that is called so.
-    """
-
-    def __init__(self, text: str, sources: Sequence[Quotable]) -> None:
-        self.text, self.asked, self.other = text, asked_qualities(text), ordinary(text)
-        self.weights = _weights(_words(text), [" ".join([one.title, *one.lines]) for one in sources])
-        said = [found[0] for one in self.asked for found in one.asked.finditer(text)]
-        asking = {word for few in said if len(few.split()) <= _FEW for word in _words(few)}
-        asking |= frozenset[str]().union(*(one.names for one in self.asked))
-        self.plain = {word: 0.0 if word in asking else weight for word, weight in self.weights.items()}
-
-    def facts(self, passage: Passage) -> list[str]:
-        """The fields of a passage that hold what is asked for, as `price: 24.50`."""
-        said = held(passage)
-        return [figure(name, said[name]) for name in asked_names(self.text, self.asked, said)]
-
-    def has(self, line: str) -> int:
-        """How many of the qualities that are asked for a line tells."""
-        return sum(one.said.search(line) is not None for one in self.asked)
-
-
 def extract(question: str, passages: Sequence[Passage], near: Near | None = None) -> str:
     """The answer, a line for each passage that is quoted; empty where there are none. near: where it can be asked, what
     a sentence means counts beside its words, in a passage whose words do not answer.
@@ -93,7 +70,7 @@ def extract(question: str, passages: Sequence[Passage], near: Near | None = None
     sources = [quotable(passage) for passage in passages]
     if alone := called(whole_names(question), passages):
         return "\n".join(_quoted(sources[place], _all_of(sources[place])) for place in alone[:_PASSAGES])
-    asked = _Question(question, sources)
+    asked = Asked(question, sources)
     facts = [asked.facts(passage) for passage in passages]
     chosen = [_answer(asked, one, fields) for one, fields in zip(sources, facts, strict=True)]
     named = called(codes(question), passages)
@@ -101,9 +78,9 @@ def extract(question: str, passages: Sequence[Passage], near: Near | None = None
     read = _few([place for place in good if not facts[place] and _is_open(asked, sources[place])], sources)
     for place, meanings in zip(read, _meanings(question, [sources[place] for place in read], near), strict=False):
         chosen[place] = _chosen(asked, sources[place], meanings)
-    if asked.asked and not any(_beside_title(sources[place], chosen[place]) for place in good):
+    if asked.qualities and not any(_beside_title(sources[place], chosen[place]) for place in good):
         return ""  # a title is no price
-    for place in [] if asked.asked else [place for place in good if not facts[place]]:
+    for place in [] if asked.qualities else [place for place in good if not facts[place]]:
         chosen[place] = _warned(asked, sources[place], chosen[place])
     return "\n".join(_quoted(sources[place], chosen[place]) for place in good)
 
@@ -114,24 +91,24 @@ def _all_of(source: Quotable) -> list[str]:
     return [*source.figures[:_FIGURES], *texts]
 
 
-def _warned(asked: _Question, source: Quotable, lines: Sequence[str]) -> list[str]:
+def _warned(asked: Asked, source: Quotable, lines: Sequence[str]) -> list[str]:
     """The lines with those that may limit what they say: of a long text such as share words with the question."""
     more = [
         text
         for text in source.texts
-        if text not in lines and warns(text) and (source.short or _score(asked.weights, text) > 0)
+        if text not in lines and warns(text) and (source.short or weight_of(asked.weights, text) > 0)
     ][:_WARNINGS]
     return [line for line in dict.fromkeys(source.lines) if line in lines or line in more] if more else list(lines)
 
 
-def _best(asked: _Question, sources: Sequence[Quotable], chosen: Sequence[Sequence[str]], facts: bool) -> list[int]:
+def _best(asked: Asked, sources: Sequence[Quotable], chosen: Sequence[Sequence[str]], facts: bool) -> list[int]:
     """Which passages are quoted, by the share of the question's words that each has, in order of rank. One that lies
     far below the first in the search has a word of the question and little else.
     """
     weights = asked.plain if facts else asked.weights
     total = sum(weights.values()) or 1.0
     shares = [
-        _score(weights, " ".join([one.title, *lines])) / total for one, lines in zip(sources, chosen, strict=True)
+        weight_of(weights, " ".join([one.title, *lines])) / total for one, lines in zip(sources, chosen, strict=True)
     ]
     scores = [share + _RANKED / rank for rank, share in enumerate(shares, 1)]
     least = _LEAST * max(scores, default=0.0)
@@ -143,28 +120,23 @@ def _best(asked: _Question, sources: Sequence[Quotable], chosen: Sequence[Sequen
         for place, score in enumerate(scores)
         if score >= least and (place == 0 or (shares[place] > 0 and found[place] >= least_found))
     ][:_PASSAGES] or [0][: len(scores)]
-    if (asked.asked or facts) and not _COMPARES.search(asked.text):  # of the product that was named and of no other
+    if (asked.qualities or facts) and not _COMPARES.search(asked.text):  # of the product that was named and of no other
         good = [place for place in good if shares[place] >= _NAMELY * max(shares[one] for one in good)]
     return _sides(asked, sources, good) if _SIDES.search(asked.text) else good
 
 
-def _sides(asked: _Question, sources: Sequence[Quotable], good: Sequence[int]) -> list[int]:
+def _sides(asked: Asked, sources: Sequence[Quotable], good: Sequence[int]) -> list[int]:
     """These passages and others that are compared with them: whose title has a word of the question that theirs have
     not.
     """
     sides = list(good)
-    known = {word for place in good for word in _words(sources[place].passage.title)}
+    known = {word for place in good for word in words_of(sources[place].passage.title)}
     for place, one in enumerate(sources):
-        own = asked.weights.keys() & _words(one.passage.title)
+        own = asked.weights.keys() & words_of(one.passage.title)
         if len(sides) < _PASSAGES and place not in sides and not own <= known:
             sides.append(place)
             known |= own
     return sorted(sides)
-
-
-def _words(text: str) -> list[str]:
-    """The telling words of a text as the search by words knows them: a gardener's is `garden`."""
-    return list(dict.fromkeys(tokens(" ".join(telling_words(text)))))
 
 
 def _meanings(question: str, sources: Sequence[Quotable], near: Near | None) -> list[list[float]]:
@@ -181,33 +153,23 @@ def _substance(line: str) -> float:
     return 0.7 + 0.3 * min(1.0, len(telling_words(line)) / _LONG)
 
 
-def _weights(asked: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
-    """The question's words, those that few passages have counting for more."""
-    having = Counter(word for text in texts for word in _words(text))
-    return {word: math.log(1 + (len(texts) + 1) / (having[word] + 0.5)) for word in asked}
-
-
 def _beside(weights: dict[str, float], passage: Passage, share: float) -> dict[str, float]:
     """The same for the lines of one passage: its title names the product already, they are to say more."""
-    named = set(_words(passage.title))
+    named = set(words_of(passage.title))
     return {word: weight * (share if word in named else 1.0) for word, weight in weights.items()}
 
 
-def _score(weights: dict[str, float], text: str) -> float:
-    return sum(weights.get(word, 0.0) for word in _words(text))
-
-
-def _answer(asked: _Question, source: Quotable, facts: Sequence[str]) -> list[str]:
+def _answer(asked: Asked, source: Quotable, facts: Sequence[str]) -> list[str]:
     """What a passage is quoted with: the fields asked for and what else answers the question, else its best lines."""
     if not facts:
         return _chosen(asked, source)
     weights = _beside(asked.plain, source.passage, 0.0)
     enough = _LEAST * sum(weights.values())
-    more = [line for line in source.lines if line not in facts and enough and _score(weights, line) >= enough]
+    more = [line for line in source.lines if line not in facts and enough and weight_of(weights, line) >= enough]
     return [*facts, *more[:1]]
 
 
-def _chosen(asked: _Question, source: Quotable, meanings: Sequence[float] = ()) -> list[str]:
+def _chosen(asked: Asked, source: Quotable, meanings: Sequence[float] = ()) -> list[str]:
     """The best lines of a passage in their order; its first where nothing tells one from another. meanings: of its
     sentences, where they are known; a figure means nothing but what it is called.
     """
@@ -225,23 +187,23 @@ def _chosen(asked: _Question, source: Quotable, meanings: Sequence[float] = ()) 
     return [line.text for line in sorted(kept or scored[:1])]
 
 
-def _of_title(asked: _Question, source: Quotable) -> bool:
+def _of_title(asked: Asked, source: Quotable) -> bool:
     """Whether a question asks for no more than what is called so: then its text is read from the beginning."""
     words = asked.weights.keys() - _ABOUT
-    return bool(words and source.texts) and not asked.asked and words <= set(_words(source.passage.title))
+    return bool(words and source.texts) and not asked.qualities and words <= set(words_of(source.passage.title))
 
 
-def _shared(asked: _Question, source: Quotable) -> list[float]:
+def _shared(asked: Asked, source: Quotable) -> list[float]:
     """The share of what is asked for that each line has in words."""
     weights = _beside(asked.weights, source.passage, _NAMED)
     most = max(weights.values(), default=0.0) or 1.0
-    total = (sum(weights.values()) + most * len(asked.asked)) or 1.0
+    total = (sum(weights.values()) + most * len(asked.qualities)) or 1.0
     elsewhere = {word: 0.0 if word in asked.other else weight for word, weight in weights.items()}
     lines = [*((weights, line) for line in source.texts), *((elsewhere, line) for line in source.figures)]
-    return [(_score(known, line) + most * asked.has(line)) / total for known, line in lines]
+    return [(weight_of(known, line) + most * asked.has(line)) / total for known, line in lines]
 
 
-def _is_open(asked: _Question, source: Quotable) -> bool:
+def _is_open(asked: Asked, source: Quotable) -> bool:
     """Whether no line has half of what is asked for, and there are not too many to be compared by their meaning."""
     if _of_title(asked, source):
         return False
